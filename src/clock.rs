@@ -1,0 +1,167 @@
+//! The only source of "now". Everything that expires asks a [`Clock`], so tests move time by hand
+//! and a system clock that is set back can't make a token live longer.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicI64, AtomicU64, Ordering},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// A moment, in whole seconds since 1970-01-01T00:00:00Z: the `NumericDate` of RFC 7519, section 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The moment `seconds` after the epoch.
+    #[must_use]
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self(seconds)
+    }
+
+    /// Seconds since the epoch.
+    #[must_use]
+    pub const fn as_secs(self) -> u64 {
+        self.0
+    }
+
+    /// The moment `span` later, whole seconds only; the end of time if there is none.
+    #[must_use]
+    pub const fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(span.as_secs()))
+    }
+
+    /// The moment `span` earlier, whole seconds only; the epoch if there is none.
+    #[must_use]
+    pub const fn minus(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(span.as_secs()))
+    }
+
+    /// How long after `earlier` this is; zero if it is not.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_secs(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// RFC 3339 in UTC, such as `2026-11-21T19:53:32Z`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The formatter knows no year past 9999, and says so by failing, which would be a panic in `to_string`.
+        const LAST: u64 = 253_402_300_799;
+        let moment = UNIX_EPOCH + Duration::from_secs(self.0.min(LAST));
+        humantime::format_rfc3339_seconds(moment).fmt(f)
+    }
+}
+
+/// Tells the time.
+pub trait Clock: Send + Sync + 'static {
+    /// The present moment. It never runs backwards.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock, except that it never runs backwards: a step forward of the wall clock is followed at once, a
+/// step back is ridden out at the true speed of time until the wall clock has caught up.
+///
+/// Without this, setting the clock back an hour would give every live token an hour more.
+#[derive(Debug)]
+pub struct SystemClock {
+    start: Instant,
+    /// The largest difference seen between the wall clock and the time since `start`, in milliseconds.
+    offset: AtomicI64,
+}
+
+impl SystemClock {
+    /// A clock that starts at the machine's present time.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            offset: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    /// `max(wall clock, the last answer plus the time that really passed)`, in milliseconds.
+    fn steady(&self, wall: i64, elapsed: i64) -> i64 {
+        let offset = wall - elapsed;
+        self.offset.fetch_max(offset, Ordering::Relaxed).max(offset) + elapsed
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    fn now(&self) -> Timestamp {
+        // A wall clock before 1970 counts as 1970: a machine without a clock battery starts there.
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = self.steady(millis(wall), millis(self.start.elapsed()));
+        Timestamp(u64::try_from(now / 1000).unwrap_or(0))
+    }
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A clock that stands still until it is told to move: for tests.
+#[derive(Debug)]
+pub struct ManualClock(AtomicU64);
+
+impl ManualClock {
+    /// A clock that shows `now`.
+    #[must_use]
+    pub const fn new(now: Timestamp) -> Self {
+        Self(AtomicU64::new(now.as_secs()))
+    }
+
+    /// Moves it on by `span`, whole seconds only.
+    pub fn advance(&self, span: Duration) {
+        self.0.fetch_add(span.as_secs(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_clock_follows_a_step_forward_and_rides_out_a_step_back() {
+        let clock = SystemClock::new();
+        assert_eq!(clock.steady(1_000_000, 0), 1_000_000);
+        assert_eq!(clock.steady(1_005_000, 5_000), 1_005_000);
+        let forward = clock.steady(4_606_000, 6_000);
+        assert_eq!(forward, 4_606_000, "an hour forward is followed");
+        let back = clock.steady(1_007_000, 7_000);
+        assert_eq!(back, 4_607_000, "an hour back is not: a second is a second");
+    }
+
+    #[test]
+    fn a_timestamp_prints_as_rfc_3339_whatever_it_holds() {
+        assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00Z");
+        assert_eq!(Timestamp(1_795_290_812).to_string(), "2026-11-21T19:53:32Z");
+        assert_eq!(Timestamp(u64::MAX).to_string(), "9999-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn adding_and_subtracting_never_wrap() {
+        assert_eq!(
+            Timestamp(u64::MAX).plus(Duration::from_secs(1)),
+            Timestamp(u64::MAX)
+        );
+        assert_eq!(Timestamp(1).since(Timestamp(2)), Duration::ZERO);
+    }
+}

@@ -1,0 +1,141 @@
+//! The names of things. User and session ids are `UUIDv7` (RFC 9562): they sort by age, which keeps the database compact.
+//! A token's id is 16 random bytes, because a token must not be guessable from another.
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+
+/// The text is not an id of the kind that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an id")]
+pub struct InvalidId;
+
+macro_rules! uuid_v7 {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new one, never seen before, made at `now`.
+            #[must_use]
+            pub fn generate(now: Timestamp) -> Self {
+                let millis = now.as_secs().saturating_mul(1000);
+                Self(uuid::Builder::from_unix_timestamp_millis(millis, &random()).into_uuid())
+            }
+
+            /// The id whose canonical text (lower case, hyphens) is `text`.
+            ///
+            /// # Errors
+            /// [`InvalidId`] for any other text.
+            pub fn parse(text: &str) -> Result<Self, InvalidId> {
+                let id = Uuid::try_parse(text).map_err(|_| InvalidId)?;
+                if id.as_hyphenated().to_string() == text { Ok(Self(id)) } else { Err(InvalidId) }
+            }
+
+            /// Its 16 bytes, which sort by age.
+            #[must_use]
+            pub fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+
+            /// The id with these bytes.
+            #[must_use]
+            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.as_hyphenated().fmt(f)
+            }
+        }
+    };
+}
+
+uuid_v7! {
+    /// Names a user for ever: the `sub` of a token (RFC 7519, section 4.1.2).
+    UserId
+}
+uuid_v7! {
+    /// Names one sign-in and everything that was issued from it: the `sid` of a token.
+    SessionId
+}
+
+/// Names one access token: its `jti` (RFC 7519, section 4.1.7). 16 random bytes, written as 22 characters of base64url.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TokenId([u8; 16]);
+
+impl TokenId {
+    /// A new one that nobody can guess.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(random())
+    }
+
+    /// The id that `text` spells.
+    ///
+    /// # Errors
+    /// [`InvalidId`] unless it is exactly what [`Display`](fmt::Display) writes.
+    pub fn parse(text: &str) -> Result<Self, InvalidId> {
+        let mut bytes = [0; 16];
+        match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
+            Ok(16) => Ok(Self(bytes)),
+            _ => Err(InvalidId),
+        }
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+/// Bytes from the operating system's random source.
+#[expect(
+    clippy::expect_used,
+    reason = "without randomness no id can be made, and Linux fails only before it has booted"
+)]
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system's random source answers");
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_read_back_what_they_write_and_nothing_else() {
+        let id = UserId::generate(Timestamp::from_secs(1_795_290_812));
+        assert_eq!(UserId::parse(&id.to_string()), Ok(id));
+        assert_eq!(UserId::parse(&id.to_string().to_uppercase()), Err(InvalidId));
+        assert_eq!(UserId::parse(&id.to_string().replace('-', "")), Err(InvalidId));
+
+        let id = TokenId::generate();
+        let text = id.to_string();
+        assert_eq!(text.len(), 22);
+        assert_eq!(TokenId::parse(&text), Ok(id));
+        for bad in [
+            String::new(),
+            format!("{text}="),
+            format!("{text}A"),
+            text[..21].to_owned(),
+        ] {
+            assert_eq!(TokenId::parse(&bad), Err(InvalidId), "{bad}");
+        }
+    }
+
+    #[test]
+    fn user_and_session_ids_sort_by_age() {
+        let [early, late] = [10, 11].map(|secs| SessionId::generate(Timestamp::from_secs(secs)));
+        assert!(early < late);
+        assert_eq!(Uuid::from_bytes(*early.as_bytes()).get_version_num(), 7);
+    }
+}

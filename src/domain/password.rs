@@ -1,0 +1,133 @@
+//! A password as a person typed it, and the hash that is kept of it. Neither shows itself in a log or a debugger.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// The longest password, in bytes of UTF-8. bcrypt reads 72 and the last of them is its own NUL; a longer password
+/// would be cut without a word, so it is refused instead.
+pub const MAX_PASSWORD_BYTES: usize = 71;
+
+/// A password that can be hashed whole: not empty, no NUL, at most [`MAX_PASSWORD_BYTES`].
+///
+/// It is compared exactly: nothing is trimmed, folded or normalised. Whether it is *good enough* is the settings'
+/// business, not the type's.
+#[derive(Debug)]
+pub struct Password(SecretString);
+
+impl Password {
+    /// The password that `input` is.
+    ///
+    /// # Errors
+    /// Every variant of [`PasswordError`], for what it says.
+    pub fn parse(input: SecretString) -> Result<Self, PasswordError> {
+        let text = input.expose_secret();
+        if text.is_empty() {
+            return Err(PasswordError::Empty);
+        }
+        if text.len() > MAX_PASSWORD_BYTES {
+            return Err(PasswordError::TooLong);
+        }
+        if text.contains('\0') {
+            return Err(PasswordError::ContainsNul);
+        }
+        Ok(Self(input))
+    }
+
+    /// The password in the clear, for the one line that hashes or rates it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// How many characters (Unicode scalar values) it has.
+    #[must_use]
+    pub fn chars(&self) -> usize {
+        self.expose().chars().count()
+    }
+}
+
+/// Why a text is no [`Password`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// There is nothing in it.
+    #[error("A password can't be empty.")]
+    Empty,
+    /// More than [`MAX_PASSWORD_BYTES`] bytes.
+    #[error(
+        "A password has at most {MAX_PASSWORD_BYTES} bytes (letters a to z take one, others up to four)."
+    )]
+    TooLong,
+    /// It has a NUL character, where bcrypt would stop reading.
+    #[error("A password can't contain a NUL character.")]
+    ContainsNul,
+}
+
+/// What is kept of a password: a bcrypt hash in its modular crypt form, `$2b$12$…`, 60 characters.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(Box<str>);
+
+impl PasswordHash {
+    /// The hash that `text` spells; `None` unless it has the form of one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let has_the_form = text.len() == 60 && text.is_ascii() && text.starts_with("$2");
+        has_the_form.then(|| Self(text.into()))
+    }
+
+    /// The hash in its modular crypt form.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Password, PasswordError> {
+        Password::parse(text.into())
+    }
+
+    #[test]
+    fn a_password_has_at_most_71_bytes() {
+        assert!(parse(&"x".repeat(71)).is_ok());
+        assert_eq!(parse(&"x".repeat(72)).unwrap_err(), PasswordError::TooLong);
+        assert!(parse(&"é".repeat(35)).is_ok());
+        assert_eq!(parse(&"é".repeat(36)).unwrap_err(), PasswordError::TooLong);
+    }
+
+    #[test]
+    fn a_password_is_kept_as_it_was_typed() {
+        assert_eq!(parse(" Pass Word\t").unwrap().expose(), " Pass Word\t");
+        assert_eq!(parse("pässwörd").unwrap().chars(), 8);
+        assert_eq!(parse("").unwrap_err(), PasswordError::Empty);
+        assert_eq!(parse("pass\0word").unwrap_err(), PasswordError::ContainsNul);
+    }
+
+    #[test]
+    fn debug_shows_neither_password_nor_hash() {
+        let hash = PasswordHash::parse(&format!("$2b$12${}", "k".repeat(53))).unwrap();
+        let shown = format!("{:?} {hash:?}", parse("hunter2-hunter2").unwrap());
+        assert!(!shown.contains("hunter2") && !shown.contains("kkk"), "{shown}");
+    }
+
+    #[test]
+    fn only_the_form_of_a_bcrypt_hash_is_one() {
+        for text in [
+            "",
+            "$2b$12$short",
+            &"x".repeat(60),
+            &format!("$2b$12${}", "é".repeat(26)),
+        ] {
+            assert_eq!(PasswordHash::parse(text), None, "{text:?}");
+        }
+    }
+}

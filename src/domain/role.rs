@@ -1,0 +1,129 @@
+//! What a user may be: role names, and the set of them that a user has.
+
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
+
+/// The name of a role: `[A-Z][A-Z0-9_-]{0,31}`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Role(Cow<'static, str>);
+
+impl Role {
+    /// What everybody who signs up is, unless the settings say otherwise.
+    pub const CLIENT: Self = Self(Cow::Borrowed("CLIENT"));
+    /// Who runs the place.
+    pub const ADMIN: Self = Self(Cow::Borrowed("ADMIN"));
+
+    /// The role that `input` names, exactly: case counts and nothing is trimmed.
+    ///
+    /// # Errors
+    /// [`RoleError`] if it is not of the form above.
+    pub fn parse(input: &str) -> Result<Self, RoleError> {
+        let starts_well = input.starts_with(|c: char| c.is_ascii_uppercase());
+        let goes_on_well = input
+            .bytes()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'));
+        if starts_well && goes_on_well && input.len() <= 32 {
+            Ok(Self(Cow::Owned(input.to_owned())))
+        } else {
+            Err(RoleError)
+        }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Role {
+    type Err = RoleError;
+
+    fn from_str(input: &str) -> Result<Self, RoleError> {
+        Self::parse(input)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The text names no role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("A role has 1 to 32 of A-Z, 0-9, _ and -, and starts with a letter.")]
+pub struct RoleError;
+
+/// The roles of one user, each once, in the order they were given. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Roles(Arc<[Role]>);
+
+impl Roles {
+    /// Whether `role` is among them.
+    #[must_use]
+    pub fn contains(&self, role: &Role) -> bool {
+        self.0.contains(role)
+    }
+
+    /// They, in the order they were given.
+    #[must_use]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Role> {
+        self.0.iter()
+    }
+}
+
+impl FromIterator<Role> for Roles {
+    fn from_iter<I: IntoIterator<Item = Role>>(roles: I) -> Self {
+        let mut unique: Vec<Role> = Vec::new();
+        for role in roles {
+            if !unique.contains(&role) {
+                unique.push(role);
+            }
+        }
+        Self(unique.into())
+    }
+}
+
+/// Separated by one space.
+impl fmt::Display for Roles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, role) in self.0.iter().enumerate() {
+            let gap = if index == 0 { "" } else { " " };
+            write!(f, "{gap}{role}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_upper_case_and_starts_with_a_letter() {
+        for good in ["A", "ADMIN", "TEAM_7-B", &"X".repeat(32)] {
+            assert_eq!(Role::parse(good).unwrap().as_str(), good);
+        }
+        for bad in [
+            "",
+            "admin",
+            "7UP",
+            "_X",
+            "A B",
+            " ADMIN",
+            "ADMIN\n",
+            "É",
+            &"X".repeat(33),
+        ] {
+            assert_eq!(Role::parse(bad), Err(RoleError), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn roles_are_kept_once_and_in_order() {
+        let roles: Roles = [Role::CLIENT, Role::ADMIN, Role::CLIENT].into_iter().collect();
+        assert_eq!(roles.to_string(), "CLIENT ADMIN");
+        assert!(roles.contains(&Role::ADMIN));
+        assert_eq!(Roles::default().to_string(), "");
+    }
+}

@@ -1,0 +1,305 @@
+//! The refresh and whitelist rules, as a value: a [`Session`] holds the token ids that are accepted now and decides what
+//! a refresh of one of them gives. It does no I/O, so a store runs it inside its own transaction.
+//!
+//! The tokens of a session are a chain, oldest first: each one's successor is the next one. Only the last can be given
+//! a new successor, which is why two refreshes of one token can't make two.
+//!
+//! ```text
+//!   t0 ──refresh──▶ t1 ──refresh──▶ t2
+//!   until its grace  until its grace  until its exp
+//! ```
+
+use std::time::Duration;
+
+use super::{SessionId, TokenId, UserId};
+use crate::clock::Timestamp;
+
+/// The most tokens that one session has accepted at a time. Only a client that refreshes many times within one grace
+/// comes near; it then gets the same token back until the oldest has run out.
+pub const MAX_ACCEPTED: usize = 32;
+
+/// What a token says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// Its `jti`.
+    pub id: TokenId,
+    /// Its `iat`.
+    pub issued_at: Timestamp,
+    /// Its `exp`: the first second at which it is no longer good.
+    pub expires_at: Timestamp,
+}
+
+impl TokenRecord {
+    /// A new token, good from `now` for `lifetime`, but not past `end`.
+    #[must_use]
+    pub fn issue(now: Timestamp, lifetime: Duration, end: Timestamp) -> Self {
+        Self {
+            id: TokenId::generate(),
+            issued_at: now,
+            expires_at: now.plus(lifetime).min(end),
+        }
+    }
+}
+
+/// A token that is accepted, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WhitelistEntry {
+    /// The token.
+    pub token: TokenRecord,
+    /// The first second at which it is refused: its `exp`, or the end of the grace once it has a successor.
+    pub accepted_until: Timestamp,
+}
+
+impl WhitelistEntry {
+    /// A token that has no successor yet.
+    #[must_use]
+    pub const fn fresh(token: TokenRecord) -> Self {
+        Self {
+            token,
+            accepted_until: token.expires_at,
+        }
+    }
+}
+
+/// One sign-in, and the tokens of it that are accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Names the session.
+    pub id: SessionId,
+    /// Who signed in.
+    pub user: UserId,
+    /// When they signed in.
+    pub created_at: Timestamp,
+    /// The first second at which the session is over, whatever is refreshed.
+    pub ends_at: Timestamp,
+    /// The whitelist of this session: a chain, oldest first.
+    pub tokens: Vec<WhitelistEntry>,
+}
+
+/// How long tokens last, and when they can be exchanged. Whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenPolicy {
+    /// From `iat` to `exp`.
+    pub lifetime: Duration,
+    /// The last part of a token's life, in which a refresh mints its successor.
+    pub refresh_window: Duration,
+    /// How long a token is still accepted once it has a successor.
+    pub refresh_grace: Duration,
+}
+
+impl TokenPolicy {
+    /// The first second at which a refresh of `token` mints its successor. A token that lasts to the end of its session
+    /// has nothing to gain by one: its window never opens, and this is its `exp`.
+    #[must_use]
+    pub fn window_opens(&self, token: TokenRecord, session_ends_at: Timestamp) -> Timestamp {
+        if token.expires_at >= session_ends_at {
+            return token.expires_at;
+        }
+        token.expires_at.minus(self.refresh_window)
+    }
+}
+
+/// What a refresh gives.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refresh {
+    /// A new token, now the session's newest.
+    Minted(TokenRecord),
+    /// A token that was there already: the presented one itself outside its window, or the successor that an earlier
+    /// refresh of it gave.
+    Stands(TokenRecord),
+    /// The presented token is not accepted (any more).
+    Refused,
+}
+
+impl Session {
+    /// A session that starts at `now` and lasts for `max_lifetime`, and its first token.
+    #[must_use]
+    pub fn start(
+        user: UserId,
+        lifetime: Duration,
+        max_lifetime: Duration,
+        now: Timestamp,
+    ) -> (Self, TokenRecord) {
+        let ends_at = now.plus(max_lifetime);
+        let token = TokenRecord::issue(now, lifetime, ends_at);
+        let session = Self {
+            id: SessionId::generate(now),
+            user,
+            created_at: now,
+            ends_at,
+            tokens: vec![WhitelistEntry::fresh(token)],
+        };
+        (session, token)
+    }
+
+    /// The token named `id`, if it is accepted at `now`.
+    #[must_use]
+    pub fn accepts(&self, id: TokenId, now: Timestamp) -> Option<TokenRecord> {
+        let entry = self.tokens.iter().find(|entry| entry.token.id == id)?;
+        (now < entry.accepted_until).then_some(entry.token)
+    }
+
+    /// The first second at which none of its tokens is accepted.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        let last = self.tokens.last();
+        last.map_or(Timestamp::from_secs(0), |entry| entry.accepted_until)
+    }
+
+    /// Exchanges the token named `presented` at `now`. Inside its window it gets a successor, and stays accepted itself
+    /// for the grace but never past its own `exp`. Whoever comes second with the same token gets what the first one got.
+    pub fn refresh(&mut self, presented: TokenId, policy: &TokenPolicy, now: Timestamp) -> Refresh {
+        self.tokens.retain(|entry| now < entry.accepted_until);
+        let Some(place) = self.tokens.iter().position(|entry| entry.token.id == presented) else {
+            return Refresh::Refused;
+        };
+        if let Some(successor) = self.tokens.get(place + 1) {
+            return Refresh::Stands(successor.token);
+        }
+        let full = self.tokens.len() >= MAX_ACCEPTED;
+        let old = &mut self.tokens[place];
+        if full || now < policy.window_opens(old.token, self.ends_at) {
+            return Refresh::Stands(old.token);
+        }
+        old.accepted_until = old.token.expires_at.min(now.plus(policy.refresh_grace));
+        let successor = TokenRecord::issue(now, policy.lifetime, self.ends_at);
+        self.tokens.push(WhitelistEntry::fresh(successor));
+        Refresh::Minted(successor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: TokenPolicy = TokenPolicy {
+        lifetime: Duration::from_mins(5),
+        refresh_window: Duration::from_secs(30),
+        refresh_grace: Duration::from_secs(10),
+    };
+
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    fn session() -> (Session, TokenRecord) {
+        Session::start(
+            UserId::generate(at(0)),
+            POLICY.lifetime,
+            Duration::from_secs(1000),
+            at(0),
+        )
+    }
+
+    fn mint(session: &mut Session, presented: TokenRecord, now: u64) -> TokenRecord {
+        match session.refresh(presented.id, &POLICY, at(now)) {
+            Refresh::Minted(token) => token,
+            other => panic!("at {now}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_token_is_accepted_to_the_last_second_of_its_life() {
+        let (session, first) = session();
+        assert_eq!(session.accepts(first.id, at(299)), Some(first));
+        assert_eq!(session.accepts(first.id, at(300)), None);
+        assert_eq!(session.accepts(TokenId::generate(), at(0)), None);
+    }
+
+    #[test]
+    fn the_window_opens_to_the_second() {
+        let (mut session, first) = session();
+        assert_eq!(
+            session.refresh(first.id, &POLICY, at(269)),
+            Refresh::Stands(first)
+        );
+        assert_eq!(mint(&mut session, first, 270).expires_at, at(570));
+    }
+
+    #[test]
+    fn the_second_caller_gets_the_first_ones_successor_and_after_the_grace_nothing() {
+        let (mut session, first) = session();
+        let second = mint(&mut session, first, 280);
+
+        assert_eq!(
+            session.refresh(first.id, &POLICY, at(289)),
+            Refresh::Stands(second)
+        );
+        assert_eq!(session.accepts(first.id, at(289)), Some(first));
+
+        assert_eq!(session.accepts(first.id, at(290)), None);
+        assert_eq!(session.refresh(first.id, &POLICY, at(290)), Refresh::Refused);
+        assert_eq!(session.accepts(second.id, at(579)), Some(second));
+        assert_eq!(session.expires_at(), at(580));
+    }
+
+    #[test]
+    fn the_grace_never_outlives_the_token() {
+        let (mut session, first) = session();
+        mint(&mut session, first, 295);
+        assert_eq!(session.accepts(first.id, at(299)), Some(first));
+        assert_eq!(session.accepts(first.id, at(300)), None);
+    }
+
+    #[test]
+    fn a_token_that_lasts_to_the_end_of_its_session_has_no_successor() {
+        let (mut session, mut token) = session();
+        for now in [270, 540, 810] {
+            token = mint(&mut session, token, now);
+        }
+        assert_eq!(token.expires_at, at(1000), "cut from 1110");
+        assert_eq!(POLICY.window_opens(token, session.ends_at), at(1000));
+        assert_eq!(
+            session.refresh(token.id, &POLICY, at(999)),
+            Refresh::Stands(token)
+        );
+        assert_eq!(session.refresh(token.id, &POLICY, at(1000)), Refresh::Refused);
+    }
+
+    #[test]
+    fn with_an_eager_window_each_token_still_leads_to_its_own_successor() {
+        let eager = TokenPolicy {
+            refresh_window: POLICY.lifetime,
+            ..POLICY
+        };
+        let (mut session, first) = session();
+        let mut chain = vec![first];
+        for now in 0..3 {
+            let newest = chain[chain.len() - 1];
+            let Refresh::Minted(next) = session.refresh(newest.id, &eager, at(now)) else {
+                panic!()
+            };
+            chain.push(next);
+        }
+        for pair in chain.windows(2) {
+            assert_eq!(
+                session.refresh(pair[0].id, &eager, at(5)),
+                Refresh::Stands(pair[1])
+            );
+        }
+    }
+
+    #[test]
+    fn a_session_never_accepts_more_than_its_bound() {
+        let eager = TokenPolicy {
+            refresh_window: POLICY.lifetime,
+            ..POLICY
+        };
+        let (mut session, mut newest) = session();
+        for _ in 1..MAX_ACCEPTED {
+            let Refresh::Minted(next) = session.refresh(newest.id, &eager, at(0)) else {
+                panic!()
+            };
+            newest = next;
+        }
+        assert_eq!(session.refresh(newest.id, &eager, at(9)), Refresh::Stands(newest));
+        assert_eq!(session.tokens.len(), MAX_ACCEPTED);
+
+        assert!(matches!(
+            session.refresh(newest.id, &eager, at(10)),
+            Refresh::Minted(_)
+        ));
+        assert_eq!(session.tokens.len(), 2, "the grace of all the others is over");
+    }
+}
