@@ -1,0 +1,147 @@
+//! Settings: text from the file, the environment and the flags becomes a [`Config`] of values that can be run.
+//!
+//! Each section has a file, which owns its settings' names, defaults and words for people. From that one table come the
+//! flags and their help, the shipped `jwt-server.toml`, and what `check-config` prints.
+
+mod error;
+mod log;
+mod password;
+mod server;
+mod session;
+mod setting;
+mod signup;
+mod source;
+mod store;
+mod token;
+mod value;
+
+use std::fmt::Write as _;
+
+pub use self::{
+    error::ConfigError,
+    log::{LogConfig, LogFormat},
+    password::PasswordConfig,
+    server::ServerConfig,
+    session::SessionConfig,
+    setting::{Kind, Setting},
+    signup::SignupConfig,
+    source::{Origin, Settings},
+    store::StoreConfig,
+    token::{MIN_SECRET_BYTES, SECRET_VARIABLE, Secret, TokenConfig},
+};
+
+/// Everything that can be set, ready to run. `Config::default()` is a server with no configuration at all.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The socket.
+    pub server: ServerConfig,
+    /// The database.
+    pub store: StoreConfig,
+    /// Access tokens.
+    pub token: TokenConfig,
+    /// Sessions.
+    pub session: SessionConfig,
+    /// Who may sign up.
+    pub signup: SignupConfig,
+    /// Passwords and their hashing.
+    pub password: PasswordConfig,
+    /// The log.
+    pub log: LogConfig,
+}
+
+impl Config {
+    /// The runnable values of `settings`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first setting whose value is not one, or for two that contradict each other.
+    pub fn read(settings: &Settings) -> Result<Self, ConfigError> {
+        Ok(Self {
+            server: ServerConfig::read(settings)?,
+            store: StoreConfig::read(settings)?,
+            token: TokenConfig::read(settings)?,
+            session: SessionConfig::read(settings)?,
+            signup: SignupConfig::read(settings)?,
+            password: PasswordConfig::read(settings)?,
+            log: LogConfig::read(settings)?,
+        })
+    }
+}
+
+impl Default for Config {
+    #[expect(clippy::expect_used, reason = "a test reads the defaults")]
+    fn default() -> Self {
+        Self::read(&Settings::default()).expect("the defaults are good values")
+    }
+}
+
+/// Every setting there is, section by section, in the order of the shipped file.
+pub fn settings() -> impl Iterator<Item = &'static Setting> {
+    [
+        server::SETTINGS,
+        store::SETTINGS,
+        token::SETTINGS,
+        session::SETTINGS,
+        signup::SETTINGS,
+        password::SETTINGS,
+        log::SETTINGS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// The text of the shipped `jwt-server.toml`: every setting at its default, with its help.
+#[must_use]
+pub fn default_file() -> String {
+    let mut text = String::from(
+        "# jwt-server's settings, each at its default: the server does the same without this file.\n\
+         # A setting can also come from the environment (JWT_SERVER__SECTION__KEY) or a flag (--section.key), which win\n\
+         # over the file in that order. `jwt-server check-config` shows what is in force, and where it came from.\n",
+    );
+    let mut section = "";
+    for setting in settings() {
+        if setting.section() != section {
+            section = setting.section();
+            let _ = write!(text, "\n[{section}]\n");
+        }
+        let _ = writeln!(
+            text,
+            "# {}\n{} = {}",
+            setting.help,
+            setting.name(),
+            setting.default
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_file_lists_every_setting_at_its_default() {
+        let shipped = std::fs::read_to_string("jwt-server.toml").unwrap();
+        assert_eq!(
+            shipped,
+            default_file(),
+            "jwt-server.toml is not what `config::default_file` writes"
+        );
+    }
+
+    #[test]
+    fn the_shipped_file_and_no_file_are_the_same_configuration() {
+        let mut settings = Settings::default();
+        settings.add_file("jwt-server.toml", &default_file()).unwrap();
+        let shipped = Config::read(&settings).unwrap();
+        assert_eq!(format!("{shipped:?}"), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn the_readme_names_every_setting_with_its_default() {
+        let readme = std::fs::read_to_string("README.md").unwrap();
+        for setting in settings() {
+            let row = format!("| `{}` | `{}` |", setting.key, setting.default);
+            assert!(readme.contains(&row), "README.md has no row {row}");
+        }
+    }
+}
