@@ -1,0 +1,171 @@
+//! What the server remembers, behind one trait. Each method is one transaction: it happens whole or not at all, and when
+//! a writing one has answered, what it wrote outlives the process and the power.
+//!
+//! "Not found" is `None` and "taken" is an outcome; a [`StoreError`] means that something broke. No method assumes that
+//! this process is the only one, and none holds a transaction open across calls, so a networked database fits behind
+//! the same trait and the same contract tests (`tests/store_contract`).
+
+pub mod sled;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use secrecy::SecretSlice;
+
+use crate::{
+    clock::Timestamp,
+    domain::{
+        PasswordHash, Refresh, Session, SessionId, TokenId, TokenPolicy, TokenRecord, User, UserChange,
+        UserId, Username,
+    },
+};
+
+/// Where users, sessions and the signing key are kept.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Adds `user`, unless somebody has the username.
+    ///
+    /// # Errors
+    /// [`StoreError`], after which the user may or may not be there.
+    async fn create_user(&self, user: User) -> Result<UserCreation, StoreError>;
+
+    /// The user who signs in as `name`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn user_by_name(&self, name: &Username) -> Result<Option<Arc<User>>, StoreError>;
+
+    /// Changes one user and returns them as they are now; `None` if there is no such user. It holds for every live token of
+    /// theirs at once.
+    ///
+    /// # Errors
+    /// [`StoreError`], after which the change may or may not be there.
+    async fn change_user(&self, id: UserId, change: UserChange) -> Result<Option<Arc<User>>, StoreError>;
+
+    /// Starts `session`, and returns its user as they are now. `None`, and nothing is written, if the user is gone, is
+    /// disabled, or no longer has the password hash `verified`: the check of a password takes long enough for that.
+    ///
+    /// # Errors
+    /// [`StoreError`], after which the session may or may not be there.
+    async fn open_session(
+        &self,
+        session: Session,
+        verified: PasswordHash,
+    ) -> Result<Option<Arc<User>>, StoreError>;
+
+    /// Who the token named `token` of `session` speaks for; `None` unless the whitelist has it at `now`. This is asked
+    /// at every request: an implementation answers it from memory.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn accepted(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        now: Timestamp,
+    ) -> Result<Option<Accepted>, StoreError>;
+
+    /// Refreshes the token named `token` of `session` by the rules of [`Session::refresh`].
+    ///
+    /// # Errors
+    /// [`StoreError`], after which the token may or may not have a successor: asking again gives the same one.
+    async fn refresh(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        policy: TokenPolicy,
+        now: Timestamp,
+    ) -> Result<Refresh, StoreError>;
+
+    /// Ends `session` with all its tokens. Ending one that is not there is no error.
+    ///
+    /// # Errors
+    /// [`StoreError`], after which the session may or may not have ended.
+    async fn close_session(&self, session: SessionId) -> Result<(), StoreError>;
+
+    /// Forgets up to `at_most` sessions none of whose tokens is accepted at `now`, and returns how many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn prune(&self, now: Timestamp, at_most: usize) -> Result<usize, StoreError>;
+
+    /// The key that tokens are signed with, as the last start left it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn signing_key(&self) -> Result<Option<StoredKey>, StoreError>;
+
+    /// Keeps another signing key. No token of the old one is good any more, so every session ends; returns how many did.
+    ///
+    /// # Errors
+    /// [`StoreError`], after which the old key may still be kept, with or without its sessions.
+    async fn replace_signing_key(&self, key: StoredKey) -> Result<usize, StoreError>;
+
+    /// How many users and live sessions there are.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn count(&self) -> Result<Count, StoreError>;
+}
+
+/// What became of a new user.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserCreation {
+    /// They are in.
+    Created,
+    /// Somebody else has the username; nothing was changed.
+    UsernameTaken,
+}
+
+/// Who an accepted token speaks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The user as they are now.
+    pub user: Arc<User>,
+    /// The token as the whitelist has it.
+    pub token: TokenRecord,
+    /// When the token's session ends.
+    pub session_ends_at: Timestamp,
+}
+
+/// The signing key, as it is kept.
+#[derive(Clone, Debug)]
+pub struct StoredKey {
+    /// Its `kid`.
+    pub id: String,
+    /// The key itself, if this server made it; `None` if it comes from the settings at every start.
+    pub secret: Option<SecretSlice<u8>>,
+    /// What the key makes of a fixed text: tells whether a key from the settings is still the same.
+    pub check: String,
+}
+
+/// How much there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Users, disabled ones included.
+    pub users: u64,
+    /// Sessions that have not been ended or pruned.
+    pub sessions: usize,
+}
+
+/// The store broke. The cause goes to the log, never to a client.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database could not read or write.
+    #[error("the database failed: {0}")]
+    Failed(Arc<dyn std::error::Error + Send + Sync>),
+    /// A record is there but makes no sense.
+    #[error("the database has a record that can't be read: {0}")]
+    Unreadable(String),
+    /// The store's writing thread has ended.
+    #[error("the database is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// Wraps what a backend said.
+    pub fn failed(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Failed(Arc::new(cause))
+    }
+}

@@ -1,0 +1,216 @@
+//! The store in an embedded sled database. The only place that names sled.
+//!
+//! | tree | key | value |
+//! |---|---|---|
+//! | `meta` | `schema` | the schema's version, a `u32`, big endian |
+//! | `meta` | `users` | how many users there are, a `u64`, big endian |
+//! | `meta` | `signing_key` | `KeyRecord`, JSON |
+//! | `users` | user id, 16 bytes | `UserRecord`, JSON |
+//! | `usernames` | username | user id, 16 bytes |
+//! | `sessions` | session id, 16 bytes | `SessionRecord` with its whitelist, JSON |
+//!
+//! A session is one record: log-out is one removal and takes every token of the session with it. Writes go through the
+//! [committer](committer), which answers only after the disk has them; the token check reads the [index](index), which
+//! holds every live session and its user in memory and is changed only by what has reached the disk.
+
+mod committer;
+mod index;
+mod open;
+mod records;
+mod trees;
+
+pub use open::{OpenError, is_opening};
+
+use std::{path::Path, sync::Arc};
+
+use async_trait::async_trait;
+
+use self::{
+    committer::{Committer, Effect},
+    index::Index,
+    open::DirectoryLock,
+    trees::Trees,
+};
+use super::{Accepted, Count, Store, StoreError, StoredKey, UserCreation};
+use crate::{
+    clock::Timestamp,
+    domain::{
+        PasswordHash, Refresh, Session, SessionId, TokenId, TokenPolicy, User, UserChange, UserId, Username,
+    },
+};
+
+/// How many sessions one write removes when all of them go: few enough that no other write waits long.
+const CLEAR_BATCH: usize = 1000;
+
+/// A database directory, opened and locked until this is dropped.
+pub struct SledStore {
+    trees: Trees,
+    index: Arc<Index>,
+    committer: Committer,
+    // Dropped last, so that nobody else gets in before the database is closed.
+    _lock: DirectoryLock,
+}
+
+impl SledStore {
+    /// Opens the database in the directory `path`, which is made (mode 0700) if it is not there, and forgets the sessions
+    /// that have run out by `now`. `cache` is how many bytes of memory sled may use for pages.
+    ///
+    /// It blocks, for up to a second or two with a million sessions.
+    ///
+    /// # Errors
+    /// [`OpenError`], each variant with what to do. Whatever is in the directory is left as it was.
+    pub fn open(path: &Path, cache: u64, now: Timestamp) -> Result<Self, OpenError> {
+        let opened = open::open(path, cache)?;
+        let index = Arc::new(Index::default());
+        opened
+            .trees
+            .load(&index, now)
+            .map_err(|error| OpenError::damaged(path, &error))?;
+        let committer = Committer::start(opened.trees.clone(), Arc::clone(&index), Box::new(opened.file))
+            .map_err(|source| OpenError::io(path, source))?;
+        Ok(Self {
+            trees: opened.trees,
+            index,
+            committer,
+            _lock: opened.lock,
+        })
+    }
+}
+
+#[async_trait]
+impl Store for SledStore {
+    async fn create_user(&self, user: User) -> Result<UserCreation, StoreError> {
+        self.committer
+            .commit(move |trees, _| Ok((trees.create_user(&user)?, Effect::None)))
+            .await
+    }
+
+    async fn user_by_name(&self, name: &Username) -> Result<Option<Arc<User>>, StoreError> {
+        Ok(self.trees.user_by_name(name)?.map(Arc::new))
+    }
+
+    async fn change_user(&self, id: UserId, change: UserChange) -> Result<Option<Arc<User>>, StoreError> {
+        self.committer
+            .commit(move |trees, _| {
+                let Some(user) = trees.user(id)? else {
+                    return Ok((None, Effect::None));
+                };
+                let user = Arc::new(user.with(change));
+                trees.put_user(&user)?;
+                Ok((Some(Arc::clone(&user)), Effect::Change(user)))
+            })
+            .await
+    }
+
+    async fn open_session(
+        &self,
+        session: Session,
+        verified: PasswordHash,
+    ) -> Result<Option<Arc<User>>, StoreError> {
+        self.committer
+            .commit(move |trees, _| {
+                let user = trees.user(session.user)?;
+                let Some(user) = user.filter(|user| !user.disabled && user.password_hash == verified) else {
+                    return Ok((None, Effect::None));
+                };
+                trees.put_session(&session)?;
+                let user = Arc::new(user);
+                Ok((Some(Arc::clone(&user)), Effect::Open(session, user)))
+            })
+            .await
+    }
+
+    async fn accepted(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        now: Timestamp,
+    ) -> Result<Option<Accepted>, StoreError> {
+        Ok(self.index.accepted(session, token, now))
+    }
+
+    async fn refresh(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        policy: TokenPolicy,
+        now: Timestamp,
+    ) -> Result<Refresh, StoreError> {
+        // The rules are a pure function, so memory tells whether there is anything to write at all.
+        let Some(mut known) = self.index.session(session) else {
+            return Ok(Refresh::Refused);
+        };
+        match known.refresh(token, &policy, now) {
+            settled @ (Refresh::Stands(_) | Refresh::Refused) => return Ok(settled),
+            Refresh::Minted(_) => {}
+        }
+        self.committer
+            .commit(move |trees, _| {
+                let Some(mut session) = trees.session(session)? else {
+                    return Ok((Refresh::Refused, Effect::Close(vec![session])));
+                };
+                let outcome = session.refresh(token, &policy, now);
+                if let Refresh::Minted(_) = outcome {
+                    trees.put_session(&session)?;
+                }
+                Ok((outcome, Effect::Replace(session)))
+            })
+            .await
+    }
+
+    async fn close_session(&self, session: SessionId) -> Result<(), StoreError> {
+        self.committer
+            .commit(move |trees, _| {
+                trees.remove_sessions(&[session])?;
+                Ok(((), Effect::Close(vec![session])))
+            })
+            .await
+    }
+
+    async fn prune(&self, now: Timestamp, at_most: usize) -> Result<usize, StoreError> {
+        self.committer
+            .commit(move |trees, index| {
+                let expired = index.expired(now, at_most);
+                trees.remove_sessions(&expired)?;
+                Ok((expired.len(), Effect::Close(expired)))
+            })
+            .await
+    }
+
+    async fn signing_key(&self) -> Result<Option<StoredKey>, StoreError> {
+        self.trees.signing_key()
+    }
+
+    async fn replace_signing_key(&self, key: StoredKey) -> Result<usize, StoreError> {
+        let mut ended = 0;
+        // The sessions go first: if this is cut short, the old key's mark is still there and the next start does it again.
+        loop {
+            let removed = self
+                .committer
+                .commit(|trees, index| {
+                    let some = index.any(CLEAR_BATCH);
+                    trees.remove_sessions(&some)?;
+                    Ok((some.len(), Effect::Close(some)))
+                })
+                .await?;
+            if removed == 0 {
+                break;
+            }
+            ended += removed;
+        }
+        self.committer
+            .commit(move |trees, _| {
+                trees.put_signing_key(&key)?;
+                Ok(((), Effect::None))
+            })
+            .await?;
+        Ok(ended)
+    }
+
+    async fn count(&self) -> Result<Count, StoreError> {
+        Ok(Count {
+            users: self.trees.users()?,
+            sessions: self.index.len(),
+        })
+    }
+}

@@ -1,0 +1,157 @@
+//! Users, sessions and keys as they lie in the database: JSON, so that a field can be added, and read back through the
+//! domain's own constructors, so that nothing invalid gets in from the disk.
+
+use secrecy::{ExposeSecret, SecretSlice};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{
+    clock::Timestamp,
+    domain::{
+        DisplayName, PasswordHash, Role, Session, SessionId, TokenId, TokenRecord, User, UserId, Username,
+        WhitelistEntry,
+    },
+    store::{StoreError, StoredKey},
+};
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct UserRecord {
+    username: String,
+    password_hash: String,
+    roles: Vec<String>,
+    disabled: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    display_name: Option<String>,
+    created_at: Timestamp,
+}
+
+impl UserRecord {
+    pub(super) fn write(user: &User) -> Result<Vec<u8>, StoreError> {
+        to_json(&Self {
+            username: user.username.to_string(),
+            password_hash: user.password_hash.expose().to_owned(),
+            roles: user.roles.iter().map(ToString::to_string).collect(),
+            disabled: user.disabled,
+            display_name: user.display_name.as_ref().map(ToString::to_string),
+            created_at: user.created_at,
+        })
+    }
+
+    pub(super) fn read(id: UserId, bytes: &[u8]) -> Result<User, StoreError> {
+        let unreadable = || unreadable(&format!("user {id}"));
+        let record: Self = from_json(bytes).ok_or_else(unreadable)?;
+        let roles = record.roles.iter().map(|role| Role::parse(role));
+        let display_name = record.display_name.as_deref().map(DisplayName::parse);
+        Ok(User {
+            id,
+            username: Username::parse(&record.username).map_err(|_| unreadable())?,
+            password_hash: PasswordHash::parse(&record.password_hash).ok_or_else(unreadable)?,
+            roles: roles.collect::<Result<_, _>>().map_err(|_| unreadable())?,
+            disabled: record.disabled,
+            display_name: display_name.transpose().map_err(|_| unreadable())?,
+            created_at: record.created_at,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct SessionRecord {
+    user: String,
+    created_at: Timestamp,
+    ends_at: Timestamp,
+    /// `jti`, `iat`, `exp`, accepted until; oldest first.
+    tokens: Vec<(String, Timestamp, Timestamp, Timestamp)>,
+}
+
+impl SessionRecord {
+    pub(super) fn write(session: &Session) -> Result<Vec<u8>, StoreError> {
+        let row = |entry: &WhitelistEntry| {
+            let token = entry.token;
+            (
+                token.id.to_string(),
+                token.issued_at,
+                token.expires_at,
+                entry.accepted_until,
+            )
+        };
+        to_json(&Self {
+            user: session.user.to_string(),
+            created_at: session.created_at,
+            ends_at: session.ends_at,
+            tokens: session.tokens.iter().map(row).collect(),
+        })
+    }
+
+    pub(super) fn read(key: &[u8], bytes: &[u8]) -> Result<Session, StoreError> {
+        let id = SessionId::from_bytes(fixed(key, "session id")?);
+        let unreadable = || unreadable(&format!("session {id}"));
+        let record: Self = from_json(bytes).ok_or_else(unreadable)?;
+        let entry = |(jti, issued_at, expires_at, accepted_until): &(String, _, _, _)| {
+            Ok(WhitelistEntry {
+                token: TokenRecord {
+                    id: TokenId::parse(jti).map_err(|_| unreadable())?,
+                    issued_at: *issued_at,
+                    expires_at: *expires_at,
+                },
+                accepted_until: *accepted_until,
+            })
+        };
+        Ok(Session {
+            id,
+            user: UserId::parse(&record.user).map_err(|_| unreadable())?,
+            created_at: record.created_at,
+            ends_at: record.ends_at,
+            tokens: record.tokens.iter().map(entry).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct KeyRecord {
+    id: String,
+    /// Absent when the key comes from the settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secret: Option<Vec<u8>>,
+    check: String,
+}
+
+impl KeyRecord {
+    pub(super) fn write(key: &StoredKey) -> Result<Vec<u8>, StoreError> {
+        to_json(&Self {
+            id: key.id.clone(),
+            secret: key.secret.as_ref().map(|secret| secret.expose_secret().to_vec()),
+            check: key.check.clone(),
+        })
+    }
+
+    pub(super) fn read(bytes: &[u8]) -> Result<StoredKey, StoreError> {
+        let record: Self = from_json(bytes).ok_or_else(|| unreadable("the signing key"))?;
+        Ok(StoredKey {
+            id: record.id,
+            secret: record.secret.map(SecretSlice::from),
+            check: record.check,
+        })
+    }
+}
+
+/// The number that `bytes` hold; none yet is zero.
+pub(super) fn counter(bytes: Option<&[u8]>) -> Result<u64, StoreError> {
+    bytes.map_or(Ok(0), |bytes| fixed(bytes, "counter").map(u64::from_be_bytes))
+}
+
+/// `bytes`, if there are exactly `N` of them.
+pub(super) fn fixed<const N: usize>(bytes: &[u8], what: &str) -> Result<[u8; N], StoreError> {
+    bytes.try_into().map_err(|_| unreadable(&format!("a {what}")))
+}
+
+fn unreadable(what: &str) -> StoreError {
+    StoreError::Unreadable(what.to_owned())
+}
+
+fn to_json(record: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(record).map_err(StoreError::failed)
+}
+
+/// What a parser would say of a damaged record helps nobody, and might quote a hash.
+fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    serde_json::from_slice(bytes).ok()
+}

@@ -1,0 +1,159 @@
+//! Reads and writes of the trees. Each function is atomic; none is durable before the committer has synced.
+
+use std::sync::Arc;
+
+use sled::{
+    Db, Tree,
+    transaction::{ConflictableTransactionError, TransactionError, Transactional},
+};
+
+use super::{
+    index::Index,
+    records::{self, KeyRecord, SessionRecord, UserRecord},
+};
+use crate::{
+    clock::Timestamp,
+    domain::{Session, SessionId, User, UserId, Username},
+    store::{StoreError, StoredKey, UserCreation},
+};
+
+const SCHEMA: &[u8] = b"schema";
+const USERS: &[u8] = b"users";
+const SIGNING_KEY: &[u8] = b"signing_key";
+
+#[derive(Clone)]
+pub(super) struct Trees {
+    db: Db,
+    meta: Tree,
+    users: Tree,
+    usernames: Tree,
+    sessions: Tree,
+}
+
+impl Trees {
+    pub(super) fn of(db: Db) -> sled::Result<Self> {
+        Ok(Self {
+            meta: db.open_tree("meta")?,
+            users: db.open_tree("users")?,
+            usernames: db.open_tree("usernames")?,
+            sessions: db.open_tree("sessions")?,
+            db,
+        })
+    }
+
+    /// Hands everything written so far to the operating system. That is all that sled's flush does on Linux.
+    pub(super) fn flush(&self) -> Result<(), StoreError> {
+        self.db.flush().map(|_| ()).map_err(StoreError::failed)
+    }
+
+    pub(super) fn schema(&self) -> Result<Option<u32>, StoreError> {
+        let bytes = self.meta.get(SCHEMA).map_err(StoreError::failed)?;
+        bytes
+            .map(|bytes| records::fixed(&bytes, "schema version").map(u32::from_be_bytes))
+            .transpose()
+    }
+
+    pub(super) fn put_schema(&self, version: u32) -> Result<(), StoreError> {
+        put(&self.meta, SCHEMA, &version.to_be_bytes())
+    }
+
+    /// Fills `index` with every session that is live at `now`, and removes the others.
+    pub(super) fn load(&self, index: &Index, now: Timestamp) -> Result<(), StoreError> {
+        let mut over = Vec::new();
+        for entry in &self.sessions {
+            let (key, value) = entry.map_err(StoreError::failed)?;
+            let session = SessionRecord::read(&key, &value)?;
+            if session.expires_at() <= now {
+                over.push(session.id);
+                continue;
+            }
+            // A session whose user is gone is not an error: deleting a user does not have to find their sessions.
+            let user = match index.user(session.user) {
+                Some(known) => Some(known),
+                None => self.user(session.user)?.map(Arc::new),
+            };
+            match user {
+                Some(user) => index.open(session, user),
+                None => over.push(session.id),
+            }
+        }
+        self.remove_sessions(&over)
+    }
+
+    pub(super) fn create_user(&self, user: &User) -> Result<UserCreation, StoreError> {
+        let record = UserRecord::write(user)?;
+        let trees = (&self.meta, &self.users, &self.usernames);
+        let done = trees.transaction(|(meta, users, usernames)| {
+            let name = user.username.as_str().as_bytes();
+            if usernames.get(name)?.is_some() {
+                return Ok(UserCreation::UsernameTaken);
+            }
+            let count = records::counter(meta.get(USERS)?.as_deref());
+            let count = count.map_err(ConflictableTransactionError::Abort)? + 1;
+            meta.insert(USERS, &count.to_be_bytes())?;
+            usernames.insert(name, user.id.as_bytes())?;
+            users.insert(user.id.as_bytes(), record.as_slice())?;
+            Ok(UserCreation::Created)
+        });
+        done.map_err(|error| match error {
+            TransactionError::Abort(unreadable) => unreadable,
+            TransactionError::Storage(error) => StoreError::failed(error),
+        })
+    }
+
+    pub(super) fn users(&self) -> Result<u64, StoreError> {
+        let bytes = self.meta.get(USERS).map_err(StoreError::failed)?;
+        records::counter(bytes.as_deref())
+    }
+
+    pub(super) fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        let bytes = self.users.get(id.as_bytes()).map_err(StoreError::failed)?;
+        bytes.map(|bytes| UserRecord::read(id, &bytes)).transpose()
+    }
+
+    pub(super) fn user_by_name(&self, name: &Username) -> Result<Option<User>, StoreError> {
+        match self.usernames.get(name.as_str()).map_err(StoreError::failed)? {
+            Some(id) => self.user(UserId::from_bytes(records::fixed(&id, "user id")?)),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn put_user(&self, user: &User) -> Result<(), StoreError> {
+        put(&self.users, user.id.as_bytes(), &UserRecord::write(user)?)
+    }
+
+    pub(super) fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        let bytes = self.sessions.get(id.as_bytes()).map_err(StoreError::failed)?;
+        bytes
+            .map(|bytes| SessionRecord::read(id.as_bytes(), &bytes))
+            .transpose()
+    }
+
+    pub(super) fn put_session(&self, session: &Session) -> Result<(), StoreError> {
+        put(
+            &self.sessions,
+            session.id.as_bytes(),
+            &SessionRecord::write(session)?,
+        )
+    }
+
+    pub(super) fn remove_sessions(&self, ids: &[SessionId]) -> Result<(), StoreError> {
+        for id in ids {
+            self.sessions.remove(id.as_bytes()).map_err(StoreError::failed)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn signing_key(&self) -> Result<Option<StoredKey>, StoreError> {
+        let bytes = self.meta.get(SIGNING_KEY).map_err(StoreError::failed)?;
+        bytes.map(|bytes| KeyRecord::read(&bytes)).transpose()
+    }
+
+    pub(super) fn put_signing_key(&self, key: &StoredKey) -> Result<(), StoreError> {
+        put(&self.meta, SIGNING_KEY, &KeyRecord::write(key)?)
+    }
+}
+
+fn put(tree: &Tree, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+    tree.insert(key, value).map(|_| ()).map_err(StoreError::failed)
+}
