@@ -1,0 +1,108 @@
+//! What can go wrong in `auth`. The reasons are for the log; `http` decides what a client is told.
+
+use std::time::Duration;
+
+use crate::store::{self, StoreError};
+
+/// Why a request was not granted.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// Nobody may sign up.
+    #[error("sign-up is closed")]
+    SignupClosed,
+    /// Somebody has the username.
+    #[error("the username is taken")]
+    UsernameTaken,
+    /// A new password is not good enough.
+    #[error(transparent)]
+    PasswordRejected(PasswordRejection),
+    /// No such user, or not their password.
+    #[error("wrong credentials")]
+    InvalidCredentials,
+    /// The password was right, but the user has been shut out.
+    #[error("the account is disabled")]
+    AccountDisabled,
+    /// Too many passwords are waiting to be hashed.
+    #[error("too many passwords are waiting to be hashed")]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The token is not good.
+    #[error("the token was refused: {0}")]
+    TokenRefused(TokenRefusal),
+    /// The store broke.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something that can't happen did.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+/// Why a new password is not good enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordRejection {
+    /// It has too few characters.
+    #[error("A password has at least {minimum} characters.")]
+    TooShort {
+        /// How many it needs.
+        minimum: usize,
+    },
+    /// It is too easy to guess.
+    #[error(
+        "This password is too easy to guess. Longer helps most: a few words that do not belong together, without names or dates."
+    )]
+    TooWeak,
+}
+
+/// Why a token is not good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenRefusal {
+    /// It is not three parts of strict base64url, or they are not the JSON of a header and claims.
+    #[error("malformed")]
+    Malformed,
+    /// Its header is not one that this server writes: another algorithm or type, an unknown key, or an extension.
+    #[error("not a header of this server")]
+    ForeignHeader,
+    /// The signature is not that of the key.
+    #[error("bad signature")]
+    BadSignature,
+    /// The claims are incomplete, of the wrong type, or not this server's.
+    #[error("claims are missing or wrong")]
+    BadClaims,
+    /// Another issuer made it.
+    #[error("another issuer")]
+    WrongIssuer,
+    /// It is meant for another audience.
+    #[error("another audience")]
+    WrongAudience,
+    /// It says that it was issued in the future.
+    #[error("issued in the future")]
+    NotYetValid,
+    /// It has expired.
+    #[error("expired")]
+    Expired,
+    /// It was revoked, refreshed longer ago than the grace, or never issued.
+    #[error("not on the whitelist")]
+    NotOnTheWhitelist,
+    /// Its user has been shut out.
+    #[error("the account is disabled")]
+    AccountDisabled,
+}
+
+/// Why the server can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database directory can't be opened.
+    #[error(transparent)]
+    Database(#[from] store::sled::OpenError),
+    /// The database is open but can't be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The signing key in the database can't be used.
+    #[error("the signing key in the database is damaged; put a backup of the database in its place")]
+    DamagedKey,
+    /// The runtime stopped meanwhile.
+    #[error("the start was interrupted")]
+    Interrupted,
+}

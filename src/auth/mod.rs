@@ -1,0 +1,158 @@
+//! What the server does, in the words of the domain: sign up, sign in, authenticate, refresh, log out. Nothing here
+//! knows of HTTP, and only this module makes a [`Principal`].
+
+mod accounts;
+mod error;
+mod hash_threads;
+mod key;
+mod passwords;
+mod principal;
+mod sessions;
+mod tokens;
+
+use std::{sync::Arc, time::Duration};
+
+pub use self::{
+    error::{AuthError, OpenError, PasswordRejection, TokenRefusal},
+    key::KeyStatus,
+    principal::Principal,
+    sessions::{Credentials, IssuedToken},
+};
+use self::{passwords::Passwords, tokens::Tokens};
+use crate::{
+    clock::{Clock, SystemClock, Timestamp},
+    config::{Config, SignupConfig},
+    domain::TokenPolicy,
+    store::{Count, Store, sled::SledStore},
+};
+
+/// How often sessions that have run out are looked for.
+const PRUNE_EVERY: Duration = Duration::from_mins(1);
+/// How many of them one write removes: few enough that no other write waits long.
+const PRUNE_BATCH: usize = 500;
+
+/// The whole server, without its socket. Cheap to clone: every clone is a handle of the same one.
+#[derive(Clone)]
+pub struct Auth(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    passwords: Passwords,
+    tokens: Tokens,
+    key: KeyStatus,
+    policy: TokenPolicy,
+    session_lifetime: Duration,
+    signup: SignupConfig,
+    body: BodyLimits,
+}
+
+/// How much of a request body is read, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimits {
+    /// The longest body, in bytes.
+    pub size: usize,
+    /// The longest time that one may take to arrive.
+    pub time: Duration,
+}
+
+impl Auth {
+    /// Opens the database that `config` names, with the system's clock, and looks after it from then on: must be called
+    /// on a tokio runtime.
+    ///
+    /// # Errors
+    /// [`OpenError::Database`] if the directory can't be opened, [`OpenError::Store`] if it can't be read.
+    pub async fn open(config: &Config) -> Result<Self, OpenError> {
+        let clock = SystemClock::new();
+        let (path, cache, now) = (config.store.path.clone(), config.store.cache, clock.now());
+        let opened = tokio::task::spawn_blocking(move || SledStore::open(&path, cache, now)).await;
+        let store = opened.map_err(|_| OpenError::Interrupted)??;
+        let auth = Self::new(config, Arc::new(store), Arc::new(clock)).await?;
+        auth.prune_from_now_on();
+        Ok(auth)
+    }
+
+    /// The same over any store and clock. Nothing is pruned unless [`prune`](Self::prune) is called.
+    ///
+    /// # Errors
+    /// [`OpenError::Store`] if the signing key can't be read or kept.
+    pub async fn new(
+        config: &Config,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        let (key, status) = key::load(config.token.secret.as_ref(), store.as_ref()).await?;
+        Ok(Self(Arc::new(Inner {
+            passwords: Passwords::new(&config.password),
+            tokens: Tokens::new(key, &config.token),
+            key: status,
+            policy: config.token.policy,
+            session_lifetime: config.session.max_lifetime,
+            signup: config.signup.clone(),
+            body: BodyLimits {
+                size: config.server.max_body,
+                time: config.server.body_timeout,
+            },
+            store,
+            clock,
+        })))
+    }
+
+    /// Forgets the sessions that have run out, and returns how many.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn prune(&self) -> Result<usize, AuthError> {
+        let now = self.now();
+        let mut pruned = 0;
+        loop {
+            let batch = self.0.store.prune(now, PRUNE_BATCH).await?;
+            pruned += batch;
+            if batch < PRUNE_BATCH {
+                return Ok(pruned);
+            }
+        }
+    }
+
+    /// How many users and live sessions there are.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn count(&self) -> Result<Count, AuthError> {
+        Ok(self.0.store.count().await?)
+    }
+
+    /// Where the signing key came from.
+    #[must_use]
+    pub fn key(&self) -> &KeyStatus {
+        &self.0.key
+    }
+
+    /// How much of a request body is read, and for how long.
+    #[must_use]
+    pub fn body_limits(&self) -> BodyLimits {
+        self.0.body
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// Prunes by a timer, for as long as anybody holds a handle.
+    fn prune_from_now_on(&self) {
+        let inner = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(PRUNE_EVERY).await;
+                let Some(auth) = inner.upgrade().map(Self) else {
+                    return;
+                };
+                match auth.prune().await {
+                    Ok(0) => {}
+                    Ok(pruned) => tracing::debug!(pruned, "sessions that had run out were forgotten"),
+                    Err(error) => tracing::error!(%error, "sessions that had run out could not be forgotten"),
+                }
+            }
+        });
+    }
+}
