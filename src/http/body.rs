@@ -1,0 +1,202 @@
+//! Request bodies: read against a limit and a clock whatever their framing, and taken apart field by field, so that a
+//! client hears of everything that is wrong with one at once.
+
+use std::fmt;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use serde::{
+    Deserialize,
+    de::{Deserializer, MapAccess, Visitor},
+};
+use serde_json::Value;
+use warp::{
+    Filter, Rejection,
+    http::{HeaderMap, header},
+};
+
+use super::{
+    error::ApiError,
+    field::{FieldError, FieldProblem},
+};
+use crate::auth::BodyLimits;
+
+/// The fields of a JSON object that came as a request's body.
+pub(super) fn fields(
+    limits: BodyLimits,
+) -> impl Filter<Extract = (Result<Fields, ApiError>,), Error = Rejection> + Clone {
+    warp::any()
+        .map(move || limits)
+        .and(warp::header::headers_cloned())
+        .and(warp::body::stream())
+        .then(read)
+}
+
+async fn read<S, B>(limits: BodyLimits, headers: HeaderMap, body: S) -> Result<Fields, ApiError>
+where
+    S: Stream<Item = Result<B, warp::Error>>,
+    B: Buf,
+{
+    check_headers(&headers, limits)?;
+    let collected = tokio::time::timeout(limits.time, collect(body, limits.size)).await;
+    let bytes = collected.map_err(|_| ApiError::BodyTooSlow)??;
+    Fields::parse(&bytes)
+}
+
+/// What can be told before a byte of the body has been read.
+fn check_headers(headers: &HeaderMap, limits: BodyLimits) -> Result<(), ApiError> {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let is_json = |value: &str| {
+        value
+            .split(';')
+            .next()
+            .unwrap_or("")
+            .trim()
+            .eq_ignore_ascii_case("application/json")
+    };
+    let one_type = types.next().filter(|_| types.next().is_none());
+    if !one_type
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(is_json)
+    {
+        return Err(ApiError::UnsupportedMediaType);
+    }
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limits.size as u64) {
+        return Err(ApiError::BodyTooLarge {
+            limit: Some(limits.size),
+        });
+    }
+    Ok(())
+}
+
+async fn collect<S, B>(body: S, limit: usize) -> Result<Bytes, ApiError>
+where
+    S: Stream<Item = Result<B, warp::Error>>,
+    B: Buf,
+{
+    let mut body = std::pin::pin!(body);
+    let mut collected = BytesMut::new();
+    while let Some(chunk) = body.next().await {
+        // The connection broke, or the chunks are not framed as they should be.
+        let mut chunk = chunk.map_err(|_| ApiError::BadRequest)?;
+        if collected.len() + chunk.remaining() > limit {
+            return Err(ApiError::BodyTooLarge { limit: Some(limit) });
+        }
+        while chunk.has_remaining() {
+            let part = chunk.chunk();
+            collected.extend_from_slice(part);
+            let length = part.len();
+            chunk.advance(length);
+        }
+    }
+    Ok(collected.freeze())
+}
+
+/// The fields that have not been taken yet, and what was wrong with those that have.
+#[derive(Debug)]
+pub(super) struct Fields {
+    left: Vec<(String, Value)>,
+    errors: Vec<FieldError>,
+}
+
+impl Fields {
+    fn parse(body: &[u8]) -> Result<Self, ApiError> {
+        let malformed = |detail: String| ApiError::MalformedJson { detail };
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err(malformed(
+                "The body must be a JSON object, such as {\"username\": …}.".to_owned(),
+            ));
+        }
+        let Object { members, repeated } = serde_json::from_slice(body).map_err(|error| {
+            malformed(format!(
+                "The body is not valid JSON: line {}, column {}.",
+                error.line(),
+                error.column()
+            ))
+        })?;
+        if repeated {
+            return Err(malformed("The body has a name twice.".to_owned()));
+        }
+        Ok(Self {
+            left: members,
+            errors: Vec::new(),
+        })
+    }
+
+    /// The value of the field `name`, which must be a string that `parse` accepts; otherwise `None`, and
+    /// [`finish`](Self::finish) will say so.
+    pub(super) fn take<T, E: FieldProblem>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(String) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.take_text(name)?;
+        parse(text)
+            .map_err(|problem| self.errors.push(FieldError::new(name, &problem)))
+            .ok()
+    }
+
+    /// The value of the field `name`, which must be a string.
+    pub(super) fn take_text(&mut self, name: &'static str) -> Option<String> {
+        let place = self.left.iter().position(|(field, _)| field == name);
+        let (code, detail) = match place.map(|place| self.left.swap_remove(place).1) {
+            Some(Value::String(text)) => return Some(text),
+            Some(_) => ("wrong_type", "This field must be a string."),
+            None => ("required", "This field is required."),
+        };
+        self.errors.push(FieldError {
+            field: name.to_owned(),
+            code,
+            detail: detail.to_owned(),
+        });
+        None
+    }
+
+    /// `taken`, unless something was wrong with a field or one is left that nobody took.
+    pub(super) fn finish<T>(self, taken: Option<T>) -> Result<T, ApiError> {
+        let mut errors = self.errors;
+        let unknown = |(field, _)| FieldError {
+            field,
+            code: "unknown",
+            detail: "This request has no such field.".to_owned(),
+        };
+        errors.extend(self.left.into_iter().map(unknown));
+        taken
+            .filter(|_| errors.is_empty())
+            .ok_or(ApiError::InvalidFields(errors))
+    }
+}
+
+/// The members of an object in order, and whether any name stands twice: a reader that kept the last of them and one that
+/// kept the first would not agree on what was asked.
+struct Object {
+    members: Vec<(String, Value)>,
+    repeated: bool,
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut members: Vec<(String, Value)> = Vec::new();
+                let mut repeated = false;
+                while let Some((name, value)) = map.next_entry()? {
+                    repeated |= members.iter().any(|(known, _)| *known == name);
+                    members.push((name, value));
+                }
+                Ok(Object { members, repeated })
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}

@@ -1,0 +1,231 @@
+//! What a client is told when a request fails, in one match from failure to status. No answer carries the text of a
+//! parser, a type's name or a path; the cause of a 5xx goes to the log, once, from here.
+
+use std::time::Duration;
+
+use warp::{Reply, http::StatusCode, reply::Response};
+
+use super::{field::FieldError, problem::Problem};
+use crate::{auth::AuthError, domain::Role};
+
+/// Why a request failed, as HTTP sees it.
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    NotFound,
+    /// With the methods that the path answers, if they are known.
+    MethodNotAllowed {
+        allow: Option<&'static str>,
+    },
+    UnsupportedMediaType,
+    /// With the longest length in bytes, if it is known.
+    BodyTooLarge {
+        limit: Option<usize>,
+    },
+    BodyTooSlow,
+    MalformedJson {
+        detail: String,
+    },
+    InvalidFields(Vec<FieldError>),
+    /// No credentials came that this server knows how to read.
+    NoCredentials,
+    /// The `Authorization` header is malformed or repeated.
+    MalformedAuthorization,
+    /// Something else about the request that no route can read.
+    BadRequest,
+    /// The user has none of these roles.
+    MissingRole(Vec<Role>),
+    Refused(AuthError),
+    /// Something broke that the log knows of already: a handler panicked, or a library user's route failed.
+    Internal,
+}
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl Reply for ApiError {
+    fn into_response(self) -> Response {
+        self.response()
+    }
+}
+
+impl ApiError {
+    /// The answer. A rejection lends its error only by reference.
+    pub(crate) fn response(&self) -> Response {
+        Problem::from(self).response()
+    }
+}
+
+impl From<&ApiError> for Problem {
+    fn from(error: &ApiError) -> Self {
+        match error {
+            ApiError::NotFound => Self::new(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "Not found",
+                "There is nothing at this path.",
+            ),
+            ApiError::MethodNotAllowed { allow } => Self::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "Method not allowed",
+                allow.map_or("This path does not answer this method.".into(), |allow| {
+                    format!("This path answers {allow}.")
+                }),
+            )
+            .allow(*allow),
+            ApiError::UnsupportedMediaType => Self::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "Unsupported media type",
+                "Send the body as JSON, with the header Content-Type: application/json.",
+            ),
+            ApiError::BodyTooLarge { limit } => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                "Body too large",
+                limit.map_or("The body is too long.".into(), |limit| {
+                    format!("A body has at most {limit} bytes.")
+                }),
+            ),
+            ApiError::BodyTooSlow => Self::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "body_timeout",
+                "Body too slow",
+                "The body did not arrive in time.",
+            ),
+            ApiError::MalformedJson { detail } => Self::new(
+                StatusCode::BAD_REQUEST,
+                "malformed_json",
+                "Malformed JSON",
+                detail.as_str(),
+            ),
+            ApiError::InvalidFields(errors) => Self::invalid_fields(errors.clone()),
+            ApiError::NoCredentials => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "missing_token",
+                "Token required",
+                "Send an access token, with the header Authorization: Bearer <token>.",
+            )
+            .challenge(""),
+            ApiError::MalformedAuthorization => Self::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                "Malformed credentials",
+                "Send one Authorization header, of the form Bearer <token>.",
+            )
+            .challenge(", error=\"invalid_request\""),
+            ApiError::BadRequest => Self::new(
+                StatusCode::BAD_REQUEST,
+                "bad_request",
+                "Bad request",
+                "The request could not be read.",
+            ),
+            ApiError::MissingRole(roles) => {
+                let names: Vec<_> = roles.iter().map(Role::as_str).collect();
+                Self::new(
+                    StatusCode::FORBIDDEN,
+                    "insufficient_scope",
+                    "Role required",
+                    format!("This needs one of these roles: {}.", names.join(", ")),
+                )
+                .challenge(&format!(
+                    ", error=\"insufficient_scope\", scope=\"{}\"",
+                    names.join(" ")
+                ))
+            }
+            ApiError::Refused(error) => Self::from(error),
+            ApiError::Internal => Self::internal(),
+        }
+    }
+}
+
+impl From<&AuthError> for Problem {
+    fn from(error: &AuthError) -> Self {
+        match error {
+            AuthError::SignupClosed => Self::new(
+                StatusCode::FORBIDDEN,
+                "signup_closed",
+                "Sign-up is closed",
+                "Ask whoever runs this server for an account.",
+            ),
+            AuthError::UsernameTaken => Self::new(
+                StatusCode::CONFLICT,
+                "username_taken",
+                "Username taken",
+                "Somebody has this username. Choose another one.",
+            ),
+            AuthError::PasswordRejected(why) => Self::invalid_fields(vec![FieldError::new("password", why)]),
+            AuthError::InvalidCredentials => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid_credentials",
+                "Wrong username or password",
+                "There is no user with this username and password.",
+            )
+            .challenge(""),
+            AuthError::AccountDisabled => Self::new(
+                StatusCode::FORBIDDEN,
+                "account_disabled",
+                "Account disabled",
+                "This account has been disabled. Ask whoever runs this server.",
+            ),
+            AuthError::Busy { retry_after } => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "Busy",
+                "Too many sign-ups and sign-ins are waiting. Try again later.",
+            )
+            .retry_after(*retry_after),
+            AuthError::TokenRefused(why) => {
+                // What is wrong with it would help whoever forged it.
+                tracing::info!(%why, "a token was refused");
+                Self::new(
+                    StatusCode::UNAUTHORIZED,
+                    "invalid_token",
+                    "Token not valid",
+                    "The access token is not valid (any more). Sign in again.",
+                )
+                .challenge(", error=\"invalid_token\"")
+            }
+            AuthError::Store(error) => {
+                tracing::error!(%error, "a request failed on the database");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "storage_unavailable",
+                    "Storage unavailable",
+                    "The server can't reach its database at the moment. Try again later.",
+                )
+                .retry_after(Duration::from_secs(30))
+            }
+            AuthError::Internal(cause) => {
+                tracing::error!(cause, "a request failed");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl Problem {
+    fn invalid_fields(errors: Vec<FieldError>) -> Self {
+        let names: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
+        let detail = format!("These fields are not right: {}.", names.join(", "));
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid_field",
+            "Invalid field",
+            detail,
+        )
+        .errors(errors)
+    }
+
+    fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "Internal error",
+            "Something went wrong on the server; its log says what.",
+        )
+    }
+}

@@ -1,0 +1,60 @@
+//! What is wrong with one field of a body: words for people, a code for programs.
+
+use serde::Serialize;
+
+use crate::{
+    auth::PasswordRejection,
+    domain::{PasswordError, UsernameError},
+};
+
+/// What is wrong with one field of a body.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct FieldError {
+    pub(crate) field: String,
+    pub(crate) code: &'static str,
+    pub(crate) detail: String,
+}
+
+/// An error of one field: its message is for people, its code for programs.
+pub(crate) trait FieldProblem: std::fmt::Display {
+    fn code(&self) -> &'static str;
+}
+
+impl FieldProblem for UsernameError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::TooShort => "too_short",
+            Self::TooLong => "too_long",
+            Self::BadCharacter | Self::BadStart => "bad_character",
+        }
+    }
+}
+
+impl FieldProblem for PasswordError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "too_short",
+            Self::TooLong => "too_long",
+            Self::ContainsNul => "bad_character",
+        }
+    }
+}
+
+impl FieldProblem for PasswordRejection {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::TooShort { .. } => "too_short",
+            Self::TooWeak => "too_weak",
+        }
+    }
+}
+
+impl FieldError {
+    pub(crate) fn new(field: impl Into<String>, problem: &impl FieldProblem) -> Self {
+        Self {
+            field: field.into(),
+            code: problem.code(),
+            detail: problem.to_string(),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The check in front of a route: filters that yield a [`Principal`] or refuse. The server's own routes and those of a
+//! library user stand behind the same one.
+
+use std::convert::Infallible;
+
+use warp::{
+    Filter, Rejection, Reply,
+    filters::BoxedFilter,
+    http::{HeaderMap, header},
+    reject::{self, Reject},
+    reply::Response,
+};
+
+use super::error::ApiError;
+use crate::{
+    auth::{Auth, Principal},
+    domain::{BearerToken, Role},
+};
+
+impl Auth {
+    /// A filter that yields the [`Principal`] of the request's access token, read from `Authorization: Bearer …`
+    /// (RFC 6750, section 2.1) and from nowhere else.
+    ///
+    /// A request without a good token is rejected; end your routes in [`.recover(jwt_server::recover)`](recover), and the
+    /// client gets the same `application/problem+json` as from this server's own routes.
+    #[must_use]
+    pub fn guard(&self) -> BoxedFilter<(Principal,)> {
+        principal(self)
+            .and_then(async |checked: Result<Principal, ApiError>| checked.map_err(refuse))
+            .boxed()
+    }
+}
+
+/// Asks more of a [guard](Auth::guard).
+pub trait Guard {
+    /// Lets pass only who has at least one of `roles`, as of this request. Others are rejected with 403.
+    #[must_use]
+    fn any_role(self, roles: impl IntoIterator<Item = Role>) -> BoxedFilter<(Principal,)>;
+}
+
+impl Guard for BoxedFilter<(Principal,)> {
+    fn any_role(self, roles: impl IntoIterator<Item = Role>) -> BoxedFilter<(Principal,)> {
+        let roles: Vec<Role> = roles.into_iter().collect();
+        self.and_then(move |principal: Principal| {
+            let checked = require_any(principal, &roles).map_err(refuse);
+            async move { checked }
+        })
+        .boxed()
+    }
+}
+
+/// Turns every rejection into `application/problem+json`: the guard's refusals, and what warp itself says of a request
+/// that fits no route. The one line that a library user's routes need at their end; whoever has rejections of their own
+/// handles those before it.
+///
+/// # Errors
+/// Never.
+pub async fn recover(rejection: Rejection) -> Result<Response, Infallible> {
+    // Rejections come combined: a route that did not fit says "method not allowed" beside one that refused.
+    let error = match rejection.find::<Refused>() {
+        Some(Refused(error)) => return Ok(error.response()),
+        None => of_warp(&rejection),
+    };
+    Ok(error.into_response())
+}
+
+/// What warp means by one of its own rejections.
+fn of_warp(rejection: &Rejection) -> ApiError {
+    if rejection.is_not_found() {
+        ApiError::NotFound
+    } else if rejection.find::<reject::MethodNotAllowed>().is_some() {
+        ApiError::MethodNotAllowed { allow: None }
+    } else if rejection.find::<reject::PayloadTooLarge>().is_some() {
+        ApiError::BodyTooLarge { limit: None }
+    } else if rejection.find::<reject::UnsupportedMediaType>().is_some() {
+        ApiError::UnsupportedMediaType
+    } else if rejection
+        .find::<warp::filters::body::BodyDeserializeError>()
+        .is_some()
+        || rejection.find::<reject::InvalidHeader>().is_some()
+        || rejection.find::<reject::InvalidQuery>().is_some()
+        || rejection.find::<reject::LengthRequired>().is_some()
+        || rejection.find::<reject::MissingCookie>().is_some()
+        || rejection.find::<reject::MissingHeader>().is_some()
+    {
+        ApiError::BadRequest
+    } else {
+        tracing::error!(?rejection, "a rejection that nobody handles");
+        ApiError::Internal
+    }
+}
+
+/// The request's principal, or why there is none.
+pub(super) fn principal(
+    auth: &Auth,
+) -> impl Filter<Extract = (Result<Principal, ApiError>,), Error = Infallible> + Clone + use<> {
+    let auth = auth.clone();
+    bearer().then(move |token: Result<BearerToken, ApiError>| {
+        let auth = auth.clone();
+        async move { Ok(auth.authenticate(&token?).await?) }
+    })
+}
+
+/// The token in the request's `Authorization` header, or why there is none.
+pub(super) fn bearer() -> impl Filter<Extract = (Result<BearerToken, ApiError>,), Error = Infallible> + Clone
+{
+    warp::header::headers_cloned().map(|headers: HeaderMap| read_bearer(&headers))
+}
+
+fn read_bearer(headers: &HeaderMap) -> Result<BearerToken, ApiError> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().ok_or(ApiError::NoCredentials)?;
+    if values.next().is_some() {
+        return Err(ApiError::MalformedAuthorization);
+    }
+    let value = value.to_str().map_err(|_| ApiError::MalformedAuthorization)?;
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        // Credentials of another kind are none for this server: it answers with the challenge that it can read.
+        return Err(if scheme.is_empty() {
+            ApiError::MalformedAuthorization
+        } else {
+            ApiError::NoCredentials
+        });
+    }
+    BearerToken::parse(token.trim_matches(' ')).ok_or(ApiError::MalformedAuthorization)
+}
+
+pub(super) fn require_any(principal: Principal, roles: &[Role]) -> Result<Principal, ApiError> {
+    if principal.has_any(roles) {
+        Ok(principal)
+    } else {
+        Err(ApiError::MissingRole(roles.to_vec()))
+    }
+}
+
+/// A refusal on its way to [`recover`].
+#[derive(Debug)]
+struct Refused(ApiError);
+
+impl Reject for Refused {}
+
+fn refuse(error: ApiError) -> Rejection {
+    reject::custom(Refused(error))
+}

@@ -1,0 +1,47 @@
+//! HTTP: requests are parsed into the domain's types, handed to `auth`, and its answers become responses. Each file is
+//! one group of endpoints; no failure of theirs is a warp rejection, so none can be mistaken for "no such route".
+
+mod body;
+mod error;
+mod field;
+mod guard;
+mod me;
+mod method;
+mod problem;
+mod signup;
+mod tokens;
+
+use std::convert::Infallible;
+
+use warp::{Filter, Reply, filters::BoxedFilter, reply::Response};
+
+pub(crate) use self::error::ApiError;
+pub use self::guard::{Guard, recover};
+use crate::auth::Auth;
+
+impl Auth {
+    /// The server's own routes, to be mounted beside others: `/welcome`, `/me`, `/refresh`, `/signin`, `/logout` and
+    /// `/signup`. Any other path is rejected as not found, so that what comes after `.or(…)` gets its turn.
+    #[must_use]
+    pub fn routes(&self) -> BoxedFilter<(Response,)> {
+        // The most asked goes first.
+        me::routes(self)
+            .or(tokens::routes(self))
+            .unify()
+            .or(signup::routes(self))
+            .unify()
+            .boxed()
+    }
+}
+
+/// The whole server: [`Auth::routes`], and 404 for everything else.
+pub(crate) fn app(auth: &Auth) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
+    let not_found = warp::any().map(|| ApiError::NotFound.into_response());
+    auth.routes().or(not_found).unify()
+}
+
+/// Hands `auth` to a handler.
+fn with(auth: &Auth) -> impl Filter<Extract = (Auth,), Error = Infallible> + Clone + use<> {
+    let auth = auth.clone();
+    warp::any().map(move || auth.clone())
+}

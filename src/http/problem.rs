@@ -1,0 +1,111 @@
+//! `application/problem+json` (RFC 9457), and the headers that go with a failure.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use warp::{
+    Reply,
+    http::{HeaderValue, StatusCode, header},
+    reply::Response,
+};
+
+use super::field::FieldError;
+
+/// The protection space of the Bearer challenge (RFC 9110, section 11.5).
+const REALM: &str = "jwt-server";
+
+/// What a client is told.
+pub(super) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    title: &'static str,
+    detail: String,
+    errors: Vec<FieldError>,
+    challenge: Option<String>,
+    allow: Option<&'static str>,
+    retry_after: Option<Duration>,
+}
+
+impl Problem {
+    pub(super) fn new(
+        status: StatusCode,
+        code: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            code,
+            title,
+            detail: detail.into(),
+            errors: Vec::new(),
+            challenge: None,
+            allow: None,
+            retry_after: None,
+        }
+    }
+
+    pub(super) fn errors(self, errors: Vec<FieldError>) -> Self {
+        Self { errors, ..self }
+    }
+
+    /// A `WWW-Authenticate` challenge as RFC 6750, section 3, has it; bare when no credentials came.
+    pub(super) fn challenge(self, attributes: &str) -> Self {
+        let challenge = Some(format!("Bearer realm=\"{REALM}\"{attributes}"));
+        Self { challenge, ..self }
+    }
+
+    pub(super) fn allow(self, allow: Option<&'static str>) -> Self {
+        Self { allow, ..self }
+    }
+
+    pub(super) fn retry_after(self, time: Duration) -> Self {
+        Self {
+            retry_after: Some(time),
+            ..self
+        }
+    }
+
+    /// The answer, as `application/problem+json`.
+    pub(super) fn response(self) -> Response {
+        let body = ProblemBody {
+            r#type: format!("urn:problem-type:jwt-server:{}", self.code),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            errors: &self.errors,
+        };
+        let mut response = warp::reply::json(&body).into_response();
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // Every character of a challenge is this crate's or a role's, so it always fits a header.
+        if let Some(challenge) = self.challenge.and_then(|text| HeaderValue::try_from(text).ok()) {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Some(time) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, time.as_secs().into());
+        }
+        response
+    }
+}
+
+/// The members of RFC 9457, section 3.1, and this server's `code` and `errors`.
+#[derive(Serialize)]
+struct ProblemBody<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+}

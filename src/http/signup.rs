@@ -1,0 +1,54 @@
+//! `POST /signup`.
+
+use serde::Serialize;
+use warp::{Filter, Reply, filters::BoxedFilter, http::StatusCode, reply::Response};
+
+use super::{
+    body::{self, Fields},
+    error::ApiError,
+    method, with,
+};
+use crate::{
+    auth::Auth,
+    domain::{Password, User, Username},
+};
+
+pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
+    let post = warp::post()
+        .and(with(auth))
+        .and(body::fields(auth.body_limits()))
+        .then(sign_up)
+        .map(Reply::into_response);
+    warp::path!("signup")
+        .and(post.or(method::only("POST")).unify())
+        .boxed()
+}
+
+#[derive(Serialize)]
+struct SignedUp {
+    id: String,
+    username: String,
+    roles: Vec<String>,
+    created_at: String,
+}
+
+impl From<User> for SignedUp {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id.to_string(),
+            username: user.username.to_string(),
+            roles: user.roles.iter().map(ToString::to_string).collect(),
+            created_at: user.created_at.to_string(),
+        }
+    }
+}
+
+async fn sign_up(auth: Auth, fields: Result<Fields, ApiError>) -> Result<impl Reply, ApiError> {
+    let mut fields = fields?;
+    let username = fields.take("username", |text| Username::parse(&text));
+    let password = fields.take("password", |text| Password::parse(text.into()));
+    let (username, password) = fields.finish(username.zip(password))?;
+    let user = auth.sign_up(username, password).await?;
+    let reply = warp::reply::json(&SignedUp::from(user));
+    Ok(warp::reply::with_status(reply, StatusCode::CREATED))
+}

@@ -1,0 +1,119 @@
+//! `POST /signin`, `/refresh` and `/logout`: what makes, exchanges and ends a token.
+
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use warp::{
+    Filter, Reply,
+    filters::BoxedFilter,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    reply::Response,
+};
+
+use super::{
+    body::{self, Fields},
+    error::ApiError,
+    guard, method, with,
+};
+use crate::{
+    auth::{Auth, Credentials, IssuedToken},
+    domain::BearerToken,
+};
+
+pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
+    let refresh_route = method::get_or_post()
+        .and(with(auth))
+        .and(guard::bearer())
+        .and(accepts_text())
+        .then(refresh)
+        .map(Reply::into_response);
+    let sign_in_route = warp::post()
+        .and(with(auth))
+        .and(body::fields(auth.body_limits()))
+        .and(accepts_text())
+        .then(sign_in)
+        .map(Reply::into_response);
+    let log_out_route = method::get_or_post()
+        .and(with(auth))
+        .and(guard::bearer())
+        .then(log_out)
+        .map(Reply::into_response);
+
+    let refresh = warp::path!("refresh").and(refresh_route.or(method::only("GET, HEAD, POST")).unify());
+    let sign_in = warp::path!("signin").and(sign_in_route.or(method::only("POST")).unify());
+    let log_out = warp::path!("logout").and(log_out_route.or(method::only("GET, HEAD, POST")).unify());
+    refresh
+        .boxed()
+        .or(sign_in.boxed())
+        .unify()
+        .or(log_out.boxed())
+        .unify()
+        .boxed()
+}
+
+async fn sign_in(auth: Auth, fields: Result<Fields, ApiError>, as_text: bool) -> Result<Response, ApiError> {
+    let mut fields = fields?;
+    let username = fields.take_text("username");
+    let password = fields.take_text("password");
+    let (username, password) = fields.finish(username.zip(password))?;
+    let credentials = Credentials::new(&username, password.into());
+    Ok(token_answer(&auth.sign_in(credentials).await?, as_text))
+}
+
+async fn refresh(
+    auth: Auth,
+    token: Result<BearerToken, ApiError>,
+    as_text: bool,
+) -> Result<Response, ApiError> {
+    Ok(token_answer(&auth.refresh(&token?).await?, as_text))
+}
+
+async fn log_out(auth: Auth, token: Result<BearerToken, ApiError>) -> Result<StatusCode, ApiError> {
+    auth.log_out(&token?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// RFC 6749, section 5.1, with two members of this server's own.
+#[derive(Serialize)]
+struct TokenAnswer<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    expires_in: u64,
+    refresh_in: u64,
+    refreshed: bool,
+}
+
+fn token_answer(issued: &IssuedToken, as_text: bool) -> Response {
+    let token = issued.token.expose_secret();
+    let mut response = if as_text {
+        token.to_owned().into_response()
+    } else {
+        warp::reply::json(&TokenAnswer {
+            access_token: token,
+            token_type: "Bearer",
+            expires_in: issued.expires_in.as_secs(),
+            refresh_in: issued.refresh_in.as_secs(),
+            refreshed: issued.refreshed,
+        })
+        .into_response()
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
+/// Whether the client wants the raw token: it accepts `text/plain` by name and does not accept JSON by name.
+fn accepts_text() -> impl Filter<Extract = (bool,), Error = std::convert::Infallible> + Clone {
+    warp::header::headers_cloned().map(|headers: HeaderMap| {
+        let accepted = headers
+            .get_all(header::ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        let types: Vec<_> = accepted
+            .flat_map(|value| value.split(','))
+            .map(|range| range.split(';').next().unwrap_or("").trim().to_ascii_lowercase())
+            .collect();
+        let named = |name: &str| types.iter().any(|range| range == name);
+        named("text/plain") && !named("application/json")
+    })
+}
