@@ -1,0 +1,189 @@
+//! The command line. Each command has a file; this one knows their names, the flags, and how a failure leaves the process:
+//! one line on standard error, and exit code 2 for what is wrong with the arguments, 1 for anything else.
+
+mod check_config;
+mod serve;
+mod user_add;
+
+use std::{
+    env,
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::config::{self, Config, ConfigError, Kind, Origin, Setting, Settings};
+
+/// The file that is read if it is there and no other is named.
+const DEFAULT_FILE: &str = "jwt-server.toml";
+
+/// Runs the command that this process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let matches = match command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    match run(&matches) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(io::stderr(), "jwt-server: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Open(#[from] crate::auth::OpenError),
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Failure {
+    /// An error of the system, and what was being done.
+    fn io(doing: &str, error: &io::Error) -> Self {
+        Self::Other(format!("{doing}: {error}"))
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(
+                ConfigError::BadValue {
+                    origin: Origin::Flag(_),
+                    ..
+                }
+                | ConfigError::Unknown {
+                    origin: Origin::Flag(_),
+                    ..
+                },
+            ) => 2,
+            Self::Config(_) | Self::Open(_) | Self::Other(_) => 1,
+        }
+    }
+}
+
+fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    let settings = gather(matches)?;
+    let config = Config::read(&settings)?;
+    match matches.subcommand() {
+        Some(("check-config", _)) => {
+            say(&check_config::effective(&settings, &config));
+            Ok(())
+        }
+        Some(("user", user)) => match user.subcommand() {
+            Some(("add", add)) => user_add::run(add, &config),
+            // clap asks for one of its commands.
+            _ => Ok(()),
+        },
+        _ => serve::run(&config),
+    }
+}
+
+fn command() -> Command {
+    let config = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .global(true)
+        .help(format!("Read settings from FILE instead of {DEFAULT_FILE}"));
+    Command::new("jwt-server")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Sign-up, sign-in, refresh and log-out with JSON Web Tokens, on a database of its own")
+        .after_help(
+            "With no command it serves. Nothing has to be configured: it listens on 127.0.0.1:8000 and keeps everything in ./data.\n\
+             Settings come from jwt-server.toml, then the environment (JWT_SERVER__SECTION__KEY), then flags (--section.key);\n\
+             `jwt-server --help` lists them, `jwt-server check-config` shows those in force.",
+        )
+        .arg(config)
+        .args(config::settings().map(flag))
+        .subcommand(Command::new("serve").about("Serve until told to stop (the default)"))
+        .subcommand(Command::new("check-config").about("Print the settings in force, and where each came from"))
+        .subcommand(
+            Command::new("user")
+                .about("Look after users, while the server is not running")
+                .subcommand_required(true)
+                .arg_required_else_help(true)
+                .subcommand(user_add::command()),
+        )
+}
+
+/// The flag of a setting.
+fn flag(setting: &'static Setting) -> Arg {
+    let alias = match setting.key {
+        "server.listen" => Some("listen"),
+        "store.path" => Some("data"),
+        _ => None,
+    };
+    let value = match setting.kind {
+        Kind::Text => "TEXT",
+        Kind::Integer => "NUMBER",
+        Kind::Boolean => "true|false",
+        Kind::List => "A,B,…",
+    };
+    Arg::new(setting.key)
+        .long(setting.key)
+        .visible_aliases(alias)
+        .value_name(value)
+        .action(ArgAction::Set)
+        .allow_hyphen_values(true)
+        .global(true)
+        .hide_short_help(true)
+        .help_heading("Settings")
+        .help(format!(
+            "{} [default: {}]",
+            setting.help,
+            setting.default.trim_matches('"')
+        ))
+}
+
+/// Everything that was set, by file, environment and flags.
+fn gather(matches: &ArgMatches) -> Result<Settings, ConfigError> {
+    let mut settings = Settings::default();
+    match matches.get_one::<String>("config") {
+        Some(file) => settings.add_file_at(Path::new(file))?,
+        None if Path::new(DEFAULT_FILE).exists() => settings.add_file_at(Path::new(DEFAULT_FILE))?,
+        None => {}
+    }
+    settings.add_environment(env::vars_os())?;
+    for setting in config::settings() {
+        if let Some(value) = matches.get_one::<String>(setting.key) {
+            settings.add_flag(setting, &format!("--{}", setting.key), value)?;
+        }
+    }
+    Ok(settings)
+}
+
+/// A runtime for a command.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::io("the runtime can't start", &error))
+}
+
+/// Says `text` on standard output. If nobody reads that, it is nobody's loss.
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        command().debug_assert();
+    }
+}

@@ -1,0 +1,20 @@
+#![doc = include_str!("../docs/library.md")]
+
+pub mod auth;
+#[doc(hidden)]
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod domain;
+mod http;
+pub mod server;
+pub mod store;
+mod telemetry;
+
+pub use crate::{
+    auth::{Auth, AuthError, Principal},
+    config::Config,
+    domain::{Role, Roles},
+    http::{Guard, recover},
+    server::serve,
+};
