@@ -214,3 +214,6 @@ fn strict_json<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let object = bytes.trim_ascii_start().starts_with(b"{");
     object.then(|| serde_json::from_slice(bytes).ok()).flatten()
 }
+
+#[cfg(test)]
+mod tests;
