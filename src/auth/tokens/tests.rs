@@ -78,7 +78,11 @@ fn signed(header: &[u8], payload: &[u8]) -> String {
 }
 
 fn signed_with(algorithm: Algorithm, header: &[u8], payload: &[u8]) -> String {
-    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
+    let message = format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(header),
+        URL_SAFE_NO_PAD.encode(payload)
+    );
     let signature = crypto::sign(message.as_bytes(), &EncodingKey::from_secret(SECRET), algorithm).unwrap();
     format!("{message}.{signature}")
 }
@@ -125,7 +129,9 @@ fn a_token_holds_the_documented_header_and_claims() {
     let names: Vec<_> = claims.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
         names,
-        ["aud", "exp", "iat", "iss", "jti", "roles", "sid", "sub", "username"]
+        [
+            "aud", "exp", "iat", "iss", "jti", "roles", "sid", "sub", "username"
+        ]
     );
     assert_eq!(claims["roles"], json!(["CLIENT", "ADMIN"]));
     assert_eq!(claims["aud"], json!(["api", "web"]));
@@ -152,7 +158,9 @@ fn a_token_is_good_from_its_first_second_to_its_last() {
 
 #[test]
 fn no_algorithm_but_the_keys_own_is_accepted() {
-    for alg in ["none", "None", "NONE", "nOnE", "", "HS384", "HS512", "RS256", "ES256", "EdDSA", "hs256", "HS256 "] {
+    for alg in [
+        "none", "None", "NONE", "nOnE", "", "HS384", "HS512", "RS256", "ES256", "EdDSA", "hs256", "HS256 ",
+    ] {
         let mut header = header();
         header["alg"] = alg.into();
         for token in [with_header(&header), unsigned(&header)] {
@@ -163,8 +171,15 @@ fn no_algorithm_but_the_keys_own_is_accepted() {
     for algorithm in [Algorithm::HS384, Algorithm::HS512] {
         let honest = json!({"alg": format!("{algorithm:?}"), "typ": "JWT", "kid": "test-key"});
         let lying = header();
-        for (header, why) in [(honest, TokenRefusal::ForeignHeader), (lying, TokenRefusal::BadSignature)] {
-            let token = signed_with(algorithm, header.to_string().as_bytes(), claims().to_string().as_bytes());
+        for (header, why) in [
+            (honest, TokenRefusal::ForeignHeader),
+            (lying, TokenRefusal::BadSignature),
+        ] {
+            let token = signed_with(
+                algorithm,
+                header.to_string().as_bytes(),
+                claims().to_string().as_bytes(),
+            );
             assert_eq!(verify(&token), Err(why), "{algorithm:?}");
         }
     }
@@ -227,11 +242,16 @@ fn keys_in_the_header_extensions_and_nesting_are_refused() {
     ] {
         let mut header = header();
         header[name] = value;
-        assert_eq!(verify(&with_header(&header)), Err(TokenRefusal::ForeignHeader), "{name}");
+        assert_eq!(
+            verify(&with_header(&header)),
+            Err(TokenRefusal::ForeignHeader),
+            "{name}"
+        );
     }
     let nested = signed(header().to_string().as_bytes(), with_claims(&claims()).as_bytes());
     assert_eq!(verify(&nested), Err(TokenRefusal::BadClaims));
-    let jwe = [header().to_string().as_str(), "k", "iv", "text", "tag"].map(|part| URL_SAFE_NO_PAD.encode(part));
+    let jwe =
+        [header().to_string().as_str(), "k", "iv", "text", "tag"].map(|part| URL_SAFE_NO_PAD.encode(part));
     assert_eq!(verify(&jwe.join(".")), Err(TokenRefusal::Malformed));
 }
 
@@ -286,7 +306,18 @@ fn every_claim_has_its_type_and_no_other() {
         }
     }
     // Numbers that JSON can write and no clock can show.
-    for number in ["1e3", "1.8e9", "1800000300.0", "1e400", "-0", "-1", "18446744073709551616", "1_000", "0x1", "01"] {
+    for number in [
+        "1e3",
+        "1.8e9",
+        "1800000300.0",
+        "1e400",
+        "-0",
+        "-1",
+        "18446744073709551616",
+        "1_000",
+        "0x1",
+        "01",
+    ] {
         for name in ["iat", "exp"] {
             let payload = claims().to_string();
             let known = claims()[name].to_string();
@@ -308,8 +339,16 @@ fn claims_that_are_not_this_servers_are_refused() {
         ("aud", json!(7), TokenRefusal::BadClaims),
         ("nbf", json!(0), TokenRefusal::BadClaims),
         ("admin", json!(true), TokenRefusal::BadClaims),
-        ("sub", json!("018F0000-0000-7000-8000-000000000001"), TokenRefusal::BadClaims),
-        ("sid", json!("018f000000007000800000000000000002"), TokenRefusal::BadClaims),
+        (
+            "sub",
+            json!("018F0000-0000-7000-8000-000000000001"),
+            TokenRefusal::BadClaims,
+        ),
+        (
+            "sid",
+            json!("018f000000007000800000000000000002"),
+            TokenRefusal::BadClaims,
+        ),
         ("jti", json!("AAAAAAAAAAAAAAAAAAAAAB"), TokenRefusal::BadClaims),
         ("exp", json!(NOW.as_secs()), TokenRefusal::BadClaims),
         ("exp", json!(0), TokenRefusal::BadClaims),
@@ -326,7 +365,12 @@ fn an_audience_is_asked_for_exactly_when_one_is_configured() {
     let verified = |claims: &Value| verify_at(&ours, &with_claims(claims), NOW).map(|_| ());
     assert_eq!(verified(&with("aud", json!("api"))), Ok(()));
     assert_eq!(verified(&with("aud", json!(["other", "web"]))), Ok(()));
-    for wrong in [claims(), with("aud", json!("other")), with("aud", json!(["API"])), with("aud", json!([]))] {
+    for wrong in [
+        claims(),
+        with("aud", json!("other")),
+        with("aud", json!(["API"])),
+        with("aud", json!([])),
+    ] {
         assert_eq!(verified(&wrong), Err(TokenRefusal::WrongAudience), "{wrong}");
     }
 }
@@ -334,7 +378,13 @@ fn an_audience_is_asked_for_exactly_when_one_is_configured() {
 #[test]
 fn what_is_not_a_json_object_is_refused() {
     let (head, payload) = (header().to_string(), claims().to_string());
-    let values = claims().as_object().unwrap().values().cloned().collect::<Value>().to_string();
+    let values = claims()
+        .as_object()
+        .unwrap()
+        .values()
+        .cloned()
+        .collect::<Value>()
+        .to_string();
     let bad = [
         Vec::new(),
         b"null".to_vec(),
@@ -350,7 +400,10 @@ fn what_is_not_a_json_object_is_refused() {
         "{\"a\":".repeat(1000).into_bytes(),
     ];
     for bytes in bad {
-        let shown = String::from_utf8_lossy(&bytes).chars().take(60).collect::<String>();
+        let shown = String::from_utf8_lossy(&bytes)
+            .chars()
+            .take(60)
+            .collect::<String>();
         let as_payload = verify(&signed(head.as_bytes(), &bytes));
         assert_eq!(as_payload, Err(TokenRefusal::BadClaims), "payload {shown}");
         let as_header = verify(&signed(&bytes, payload.as_bytes()));
@@ -403,7 +456,9 @@ fn a_token_with_any_bit_changed_is_refused() {
             let mut bytes = token.clone().into_bytes();
             bytes[place] ^= 1 << bit;
             // What is no UTF-8 never gets as far as the verifier.
-            let Ok(changed) = String::from_utf8(bytes) else { continue };
+            let Ok(changed) = String::from_utf8(bytes) else {
+                continue;
+            };
             assert!(verify(&changed).is_err(), "byte {place}, bit {bit}: {changed}");
         }
     }
@@ -450,9 +505,16 @@ fn wycheproofs_hs256_vectors_are_judged_as_it_says() {
                 continue;
             }
             // The JSON serialisation is an object in the file; it is no compact token either way.
-            let jws = test["jws"].as_str().map_or_else(|| test["jws"].to_string(), str::to_owned);
+            let jws = test["jws"]
+                .as_str()
+                .map_or_else(|| test["jws"].to_string(), str::to_owned);
             let accepted = verify_jws(&jws, &key).is_ok();
-            assert_eq!(accepted, test["result"] == "valid", "tcId {id}: {}", test["comment"]);
+            assert_eq!(
+                accepted,
+                test["result"] == "valid",
+                "tcId {id}: {}",
+                test["comment"]
+            );
             *(if accepted { &mut valid } else { &mut invalid }) += 1;
         }
     }
@@ -462,7 +524,8 @@ fn wycheproofs_hs256_vectors_are_judged_as_it_says() {
 #[test]
 fn rfc_7520_section_4_4_is_accepted() {
     let Some(folder) = vectors() else { return };
-    let text = fs::read_to_string(folder.join("jose-cookbook/4_4.hmac-sha2_integrity_protection.json")).unwrap();
+    let text =
+        fs::read_to_string(folder.join("jose-cookbook/4_4.hmac-sha2_integrity_protection.json")).unwrap();
     let example: Value = serde_json::from_str(&text).unwrap();
     let jwk = &example["input"]["key"];
     let secret = base64url(jwk["k"].as_str().unwrap()).unwrap();

@@ -134,3 +134,165 @@ fn run(trees: &Trees, index: &Index, disk: &dyn Disk, mut writes: mpsc::Receiver
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            atomic::{AtomicUsize, Ordering},
+            mpsc,
+        },
+        time::Duration,
+    };
+
+    use super::*;
+    use crate::{
+        clock::Timestamp,
+        domain::{PasswordHash, Roles, UserId, Username},
+    };
+
+    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    /// A disk that syncs when it is told to, as it is told to.
+    struct ToldDisk {
+        orders: mpsc::Receiver<io::Result<()>>,
+        syncs: Arc<AtomicUsize>,
+    }
+
+    impl Disk for ToldDisk {
+        fn sync(&self) -> io::Result<()> {
+            let order = self.orders.recv_timeout(Duration::from_secs(10));
+            self.syncs.fetch_add(1, Ordering::SeqCst);
+            order.unwrap_or_else(|_| Err(io::Error::other("nobody told the disk to sync")))
+        }
+    }
+
+    struct Bench {
+        committer: Arc<Committer>,
+        trees: Trees,
+        index: Arc<Index>,
+        order: mpsc::Sender<io::Result<()>>,
+        syncs: Arc<AtomicUsize>,
+        user: Arc<User>,
+    }
+
+    fn bench() -> Bench {
+        let trees = Trees::of(sled::Config::new().temporary(true).open().unwrap()).unwrap();
+        let (order, orders) = mpsc::channel();
+        let (index, syncs) = (Arc::new(Index::default()), Arc::new(AtomicUsize::new(0)));
+        let disk = ToldDisk {
+            orders,
+            syncs: Arc::clone(&syncs),
+        };
+        let user = Arc::new(User {
+            id: UserId::generate(NOW),
+            username: Username::parse("ada").unwrap(),
+            password_hash: PasswordHash::parse(&format!("$2b$04${}", ".".repeat(53))).unwrap(),
+            roles: Roles::default(),
+            disabled: false,
+            display_name: None,
+            created_at: NOW,
+        });
+        let committer = Committer::start(trees.clone(), Arc::clone(&index), Box::new(disk)).unwrap();
+        Bench {
+            committer: Arc::new(committer),
+            trees,
+            index,
+            order,
+            syncs,
+            user,
+        }
+    }
+
+    impl Bench {
+        /// Opens a session in a task of its own.
+        fn open(&self) -> (Session, tokio::task::JoinHandle<Result<(), StoreError>>) {
+            let minute = Duration::from_mins(1);
+            let (session, _) = Session::start(self.user.id, minute, minute, NOW);
+            let (committer, user, opened) = (
+                Arc::clone(&self.committer),
+                Arc::clone(&self.user),
+                session.clone(),
+            );
+            let task = tokio::spawn(async move {
+                committer
+                    .commit(move |trees, _| {
+                        trees.put_session(&opened)?;
+                        Ok(((), Effect::Open(opened, user)))
+                    })
+                    .await
+            });
+            (session, task)
+        }
+
+        /// Until the committing thread has applied the write of `session`, and so waits for the disk.
+        async fn applied(&self, session: &Session) {
+            while self.trees.session(session.id).unwrap().is_none() {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_write_is_answered_and_seen_only_after_the_sync() {
+        let bench = bench();
+        let (session, mut task) = bench.open();
+        bench.applied(&session).await;
+        // It is in the database's memory, and would be answered now if anything but the sync were waited for.
+        assert!(
+            tokio::time::timeout(Duration::from_millis(50), &mut task)
+                .await
+                .is_err()
+        );
+        assert_eq!(bench.index.session(session.id), None);
+
+        bench.order.send(Ok(())).unwrap();
+        task.await.unwrap().unwrap();
+        assert_eq!(bench.syncs.load(Ordering::SeqCst), 1);
+        assert_eq!(bench.index.session(session.id), Some(session));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_waits_meanwhile_shares_one_sync() {
+        let bench = bench();
+        let (first, task) = bench.open();
+        bench.applied(&first).await;
+        let waiting: Vec<_> = (0..20).map(|_| bench.open().1).collect();
+        let queue = bench.committer.queue.as_ref().unwrap();
+        while queue.capacity() > QUEUE - waiting.len() {
+            tokio::task::yield_now().await;
+        }
+        bench.order.send(Ok(())).unwrap();
+        bench.order.send(Ok(())).unwrap();
+        for task in waiting.into_iter().chain([task]) {
+            task.await.unwrap().unwrap();
+        }
+        assert_eq!(bench.syncs.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_did_not_reach_the_disk_is_an_error_and_is_not_seen() {
+        let bench = bench();
+        let (lost, task) = bench.open();
+        bench.order.send(Err(io::Error::other("no space left"))).unwrap();
+        assert!(matches!(task.await.unwrap(), Err(StoreError::Failed(_))));
+        assert_eq!(bench.index.session(lost.id), None);
+
+        let (kept, task) = bench.open();
+        bench.order.send(Ok(())).unwrap();
+        task.await.unwrap().unwrap();
+        assert_eq!(bench.index.session(kept.id), Some(kept));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_write_whose_caller_has_gone_still_happens() {
+        let bench = bench();
+        let (session, task) = bench.open();
+        bench.applied(&session).await;
+        task.abort();
+        let _ = task.await;
+        bench.order.send(Ok(())).unwrap();
+        drop(bench.committer);
+        assert_eq!(bench.index.session(session.id), Some(session));
+    }
+}
