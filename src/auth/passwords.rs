@@ -335,6 +335,10 @@ mod tests {
                 .step_by(2)
                 .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
                 .collect();
+            // The `2x` hashes are those of a fault in one old library; the fault is not repeated here.
+            if vector["hash"].as_str().unwrap().starts_with("$2x$") {
+                continue;
+            }
             // What is not text, or is longer than a password may be, can never be asked of this server.
             let Some(password) = String::from_utf8(bytes)
                 .ok()

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::{Failure, runtime, say};
-use crate::{auth::Auth, config::Config, http, server, store::Count, telemetry};
+use crate::{auth::Auth, config::Config, server, store::Count, telemetry};
 
 /// What a shell reports for a process ended by SIGINT.
 const KILLED: i32 = 130;
@@ -34,7 +34,7 @@ async fn serve(config: &Config) -> Result<(), Failure> {
         .map_err(|error| Failure::Other(error.to_string()))?;
     let bound = listener.local_addr().unwrap_or(address);
     say(&banner(config, &auth, count, &format!("http://{bound}")));
-    server::serve(listener, http::app(&auth), &config.server, stop).await;
+    server::serve(listener, auth.app(), &config.server, stop).await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -32,12 +32,16 @@ impl Auth {
             .unify()
             .boxed()
     }
-}
 
-/// The whole server: [`Auth::routes`], and 404 for everything else.
-pub(crate) fn app(auth: &Auth) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
-    let not_found = warp::any().map(|| ApiError::NotFound.into_response());
-    auth.routes().or(not_found).unify()
+    /// The whole server, to be given to [`serve`](crate::serve) as it is: [`routes`](Self::routes), and 404 for
+    /// everything else.
+    #[must_use]
+    pub fn app(
+        &self,
+    ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + use<> {
+        let not_found = warp::any().map(|| ApiError::NotFound.into_response());
+        self.routes().or(not_found).unify()
+    }
 }
 
 /// Hands `auth` to a handler.

@@ -1,0 +1,168 @@
+//! The `Authorization` header: what is a credential, what is not, and what each mistake is answered with.
+
+use jwt_server::domain::UserChange;
+use warp::http::StatusCode;
+
+use crate::server::{Answer, Server, request, spawn};
+
+/// The routes that ask for a token.
+const BEARER_ROUTES: [&str; 4] = ["/welcome", "/me", "/refresh", "/logout"];
+
+async fn with_authorization(server: &Server, path: &str, values: &[&[u8]]) -> Answer {
+    let headers: Vec<_> = values.iter().map(|value| ("authorization", *value)).collect();
+    server.send_exactly("GET", path, &headers, "").await
+}
+
+#[tokio::test]
+async fn without_credentials_the_challenge_is_bare() {
+    let server = spawn().await;
+    server.user("ada").await;
+    for path in BEARER_ROUTES {
+        for values in [
+            &[][..],
+            &[&b"Basic YWRhOmFkYQ=="[..]],
+            &[b"Digest x"],
+            &[b"Token abc"],
+            &[b"bearerabc"],
+        ] {
+            let answer = with_authorization(&server, path, values).await;
+            answer.assert_unauthorized("missing_token", "Bearer realm=\"jwt-server\"");
+        }
+    }
+}
+
+#[tokio::test]
+async fn malformed_or_repeated_credentials_are_a_bad_request() {
+    let server = spawn().await;
+    let token = server.user("ada").await;
+    let good = format!("Bearer {token}");
+    let long = format!("Bearer {}", "x".repeat(8193));
+    for path in BEARER_ROUTES {
+        for values in [
+            &[good.as_bytes(), good.as_bytes()][..],
+            &[good.as_bytes(), b"Basic YWRhOmFkYQ=="],
+            &[b"Bearer"],
+            &[b"Bearer "],
+            &[b"Bearer  "],
+            &[b""],
+            &[b"Bearer a b"],
+            &[b"Bearer a,b"],
+            &[b"Bearer \xff\xfe"],
+            &[b"Bearer \"quoted\""],
+            &[long.as_bytes()],
+            &[format!("{good}, {good}").as_bytes()],
+        ] {
+            let answer = with_authorization(&server, path, values).await;
+            answer.assert_problem(StatusCode::BAD_REQUEST, "invalid_request");
+            let challenge = "Bearer realm=\"jwt-server\", error=\"invalid_request\"";
+            assert_eq!(answer.header("www-authenticate"), challenge);
+        }
+    }
+    server.welcome(&token).await.assert_status(StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_scheme_is_read_in_any_case() {
+    let server = spawn().await;
+    let token = server.user("ada").await;
+    for scheme in ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer "] {
+        let value = format!("{scheme} {token}");
+        let answer = with_authorization(&server, "/welcome", &[value.as_bytes()]).await;
+        answer.assert_welcome("ada", "CLIENT");
+    }
+    // And a revoked one stays revoked in every spelling.
+    server.log_out(&token).await.assert_status(StatusCode::NO_CONTENT);
+    for scheme in ["Bearer", "bearer", "BEARER"] {
+        let value = format!("{scheme} {token}");
+        with_authorization(&server, "/welcome", &[value.as_bytes()])
+            .await
+            .assert_dead();
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_good_is_refused_without_saying_why() {
+    let server = spawn().await;
+    let token = server.user("ada").await;
+    let other = spawn().await.user("ada").await;
+    let (start, last) = token.split_at(token.len() - 1);
+    let changed = format!("{start}{}", if last == "A" { "B" } else { "A" });
+    let mut answers = Vec::new();
+    for bad in [
+        "abc",
+        "a.b.c",
+        "..",
+        &changed,
+        &other,
+        &token.to_lowercase(),
+        &format!("{token}="),
+    ] {
+        for path in BEARER_ROUTES {
+            let answer = server.get(path, bad).await;
+            answer.assert_dead();
+            answers.push(answer.text());
+        }
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1);
+}
+
+#[tokio::test]
+async fn a_token_anywhere_else_is_no_credential() {
+    let server = spawn().await;
+    let token = server.user("ada").await;
+    let form = format!("access_token={token}");
+    for request in [
+        request("GET", &format!("/welcome?access_token={token}")),
+        request("GET", "/welcome").header("cookie", &form),
+        request("GET", "/welcome").header("x-access-token", &token),
+        request("GET", "/welcome").header("proxy-authorization", format!("Bearer {token}")),
+        request("POST", "/refresh")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(&form),
+    ] {
+        let answer = server.send(request).await;
+        answer.assert_unauthorized("missing_token", "Bearer realm=\"jwt-server\"");
+    }
+}
+
+#[tokio::test]
+async fn me_tells_who_the_token_speaks_for() {
+    let server = spawn().await;
+    let token = server.user("ada").await;
+    let me = server.me(&token).await.json();
+    assert_eq!(me["username"], "ada");
+    assert_eq!(me["roles"], serde_json::json!(["CLIENT"]));
+    assert_eq!(me["display_name"], serde_json::Value::Null);
+    assert_eq!(me["created_at"], "2027-01-15T08:00:00Z");
+    let claims = crate::server::claims(&token);
+    assert_eq!(me["session_id"], claims["sid"]);
+    assert_eq!(me["id"], claims["sub"]);
+    assert_eq!(me.as_object().unwrap().len(), 6);
+
+    let name = jwt_server::domain::DisplayName::parse("Ada L.").unwrap();
+    server.change("ada", UserChange::DisplayName(Some(name))).await;
+    assert_eq!(server.me(&token).await.json()["display_name"], "Ada L.");
+}
+
+#[tokio::test]
+async fn welcome_needs_the_role_client_or_admin_as_of_now() {
+    let server = spawn().await;
+    let token = server.user("ada").await;
+    for (roles, shown) in [
+        (&["ADMIN"][..], "ADMIN"),
+        (&["X", "CLIENT"], "X CLIENT"),
+        (&["CLIENT", "ADMIN"], "CLIENT ADMIN"),
+    ] {
+        server.set_roles("ada", roles).await;
+        server.welcome(&token).await.assert_welcome("ada", shown);
+    }
+    for roles in [&["EDITOR"][..], &[]] {
+        server.set_roles("ada", roles).await;
+        let answer = server.welcome(&token).await;
+        answer.assert_problem(StatusCode::FORBIDDEN, "insufficient_scope");
+        let challenge = "Bearer realm=\"jwt-server\", error=\"insufficient_scope\", scope=\"CLIENT ADMIN\"";
+        assert_eq!(answer.header("www-authenticate"), challenge);
+        server.me(&token).await.assert_status(StatusCode::OK);
+    }
+}

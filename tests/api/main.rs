@@ -1,0 +1,16 @@
+//! The HTTP contract, told as stories over `warp::test`: a temporary store, a clock that is moved by hand, and no socket.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that can't go on should say where it stopped"
+)]
+
+mod authorization;
+mod bodies;
+mod guard;
+mod refresh;
+mod routes;
+mod server;
+mod sign_in;
+mod sign_up;
