@@ -4,7 +4,7 @@ use std::{io, panic};
 
 use crate::{
     config::{LogConfig, LogFormat},
-    store::sled,
+    store::is_opening,
 };
 
 /// Sends the log to standard error, and panics into the log as one line each.
@@ -21,7 +21,7 @@ pub(crate) fn install(config: &LogConfig) {
     };
     panic::set_hook(Box::new(|info| {
         // A damaged database is reported by who opens it.
-        if sled::is_opening() {
+        if is_opening() {
             return;
         }
         let place = info

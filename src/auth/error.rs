@@ -95,7 +95,7 @@ pub enum TokenRefusal {
 pub enum OpenError {
     /// The database directory can't be opened.
     #[error(transparent)]
-    Database(#[from] store::sled::OpenError),
+    Database(#[from] store::OpenError),
     /// The database is open but can't be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -23,7 +23,7 @@ use crate::{
     clock::{Clock, SystemClock, Timestamp},
     config::{Config, SignupConfig},
     domain::TokenPolicy,
-    store::{Count, Store, sled::SledStore},
+    store::{Count, SledStore, Store},
 };
 
 /// How often sessions that have run out are looked for.

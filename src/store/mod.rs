@@ -5,7 +5,9 @@
 //! this process is the only one, and none holds a transaction open across calls, so a networked database fits behind
 //! the same trait and the same contract tests (`tests/store_contract`).
 
-pub mod sled;
+mod sled;
+
+pub use self::sled::{OpenError, SledStore, is_opening};
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use jwt_server::{
     Auth, Config,
     clock::{Clock, ManualClock, Timestamp},
     domain::{PasswordHash, Role, Roles, UserChange, Username},
-    store::{Store, sled::SledStore},
+    store::{SledStore, Store},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;

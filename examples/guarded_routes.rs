@@ -1,0 +1,39 @@
+//! A server of your own: jwt-server's sign-up to log-out, and two routes behind its guard.
+//!
+//! Run it with `cargo run --example guarded_routes -- 127.0.0.1:8000 data`.
+
+use std::{env, error::Error};
+
+use jwt_server::{Auth, Config, Guard, Principal, Role, recover, serve};
+use tokio::{net::TcpListener, signal};
+use warp::Filter;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = env::args().skip(1);
+    let mut config = Config::default();
+    config.server.listen = arguments.next().as_deref().unwrap_or("127.0.0.1:8000").parse()?;
+    config.store.path = arguments.next().unwrap_or_else(|| "data".into()).into();
+
+    let auth = Auth::open(&config).await?;
+
+    // GET /notes: any CLIENT.
+    let notes = warp::path!("notes")
+        .and(warp::get())
+        .and(auth.guard().any_role([Role::CLIENT]))
+        .map(|who: Principal| format!("The notes of {}.\n", who.username()));
+
+    // DELETE /notes/<owner>: any ADMIN.
+    let clear = warp::path!("notes" / String)
+        .and(warp::delete())
+        .and(auth.guard().any_role([Role::ADMIN]))
+        .map(|owner, who: Principal| format!("{} cleared the notes of {owner}.\n", who.username()));
+
+    let routes = auth.routes().or(notes).or(clear).recover(recover);
+
+    let listener = TcpListener::bind(config.server.listen).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    let stop = async { signal::ctrl_c().await.unwrap_or_default() };
+    serve(listener, routes, &config.server, stop).await;
+    Ok(())
+}

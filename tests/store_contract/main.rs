@@ -1,0 +1,68 @@
+//! What every store must do. A backend is added by one `contract!` line and a way to open it; it then runs all of this.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that can't go on should say where it stopped"
+)]
+
+mod contract;
+
+use std::sync::Arc;
+
+use jwt_server::{
+    clock::Timestamp,
+    store::{SledStore, Store},
+};
+use tempfile::TempDir;
+
+/// A place where a store keeps its data, fresh for each test.
+trait Backend {
+    fn fresh() -> Self;
+
+    /// Opens the store, at `now`. Opened again after the first has been dropped, it holds what that one was told.
+    fn open(&self, now: Timestamp) -> Arc<dyn Store>;
+}
+
+struct Sled(TempDir);
+
+impl Backend for Sled {
+    fn fresh() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn open(&self, now: Timestamp) -> Arc<dyn Store> {
+        Arc::new(SledStore::open(self.0.path(), 1 << 20, now).unwrap())
+    }
+}
+
+macro_rules! contract {
+    ($module:ident, $backend:ty: $($test:ident),* $(,)?) => {
+        mod $module {
+            use super::{Backend, contract};
+
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $test() {
+                    contract::$test(&<$backend as Backend>::fresh()).await;
+                }
+            )*
+        }
+    };
+}
+
+contract!(sled, super::Sled:
+    a_user_is_found_by_name_as_they_were_created,
+    a_username_is_given_once_even_to_many_at_once,
+    a_change_of_a_user_is_seen_at_once_and_after_a_restart,
+    a_rehash_never_undoes_a_later_change_of_the_password,
+    a_session_is_opened_only_for_a_user_as_verified,
+    an_accepted_token_speaks_for_the_user_as_they_are_now,
+    a_refresh_mints_one_successor_and_keeps_to_it,
+    a_closed_session_stays_closed,
+    a_session_that_was_closed_is_not_refreshed,
+    pruning_forgets_what_has_run_out_in_batches_and_nothing_else,
+    opening_forgets_what_has_run_out,
+    another_signing_key_ends_every_session,
+    counts_are_right_after_a_restart,
+    sixty_four_writers_at_once_lose_nothing,
+);
