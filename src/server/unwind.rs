@@ -35,3 +35,33 @@ where
         Box::pin(answer.map(|answer| answer.unwrap_or_else(|_| Ok(ApiError::Internal.into_response()))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use warp::{Filter, http::StatusCode};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_handler_that_panics_answers_500_and_the_next_request_is_served() {
+        let panics = warp::path!("panic").map(|| -> String { panic!("on purpose") });
+        let later = warp::path!("later").then(async || -> String {
+            tokio::task::yield_now().await;
+            panic!("on purpose, after an await")
+        });
+        let routes = panics
+            .or(later)
+            .unify()
+            .or(warp::any().map(|| "served".to_owned()))
+            .unify();
+        let mut service = AnswerPanics(warp::service(routes));
+        for (path, status) in [("/panic", 500), ("/", 200), ("/later", 500), ("/", 200)] {
+            let request = warp::http::Request::builder()
+                .uri(path)
+                .body(String::new())
+                .unwrap();
+            let response = service.call(request).await.unwrap();
+            assert_eq!(response.status(), StatusCode::from_u16(status).unwrap(), "{path}");
+        }
+    }
+}
