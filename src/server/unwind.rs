@@ -2,7 +2,8 @@
 
 use std::{
     convert::Infallible,
-    panic::AssertUnwindSafe,
+    future,
+    panic::{AssertUnwindSafe, catch_unwind},
     task::{Context, Poll},
 };
 
@@ -31,7 +32,11 @@ where
 
     fn call(&mut self, request: Q) -> Self::Future {
         // What a handler shares with others is built to survive a panic: the store's locks say why where they are taken.
-        let answer = AssertUnwindSafe(self.0.call(request)).catch_unwind();
+        // The first filters of a route run in the call itself, so that is inside as well.
+        let Ok(answer) = catch_unwind(AssertUnwindSafe(|| self.0.call(request))) else {
+            return Box::pin(future::ready(Ok(ApiError::Internal.into_response())));
+        };
+        let answer = AssertUnwindSafe(answer).catch_unwind();
         Box::pin(answer.map(|answer| answer.unwrap_or_else(|_| Ok(ApiError::Internal.into_response()))))
     }
 }

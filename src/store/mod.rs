@@ -160,8 +160,8 @@ pub enum StoreError {
     /// A record is there but makes no sense.
     #[error("the database has a record that can't be read: {0}")]
     Unreadable(String),
-    /// The store's writing thread has ended.
-    #[error("the database is closed")]
+    /// The store takes no writes any more: its writing thread has ended, after an error that is in the log.
+    #[error("the database takes no writes until the server is restarted")]
     Closed,
 }
 

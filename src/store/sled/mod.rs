@@ -3,6 +3,7 @@
 //! | tree | key | value |
 //! |---|---|---|
 //! | `meta` | `schema` | the schema's version, a `u32`, big endian |
+//! | `meta` | `commits` | how many groups of writes were made durable, a `u64`, big endian |
 //! | `meta` | `users` | how many users there are, a `u64`, big endian |
 //! | `meta` | `signing_key` | `KeyRecord`, JSON |
 //! | `users` | user id, 16 bytes | `UserRecord`, JSON |
@@ -17,6 +18,8 @@ mod committer;
 mod index;
 mod open;
 mod records;
+mod rescue;
+mod tally;
 mod trees;
 
 pub use open::{OpenError, is_opening};
@@ -26,7 +29,7 @@ use std::{path::Path, sync::Arc};
 use async_trait::async_trait;
 
 use self::{
-    committer::{Committer, Effect},
+    committer::{Committer, DataFile, Effect},
     index::Index,
     open::DirectoryLock,
     trees::Trees,
@@ -58,15 +61,15 @@ impl SledStore {
     /// It blocks, for up to a second or two with a million sessions.
     ///
     /// # Errors
-    /// [`OpenError`], each variant with what to do. Whatever is in the directory is left as it was.
+    /// [`OpenError`], each variant with what to do. What can't be opened is left as it was, unless the error says otherwise.
     pub fn open(path: &Path, cache: u64, now: Timestamp) -> Result<Self, OpenError> {
-        let opened = open::open(path, cache)?;
         let index = Arc::new(Index::default());
-        opened
-            .trees
-            .load(&index, now)
-            .map_err(|error| OpenError::damaged(path, &error))?;
-        let committer = Committer::start(opened.trees.clone(), Arc::clone(&index), Box::new(opened.file))
+        let opened = open::open(path, cache, |trees| trees.load(&index, now))?;
+        let disk = DataFile {
+            data: opened.file,
+            tally: opened.tally,
+        };
+        let committer = Committer::start(opened.trees.clone(), Arc::clone(&index), Box::new(disk))
             .map_err(|source| OpenError::io(path, source))?;
         Ok(Self {
             trees: opened.trees,
@@ -170,8 +173,7 @@ impl Store for SledStore {
     async fn prune(&self, now: Timestamp, at_most: usize) -> Result<usize, StoreError> {
         self.committer
             .commit(move |trees, index| {
-                let expired = index.expired(now, at_most);
-                trees.remove_sessions(&expired)?;
+                let expired = trees.remove_expired(&index.expired(now, at_most), now)?;
                 Ok((expired.len(), Effect::Close(expired)))
             })
             .await

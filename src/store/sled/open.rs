@@ -1,5 +1,5 @@
 //! Opening a database directory: one owner, private permissions, a version that is known, and a message that a person
-//! can act on when any of that fails. Nothing in the directory is repaired, replaced or started afresh.
+//! can act on when any of that fails. A database that has to be refused is left as it was.
 
 use std::{
     cell::Cell,
@@ -10,7 +10,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::trees::Trees;
+use super::{
+    rescue::{self, Rescue},
+    tally::{self, Count, Tally},
+    trees::Trees,
+};
+use crate::store::StoreError;
 
 /// The version of the schema in the head of [`super`].
 const SCHEMA: u32 = 1;
@@ -20,6 +25,9 @@ const DATA_FILE: &str = "db";
 const LOCK_FILE: &str = "lock";
 /// Stands in the directory once a database has been made there: without it an emptied data file would look like a new one.
 const MARKER_FILE: &str = "schema";
+/// A database up to this many bytes is opened beside a copy of it every time: that takes a few milliseconds. A larger one
+/// only when it was not closed in good order, which is when sled changes the most.
+const ALWAYS_RESCUED: u64 = 16 << 20;
 /// How often sled's own thread writes to disk and collects garbage. It must run: sled's memory grows without it.
 const FLUSH_EVERY_MS: u64 = 500;
 
@@ -45,16 +53,27 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
+    /// The directory has other things in it.
+    #[error("the directory {} is not a database: it has a {found} in it; name another directory with --store.path", path.display())]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// The name of something that is not this server's.
+        found: String,
+    },
     /// What is in the directory can't be read as a database of this server.
     #[error(
-        "the database {} is damaged ({what}); nothing in it was changed. Move the directory away and put a backup in its place, or keep it and ask for help",
-        path.display()
+        "the database {} is damaged: {what}. {}. Move the directory away and put a backup in its place",
+        path.display(),
+        if *untouched { "It was left as it was" } else { "What lay behind the damage may have been cleared in the attempt" }
     )]
     Damaged {
         /// The directory, or the file in it.
         path: PathBuf,
         /// What is wrong with it.
         what: String,
+        /// Whether its files are what they were before.
+        untouched: bool,
     },
     /// A newer version of this server wrote it.
     #[error(
@@ -75,10 +94,11 @@ impl OpenError {
         Self::Inaccessible { path, source }
     }
 
-    pub(super) fn damaged(path: &Path, what: &impl ToString) -> Self {
+    fn damaged(path: &Path, what: &impl ToString) -> Self {
         Self::Damaged {
             path: path.to_owned(),
             what: what.to_string(),
+            untouched: true,
         }
     }
 }
@@ -87,62 +107,169 @@ pub(super) struct Opened {
     pub(super) trees: Trees,
     /// The data file, for syncing.
     pub(super) file: File,
+    pub(super) tally: Tally,
     pub(super) lock: DirectoryLock,
 }
 
-pub(super) fn open(path: &Path, cache: u64) -> Result<Opened, OpenError> {
+/// Opens the database in `path`. `read` takes in what it holds; if that can't be done, the database is damaged.
+pub(super) fn open(
+    path: &Path,
+    cache: u64,
+    read: impl FnOnce(&Trees) -> Result<(), StoreError>,
+) -> Result<Opened, OpenError> {
     let io_error = |source| OpenError::io(path, source);
-    make_private_directory(path).map_err(io_error)?;
-    let lock = DirectoryLock::take(path)?;
     let existed = path.join(MARKER_FILE).try_exists().map_err(io_error)?;
-    check_data_file(path, existed)?;
-    let trees = open_sled(path, cache)?;
-    let unreadable = |error| OpenError::damaged(path, &error);
+    make_private_directory(path, existed)?;
+    let lock = DirectoryLock::take(path)?;
+    let size = check_data_file(path, existed)?;
+    remove_unfinished_snapshots(path).map_err(io_error)?;
+    let last = Tally::read(path).map_err(|error| OpenError::damaged(path, &error))?;
+    let rescue = (existed && (!last.stopped_cleanly || size <= ALWAYS_RESCUED))
+        .then(|| Rescue::copy(path))
+        .and_then(|copied| copied.map_err(|error| warn_without_rescue(path, &error)).ok());
+
+    let opened = open_sled(path, cache).and_then(|trees| {
+        check(&trees, path, existed, last)?;
+        read(&trees).map_err(|error| OpenError::damaged(path, &error))?;
+        Ok(trees)
+    });
+    let trees = match opened {
+        Ok(trees) => trees,
+        Err(error) => return Err(put_back(error, rescue, existed)),
+    };
+
+    let file = File::options()
+        .write(true)
+        .open(path.join(DATA_FILE))
+        .map_err(io_error)?;
+    let commits = trees
+        .commits()
+        .map_err(|error| OpenError::damaged(path, &error))?;
+    let tally = Tally::open(path, commits).map_err(io_error)?;
+    if !existed {
+        mark(path).map_err(io_error)?;
+    }
+    Ok(Opened {
+        trees,
+        file,
+        tally,
+        lock,
+    })
+}
+
+/// Whether what sled found is what was left: a schema that is known, every acknowledged group of writes, and, unless the
+/// database was closed in good order, as many users as it counts.
+fn check(trees: &Trees, path: &Path, existed: bool, last: Count) -> Result<(), OpenError> {
+    let damaged = |what: &str| Err(OpenError::damaged(path, &what));
+    let unreadable = |error: StoreError| OpenError::damaged(path, &error);
     match trees.schema().map_err(unreadable)? {
         Some(SCHEMA) => {}
         Some(found) => {
-            let path = path.to_owned();
-            return Err(OpenError::Newer { path, found });
+            return Err(OpenError::Newer {
+                path: path.to_owned(),
+                found,
+            });
         }
-        None if existed => {
-            return Err(OpenError::damaged(path, &"it was in use before and is empty now"));
-        }
+        None if existed => return damaged("it was in use before, and nothing is left in it"),
         None => trees
             .put_schema(SCHEMA)
             .and_then(|()| trees.flush())
             .map_err(unreadable)?,
     }
-    let file = File::options()
-        .write(true)
-        .open(path.join(DATA_FILE))
-        .map_err(io_error)?;
-    if !existed {
-        file.sync_all().map_err(io_error)?;
-        mark(path).map_err(io_error)?;
+    if trees.commits().map_err(unreadable)? < last.commits {
+        return damaged("its last writes are missing");
     }
-    Ok(Opened { trees, file, lock })
-}
-
-/// Made with mode 0700, or brought to it: the directory holds password hashes and perhaps the signing key.
-fn make_private_directory(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    let mut permissions = fs::metadata(path)?.permissions();
-    if permissions.mode() & 0o077 != 0 {
-        permissions.set_mode(0o700);
-        fs::set_permissions(path, permissions)?;
+    if existed && !last.stopped_cleanly && !trees.users_are_whole().map_err(unreadable)? {
+        return damaged("some of its users are missing");
     }
     Ok(())
 }
 
-fn check_data_file(path: &Path, existed: bool) -> Result<(), OpenError> {
+/// Puts the files back as they were, and says in `error` whether that is so.
+fn put_back(error: OpenError, rescue: Option<Rescue>, existed: bool) -> OpenError {
+    let restored = match rescue {
+        Some(rescue) => rescue.put_back().is_ok(),
+        None => !existed,
+    };
+    match error {
+        OpenError::Damaged { path, what, .. } => OpenError::Damaged {
+            path,
+            what,
+            untouched: restored,
+        },
+        other => other,
+    }
+}
+
+fn warn_without_rescue(path: &Path, error: &io::Error) {
+    tracing::warn!(
+        %error,
+        "the database {} was not closed in good order, and there is no room for a copy of it while it is opened",
+        path.display()
+    );
+}
+
+/// A directory of our own, made with mode 0700 or brought to it: it holds password hashes and perhaps the signing key.
+fn make_private_directory(path: &Path, is_ours: bool) -> Result<(), OpenError> {
+    let io_error = |source| OpenError::io(path, source);
+    if path.try_exists().map_err(io_error)? && !path.is_dir() {
+        return Err(io_error(io::Error::other("it is not a directory")));
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(io_error)?;
+    if !is_ours {
+        for entry in fs::read_dir(path).map_err(io_error)? {
+            let found = entry
+                .map_err(io_error)?
+                .file_name()
+                .to_string_lossy()
+                .into_owned();
+            // A start that was cut short leaves sled's files and no marker; git leaves its placeholder.
+            let known = [LOCK_FILE, tally::FILE, "blobs", ".gitignore", ".gitkeep"].contains(&found.as_str());
+            if !known && !rescue::is_sled_file(&found) {
+                return Err(OpenError::Foreign {
+                    path: path.to_owned(),
+                    found,
+                });
+            }
+        }
+    }
+    let mut permissions = fs::metadata(path).map_err(io_error)?.permissions();
+    if permissions.mode() & 0o077 != 0 {
+        permissions.set_mode(0o700);
+        fs::set_permissions(path, permissions).map_err(io_error)?;
+    }
+    Ok(())
+}
+
+/// The data file's size in bytes. A database that was in use has one.
+fn check_data_file(path: &Path, existed: bool) -> Result<u64, OpenError> {
     let data = path.join(DATA_FILE);
     match fs::metadata(&data) {
         Ok(meta) if existed && meta.len() == 0 => Err(OpenError::damaged(&data, &"the file is empty")),
         Err(error) if error.kind() == io::ErrorKind::NotFound && existed => {
             Err(OpenError::damaged(&data, &"the file is missing"))
         }
-        _ => Ok(()),
+        Ok(meta) => Ok(meta.len()),
+        Err(_) => Ok(0),
     }
+}
+
+/// sled writes a snapshot under this name and renames it when it is whole, but reads one that a kill left unfinished as
+/// the newest, and then calls the database damaged.
+fn remove_unfinished_snapshots(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// sled says some kinds of damage with a panic. That must not reach the user, nor stop at this thread's end.
@@ -157,8 +284,7 @@ fn open_sled(path: &Path, cache: u64) -> Result<Trees, OpenError> {
     match opened {
         Ok(Ok(trees)) => Ok(trees),
         Ok(Err(sled::Error::Io(source))) => Err(OpenError::io(path, source)),
-        Ok(Err(error)) => Err(OpenError::damaged(path, &error)),
-        Err(_) => Err(OpenError::damaged(path, &"its log can't be replayed")),
+        Ok(Err(_)) | Err(_) => Err(OpenError::damaged(path, &"its log can't be read")),
     }
 }
 
@@ -181,8 +307,8 @@ fn mark(path: &Path) -> io::Result<()> {
         "A jwt-server database lives here. First schema version: {SCHEMA}"
     )?;
     marker.sync_all()?;
-    for entry in fs::read_dir(path)? {
-        File::open(entry?.path())?.sync_all()?;
+    for name in [DATA_FILE, "conf"] {
+        File::open(path.join(name))?.sync_all()?;
     }
     File::open(path)?.sync_all()?;
     match path.canonicalize()?.parent() {

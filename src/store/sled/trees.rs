@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sled::{
-    Db, Tree,
+    Batch, Db, Tree,
     transaction::{ConflictableTransactionError, TransactionError, Transactional},
 };
 
@@ -18,6 +18,7 @@ use crate::{
 };
 
 const SCHEMA: &[u8] = b"schema";
+const COMMITS: &[u8] = b"commits";
 const USERS: &[u8] = b"users";
 const SIGNING_KEY: &[u8] = b"signing_key";
 
@@ -55,6 +56,22 @@ impl Trees {
 
     pub(super) fn put_schema(&self, version: u32) -> Result<(), StoreError> {
         put(&self.meta, SCHEMA, &version.to_be_bytes())
+    }
+
+    /// How many groups of writes have been made durable.
+    pub(super) fn commits(&self) -> Result<u64, StoreError> {
+        let bytes = self.meta.get(COMMITS).map_err(StoreError::failed)?;
+        records::counter(bytes.as_deref())
+    }
+
+    pub(super) fn put_commits(&self, commits: u64) -> Result<(), StoreError> {
+        put(&self.meta, COMMITS, &commits.to_be_bytes())
+    }
+
+    /// Whether there are as many users, and names of users, as are counted. It reads all of them.
+    pub(super) fn users_are_whole(&self) -> Result<bool, StoreError> {
+        let count = self.users()?;
+        Ok(self.users.len() as u64 == count && self.usernames.len() as u64 == count)
     }
 
     /// Fills `index` with every session that is live at `now`, and removes the others.
@@ -138,10 +155,31 @@ impl Trees {
     }
 
     pub(super) fn remove_sessions(&self, ids: &[SessionId]) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
         for id in ids {
-            self.sessions.remove(id.as_bytes()).map_err(StoreError::failed)?;
+            batch.remove(id.as_bytes().as_slice());
         }
-        Ok(())
+        self.sessions.apply_batch(batch).map_err(StoreError::failed)
+    }
+
+    /// Removes those of `candidates` that have expired by `now`, and returns them. One may have been refreshed since it was
+    /// made a candidate: the index shows nothing of the group of writes that is being applied.
+    pub(super) fn remove_expired(
+        &self,
+        candidates: &[SessionId],
+        now: Timestamp,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let mut expired = Vec::with_capacity(candidates.len());
+        for id in candidates {
+            if self
+                .session(*id)?
+                .is_none_or(|session| session.expires_at() <= now)
+            {
+                expired.push(*id);
+            }
+        }
+        self.remove_sessions(&expired)?;
+        Ok(expired)
     }
 
     pub(super) fn signing_key(&self) -> Result<Option<StoredKey>, StoreError> {
