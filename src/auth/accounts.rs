@@ -1,54 +1,92 @@
-//! Signing up.
+//! Users, without their sessions: enough to add one while no server is running, and without the signing key, which must
+//! not change by that.
 
-use super::{Auth, AuthError};
+use std::sync::Arc;
+
+use super::{Auth, AuthError, OpenError, passwords::Passwords};
 use crate::{
+    clock::Clock,
+    config::Config,
     domain::{Password, Roles, User, UserId, Username},
-    store::UserCreation,
+    store::{Store, UserCreation},
 };
 
-impl Auth {
-    /// Adds a user with the roles that everybody gets.
+/// Who has an account.
+pub struct Accounts {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) passwords: Passwords,
+}
+
+impl Accounts {
+    /// The accounts in the database that `config` names.
     ///
     /// # Errors
-    /// [`AuthError::SignupClosed`], [`PasswordRejected`](AuthError::PasswordRejected),
-    /// [`UsernameTaken`](AuthError::UsernameTaken), [`Busy`](AuthError::Busy), or a failure of the server.
-    pub async fn sign_up(&self, username: Username, password: Password) -> Result<User, AuthError> {
-        if !self.0.signup.enabled {
-            return Err(AuthError::SignupClosed);
+    /// [`OpenError::Database`] if the directory can't be opened.
+    pub async fn open(config: &Config) -> Result<Self, OpenError> {
+        let (store, clock) = super::open_store(config).await?;
+        Ok(Self::new(config, store, clock))
+    }
+
+    pub(super) fn new(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        let passwords = Passwords::new(&config.password);
+        Self {
+            store,
+            clock,
+            passwords,
         }
-        self.add_user(username, password, self.0.signup.roles.clone())
-            .await
     }
 
     /// Adds a user with these roles, whether or not anybody may sign up.
     ///
     /// # Errors
-    /// As [`sign_up`](Self::sign_up), without `SignupClosed`.
-    pub async fn add_user(
-        &self,
-        username: Username,
-        password: Password,
-        roles: Roles,
-    ) -> Result<User, AuthError> {
-        self.0.passwords.check_length(&password)?;
+    /// [`AuthError::PasswordRejected`], [`UsernameTaken`](AuthError::UsernameTaken), [`Busy`](AuthError::Busy), or a
+    /// failure of the server.
+    pub async fn add(&self, username: Username, password: Password, roles: Roles) -> Result<User, AuthError> {
+        self.passwords.check_length(&password)?;
         // Asked first only to save the hashing: the store decides, once, below.
-        if self.0.store.user_by_name(&username).await?.is_some() {
+        if self.store.user_by_name(&username).await?.is_some() {
             return Err(AuthError::UsernameTaken);
         }
-        let password_hash = self.0.passwords.hash_new(password, &username).await?;
-        let now = self.now();
+        let password_hash = self.passwords.hash_new(password, &username).await?;
+        let now = self.clock.now();
         let user = User {
             id: UserId::generate(now),
             username,
             password_hash,
+            password_version: 0,
             roles,
             disabled: false,
             display_name: None,
             created_at: now,
         };
-        match self.0.store.create_user(user.clone()).await? {
+        match self.store.create_user(user.clone()).await? {
             UserCreation::Created => Ok(user),
             UserCreation::UsernameTaken => Err(AuthError::UsernameTaken),
         }
+    }
+}
+
+impl Auth {
+    /// Whether anybody may sign up.
+    ///
+    /// # Errors
+    /// [`AuthError::SignupClosed`] if not.
+    pub fn check_sign_up(&self) -> Result<(), AuthError> {
+        if self.0.signup.enabled {
+            Ok(())
+        } else {
+            Err(AuthError::SignupClosed)
+        }
+    }
+
+    /// Adds a user with the roles that everybody gets.
+    ///
+    /// # Errors
+    /// As [`check_sign_up`](Self::check_sign_up) and [`Accounts::add`].
+    pub async fn sign_up(&self, username: Username, password: Password) -> Result<User, AuthError> {
+        self.check_sign_up()?;
+        let roles = self.0.signup.roles.clone();
+        self.0.accounts.add(username, password, roles).await
     }
 }

@@ -1,5 +1,6 @@
-//! What the server does, in the words of the domain: sign up, sign in, authenticate, refresh, log out. Nothing here
-//! knows of HTTP, and only this module makes a [`Principal`].
+//! What the server does, in the words of the domain: sign up, sign in, authenticate, refresh, log out. Only this module
+//! makes a [`Principal`]. It knows nothing of HTTP; it only carries the limits of request bodies to `http`, which may not
+//! read the settings.
 
 mod accounts;
 mod error;
@@ -12,13 +13,14 @@ mod tokens;
 
 use std::{sync::Arc, time::Duration};
 
+use self::tokens::Tokens;
 pub use self::{
+    accounts::Accounts,
     error::{AuthError, OpenError, PasswordRejection, TokenRefusal},
     key::KeyStatus,
     principal::Principal,
     sessions::{Credentials, IssuedToken},
 };
-use self::{passwords::Passwords, tokens::Tokens};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
     config::{Config, SignupConfig},
@@ -36,9 +38,7 @@ const PRUNE_BATCH: usize = 500;
 pub struct Auth(Arc<Inner>);
 
 struct Inner {
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    passwords: Passwords,
+    accounts: Accounts,
     tokens: Tokens,
     key: KeyStatus,
     policy: TokenPolicy,
@@ -63,11 +63,8 @@ impl Auth {
     /// # Errors
     /// [`OpenError::Database`] if the directory can't be opened, [`OpenError::Store`] if it can't be read.
     pub async fn open(config: &Config) -> Result<Self, OpenError> {
-        let clock = SystemClock::new();
-        let (path, cache, now) = (config.store.path.clone(), config.store.cache, clock.now());
-        let opened = tokio::task::spawn_blocking(move || SledStore::open(&path, cache, now)).await;
-        let store = opened.map_err(|_| OpenError::Interrupted)??;
-        let auth = Self::new(config, Arc::new(store), Arc::new(clock)).await?;
+        let (store, clock) = open_store(config).await?;
+        let auth = Self::new(config, store, clock).await?;
         auth.prune_from_now_on();
         Ok(auth)
     }
@@ -83,7 +80,7 @@ impl Auth {
     ) -> Result<Self, OpenError> {
         let (key, status) = key::load(config.token.secret.as_ref(), store.as_ref()).await?;
         Ok(Self(Arc::new(Inner {
-            passwords: Passwords::new(&config.password),
+            accounts: Accounts::new(config, store, clock),
             tokens: Tokens::new(key, &config.token),
             key: status,
             policy: config.token.policy,
@@ -93,8 +90,6 @@ impl Auth {
                 size: config.server.max_body,
                 time: config.server.body_timeout,
             },
-            store,
-            clock,
         })))
     }
 
@@ -106,7 +101,7 @@ impl Auth {
         let now = self.now();
         let mut pruned = 0;
         loop {
-            let batch = self.0.store.prune(now, PRUNE_BATCH).await?;
+            let batch = self.0.accounts.store.prune(now, PRUNE_BATCH).await?;
             pruned += batch;
             if batch < PRUNE_BATCH {
                 return Ok(pruned);
@@ -119,7 +114,7 @@ impl Auth {
     /// # Errors
     /// A failure of the store.
     pub async fn count(&self) -> Result<Count, AuthError> {
-        Ok(self.0.store.count().await?)
+        Ok(self.0.accounts.store.count().await?)
     }
 
     /// Where the signing key came from.
@@ -135,7 +130,7 @@ impl Auth {
     }
 
     fn now(&self) -> Timestamp {
-        self.0.clock.now()
+        self.0.accounts.clock.now()
     }
 
     /// Prunes by a timer, for as long as anybody holds a handle.
@@ -155,4 +150,13 @@ impl Auth {
             }
         });
     }
+}
+
+/// The database that `config` names, and the system's clock.
+async fn open_store(config: &Config) -> Result<(Arc<dyn Store>, Arc<dyn Clock>), OpenError> {
+    let clock = SystemClock::new();
+    let (path, cache, now) = (config.store.path.clone(), config.store.cache, clock.now());
+    let opened = tokio::task::spawn_blocking(move || SledStore::open(&path, cache, now)).await;
+    let store = opened.map_err(|_| OpenError::Interrupted)??;
+    Ok((Arc::new(store), Arc::new(clock)))
 }

@@ -85,10 +85,15 @@ impl Passwords {
                 let _ = matches("a password that nobody has", &decoy)?;
                 return Ok(None);
             };
+            let found = cost_of(&user.password_hash).unwrap_or(cost);
             if !matches(password.expose(), &user.password_hash)? {
+                // A hash that is cheaper than the decoy would tell that there is such a user.
+                for between in costs_between(found, cost) {
+                    let _ = matches(password.expose(), &self::decoy(between))?;
+                }
                 return Ok(None);
             }
-            let rehash = cost_of(&user.password_hash) != Some(cost);
+            let rehash = found != cost;
             let rehashed = rehash.then(|| hash(&password, cost)).transpose()?;
             Ok(Some(Verified { user, rehashed }))
         })
@@ -125,6 +130,12 @@ impl Passwords {
 fn decoy(cost: u32) -> PasswordHash {
     let text = format!("$2b${cost:02}${}", ".".repeat(53));
     PasswordHash::parse(&text).expect("a decoy has the form of a hash")
+}
+
+/// The costs of further work that make verifying a hash of the cost `found` as long as one of the cost `configured`:
+/// `2^c + (2^c + 2^(c+1) + … + 2^(C-1)) = 2^C`. None if it takes as long or longer already.
+fn costs_between(found: u32, configured: u32) -> std::ops::Range<u32> {
+    found..configured
 }
 
 /// The zxcvbn score of a password, 0 to 4, where the username and the words in it are guessed first.
@@ -190,6 +201,7 @@ mod tests {
             id: UserId::generate(now),
             username: username(),
             password_hash,
+            password_version: 0,
             roles: Roles::default(),
             disabled: false,
             display_name: None,
@@ -311,6 +323,18 @@ mod tests {
                 .await
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn a_wrong_password_costs_the_same_whatever_the_cost_of_the_hash() {
+        for configured in 4..=16 {
+            for found in 4..=configured {
+                let rounds = |cost: u32| 1_u64 << cost;
+                let work = rounds(found) + costs_between(found, configured).map(rounds).sum::<u64>();
+                assert_eq!(work, rounds(configured));
+            }
+        }
+        assert_eq!(costs_between(12, 10).count(), 0);
     }
 
     #[test]

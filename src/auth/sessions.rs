@@ -52,19 +52,22 @@ impl Auth {
     /// failure of the server.
     pub async fn sign_in(&self, claimed: Credentials) -> Result<IssuedToken, AuthError> {
         let user = match &claimed.username {
-            Some(name) => self.0.store.user_by_name(name).await?,
+            Some(name) => self.0.accounts.store.user_by_name(name).await?,
             None => None,
         };
-        let verified = self.0.passwords.verify(user, claimed.password).await?;
+        let verified = self.0.accounts.passwords.verify(user, claimed.password).await?;
         let verified = verified.ok_or(AuthError::InvalidCredentials)?;
         if verified.user.disabled {
             return Err(AuthError::AccountDisabled);
         }
-        let mut hash = verified.user.password_hash.clone();
         if let Some(to) = verified.rehashed {
-            let from = std::mem::replace(&mut hash, to.clone());
+            let from = verified.user.password_hash.clone();
             let change = UserChange::Rehash { from, to };
-            self.0.store.change_user(verified.user.id, change).await?;
+            self.0
+                .accounts
+                .store
+                .change_user(verified.user.id, change)
+                .await?;
         }
         let now = self.now();
         let (session, token) = Session::start(
@@ -74,7 +77,12 @@ impl Auth {
             now,
         );
         let (id, ends_at) = (session.id, session.ends_at);
-        let user = self.0.store.open_session(session, hash).await?;
+        let user = self
+            .0
+            .accounts
+            .store
+            .open_session(session, verified.user.password_version)
+            .await?;
         let user = user.ok_or(AuthError::InvalidCredentials)?;
         self.issue(&user, id, ends_at, token, true)
     }
@@ -93,6 +101,7 @@ impl Auth {
             .map_err(AuthError::TokenRefused)?;
         let accepted = self
             .0
+            .accounts
             .store
             .accepted(claims.session, claims.token.id, now)
             .await?;
@@ -119,7 +128,7 @@ impl Auth {
     pub async fn refresh(&self, token: &BearerToken) -> Result<IssuedToken, AuthError> {
         let principal = self.authenticate(token).await?;
         let (session, presented) = (principal.session_id(), principal.token());
-        let store = &self.0.store;
+        let store = &self.0.accounts.store;
         let (successor, minted) = match store
             .refresh(session, presented.id, self.0.policy, self.now())
             .await?
@@ -151,7 +160,11 @@ impl Auth {
     /// As [`authenticate`](Self::authenticate).
     pub async fn log_out(&self, token: &BearerToken) -> Result<(), AuthError> {
         let principal = self.authenticate(token).await?;
-        self.0.store.close_session(principal.session_id()).await?;
+        self.0
+            .accounts
+            .store
+            .close_session(principal.session_id())
+            .await?;
         Ok(())
     }
 

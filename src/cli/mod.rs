@@ -49,6 +49,9 @@ enum Failure {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Open(#[from] crate::auth::OpenError),
+    /// An argument that is not one.
+    #[error("{0}")]
+    Argument(String),
     #[error("{0}")]
     Other(String),
 }
@@ -61,16 +64,11 @@ impl Failure {
 
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(
-                ConfigError::BadValue {
-                    origin: Origin::Flag(_),
-                    ..
-                }
-                | ConfigError::Unknown {
-                    origin: Origin::Flag(_),
-                    ..
-                },
-            ) => 2,
+            Self::Argument(_)
+            | Self::Config(ConfigError::BadValue {
+                origin: Origin::Flag(_),
+                ..
+            }) => 2,
             Self::Config(_) | Self::Open(_) | Self::Other(_) => 1,
         }
     }

@@ -1,10 +1,11 @@
 //! `serve`: opens everything, says what it found, serves, and stops on SIGTERM or SIGINT.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, io, time::Duration};
 
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    time::timeout,
 };
 
 use super::{Failure, runtime, say};
@@ -12,6 +13,10 @@ use crate::{auth::Auth, config::Config, server, store::Count, telemetry};
 
 /// What a shell reports for a process ended by SIGINT.
 const KILLED: i32 = 130;
+/// What the server has open beside its connections, at the most.
+const OWN_DESCRIPTORS: u64 = 64;
+/// A second signal sooner than this is the first one, sent to the process and to its group.
+const ONE_SIGNAL: Duration = Duration::from_millis(10);
 /// bcrypt costs below this are for tests.
 const LEAST_SAFE_COST: u32 = 10;
 
@@ -23,11 +28,18 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
 async fn serve(config: &Config) -> Result<(), Failure> {
     // Before the database is touched: a second server on the same port must not.
     let address = config.server.listen;
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|error| Failure::io(&format!("can't listen on {address} (server.listen)"), &error))?;
-    let auth = Auth::open(config).await?;
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        let advice = match error.kind() {
+            io::ErrorKind::AddrInUse => "; stop what listens there, or choose another port with --listen",
+            _ => "",
+        };
+        Failure::Other(format!(
+            "can't listen on {address} (server.listen): {error}{advice}"
+        ))
+    })?;
+    // Before it as well: a signal in the midst of opening must not cut it short.
     let stop = stop_signal().map_err(|error| Failure::io("signals can't be received", &error))?;
+    let auth = Auth::open(config).await?;
     let count = auth
         .count()
         .await
@@ -66,14 +78,14 @@ fn banner(config: &Config, auth: &Auth, count: Count, url: &str) -> String {
             "  note: the signing key is not the one of the last start: every older token is dead, and {ended} ended"
         );
     }
-    for risk in risks(config) {
+    for risk in risks(config, rlimit::increase_nofile_limit(u64::MAX).ok()) {
         let _ = writeln!(text, "  warning: {risk}");
     }
     text
 }
 
-/// The settings that are not safe everywhere.
-fn risks(config: &Config) -> Vec<String> {
+/// The settings that are not safe everywhere, where the process may have `descriptors` open at a time.
+fn risks(config: &Config, descriptors: Option<u64>) -> Vec<String> {
     let mut risks = Vec::new();
     let address = config.server.listen;
     if !address.ip().is_loopback() {
@@ -90,23 +102,36 @@ fn risks(config: &Config) -> Vec<String> {
     if config.password.min_strength == 0 {
         risks.push("password.min_strength 0 lets everybody choose a password such as \"password\"".into());
     }
+    let wanted = config.server.max_connections as u64 + OWN_DESCRIPTORS;
+    if let Some(allowed) = descriptors.filter(|allowed| *allowed < wanted) {
+        risks.push(format!(
+            "server.max_connections {} needs {wanted} open files, and the system allows {allowed}: the connections beyond that have to wait",
+            config.server.max_connections
+        ));
+    }
     risks
 }
 
 /// Ready when the process is told to stop; told twice, it ends at once.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
+    let mut told = async move || {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+    };
+    Ok(async move {
+        told().await;
         tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            let echo = async {
+                loop {
+                    told().await;
+                }
+            };
+            let _: Result<(), _> = timeout(ONE_SIGNAL, echo).await;
+            told().await;
             tracing::warn!("told to stop a second time: ending at once");
             std::process::exit(KILLED);
         });

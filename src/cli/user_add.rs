@@ -7,9 +7,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{Failure, runtime, say};
 use crate::{
-    auth::{Auth, AuthError},
+    auth::{Accounts, AuthError},
     config::Config,
     domain::{Password, Role, Roles, Username},
+    telemetry,
 };
 
 pub(super) fn command() -> Command {
@@ -30,20 +31,25 @@ pub(super) fn command() -> Command {
 }
 
 pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure> {
+    telemetry::install(&config.log);
     let name = arguments.get_one::<String>("name").map_or("", String::as_str);
-    let username = Username::parse(name).map_err(|error| refused(&error))?;
-    let roles = match arguments.get_many::<String>("role") {
-        Some(names) => names.map(|name| Role::parse(name)).collect::<Result<Roles, _>>(),
-        None => Ok(config.signup.roles.clone()),
+    let username = Username::parse(name).map_err(|error| Failure::Argument(refusal(&error)))?;
+    let role = |name: &String| {
+        Role::parse(name)
+            .map_err(|error| Failure::Argument(refusal(&format!("{name:?} is no role. {error}"))))
     };
-    let roles = roles.map_err(|error| refused(&error))?;
-    let password = Password::parse(read_password(&username)?).map_err(|error| refused(&error))?;
+    let roles = match arguments.get_many::<String>("role") {
+        Some(names) => names.map(role).collect::<Result<Roles, _>>()?,
+        None => config.signup.roles.clone(),
+    };
+    let password =
+        Password::parse(read_password(&username)?).map_err(|error| Failure::Other(refusal(&error)))?;
     let user = runtime()?.block_on(async {
-        let auth = Auth::open(config).await?;
-        let added = auth.add_user(username, password, roles).await;
+        let accounts = Accounts::open(config).await?;
+        let added = accounts.add(username, password, roles).await;
         added.map_err(|error| match error {
             AuthError::UsernameTaken => Failure::Other(format!("there is a user {name} already")),
-            other => refused(&other),
+            other => Failure::Other(refusal(&other)),
         })
     })?;
     say(&format!(
@@ -74,10 +80,15 @@ fn read_password(username: &Username) -> Result<SecretString, Failure> {
         .lock()
         .read_line(&mut line)
         .map_err(|error| Failure::io("the password can't be read from standard input", &error))?;
+    if line.is_empty() {
+        return Err(Failure::Other(
+            "no user was added: there was no password on standard input".into(),
+        ));
+    }
     let line = line.strip_suffix('\n').unwrap_or(&line);
     Ok(line.strip_suffix('\r').unwrap_or(line).into())
 }
 
-fn refused(why: &impl ToString) -> Failure {
-    Failure::Other(format!("no user was added. {}", why.to_string()))
+fn refusal(why: &impl ToString) -> String {
+    format!("no user was added. {}", why.to_string())
 }

@@ -37,7 +37,7 @@ const BODY_TIMEOUT: Setting = Setting {
     default: "\"10s\"",
     kind: Kind::Text,
     accepts: POSITIVE,
-    help: "How long a client may take to send a request's body. A slower one is answered 408.",
+    help: "How long a client may take to send a request's body (a slower one is answered 408), or to read any of an answer.",
 };
 const SHUTDOWN_GRACE: Setting = Setting {
     key: "server.shutdown_grace",

@@ -123,11 +123,19 @@ impl Settings {
                 continue;
             };
             let origin = Origin::Environment(name.to_owned());
-            let value = value.to_string_lossy().into_owned();
+            let value = value.into_string();
             if name == SECRET_VARIABLE {
+                // Made into text some other way, different bytes could become the same secret.
+                let value = value.map_err(|_| ConfigError::BadSecret {
+                    origin: origin.clone(),
+                    problem:
+                        "it is not UTF-8 text; put bytes into a file and name that with token.secret_file"
+                            .into(),
+                })?;
                 self.secret = Some(value.into());
                 continue;
             }
+            let value = value.unwrap_or_else(|bytes| bytes.to_string_lossy().into_owned());
             let Some(setting) = settings().find(|setting| setting.variable() == name) else {
                 let key = name[PREFIX.len()..].replace("__", ".").to_lowercase();
                 return Err(unknown(origin, &key));
@@ -213,7 +221,11 @@ fn bad_value(setting: &'static Setting, value: String, origin: Origin) -> Config
 }
 
 fn unknown(origin: Origin, key: &str) -> ConfigError {
-    let likeness = |setting: &&Setting| strsim::normalized_damerau_levenshtein(setting.key, key);
+    // A name without its section is as near as the name is.
+    let likeness = |setting: &&Setting| {
+        let whole = strsim::normalized_damerau_levenshtein(setting.key, key);
+        whole.max(strsim::normalized_damerau_levenshtein(setting.name(), key))
+    };
     let nearest = settings().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     ConfigError::Unknown {
         origin,
@@ -231,7 +243,7 @@ fn default(setting: &Setting) -> Raw {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{os::unix::ffi::OsStringExt, time::Duration};
 
     use super::*;
     use crate::config::Config;
@@ -315,7 +327,7 @@ mod tests {
             ),
             (
                 file("listen = \"127.0.0.1:1\""),
-                "jwt-server.toml, line 1: there is no setting listen",
+                "jwt-server.toml, line 1: there is no setting listen; did you mean server.listen?",
             ),
             (
                 environment("JWT_SERVER__SERVER__LISTN", "127.0.0.1:1"),
@@ -344,6 +356,10 @@ mod tests {
             (
                 file("[token]\nlifetime = \"1500ms\""),
                 "jwt-server.toml, line 2: token.lifetime can't be",
+            ),
+            (
+                file("[server]\nbody_timeout = \"500000000y\""),
+                "jwt-server.toml, line 2: server.body_timeout can't be",
             ),
             (
                 file("[password]\nbcrypt_cost = 17"),
@@ -405,6 +421,20 @@ mod tests {
             short.contains("32 bytes") && !short.contains("do-not-print-me"),
             "{short}"
         );
+
+        for key in [
+            "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYI",
+            "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"\"}",
+        ] {
+            let error = environment(SECRET_VARIABLE, key).unwrap_err();
+            assert!(
+                error.contains("not a secret") && !error.contains("MFkw"),
+                "{error}"
+            );
+        }
+        let bytes: OsString = OsStringExt::from_vec(vec![0xff; 40]);
+        let error = Settings::default().add_environment([(SECRET_VARIABLE.into(), bytes)].into_iter());
+        assert!(matches!(error, Err(ConfigError::BadSecret { .. })));
 
         let good = environment(SECRET_VARIABLE, "do-not-print-me-do-not-print-me-do").unwrap();
         assert!(good.token.secret.is_some());

@@ -137,7 +137,8 @@ fn secret(settings: &Settings) -> Result<Option<Secret>, ConfigError> {
             let origin = settings.origin(&SECRET_FILE);
             let bytes = fs::read(&file).map_err(|error| ConfigError::BadSecret {
                 origin: origin.clone(),
-                problem: format!("the secret file {file:?} can't be read: {error}"),
+                // Not the name: it may be the secret itself, put here by mistake.
+                problem: format!("the file that token.secret_file names can't be read: {error}"),
             })?;
             // An editor or `echo` leaves one line's end that nobody means.
             let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
@@ -145,15 +146,19 @@ fn secret(settings: &Settings) -> Result<Option<Secret>, ConfigError> {
             (line.to_vec(), Origin::SecretFile(file))
         }
     };
-    if bytes.len() < MIN_SECRET_BYTES {
-        return Err(ConfigError::BadSecret {
+    let problem = if bytes.len() < MIN_SECRET_BYTES {
+        format!(
+            "an HS256 secret has at least {MIN_SECRET_BYTES} bytes, and this one has {}; make one with: openssl rand -base64 48",
+            bytes.len()
+        )
+    } else if bytes.starts_with(b"-----BEGIN ") || bytes.starts_with(b"{") {
+        // Whoever knows a public key could sign tokens with it (RFC 8725, section 2.1).
+        "this is a PEM or JSON key and not a secret; make one with: openssl rand -base64 48".to_owned()
+    } else {
+        return Ok(Some(Secret {
+            bytes: bytes.into(),
             origin,
-            problem: format!(
-                "an HS256 secret has at least {MIN_SECRET_BYTES} bytes, and this one has {}; make one with: openssl rand -base64 48",
-                bytes.len()
-            ),
-        });
-    }
-    let bytes = SecretSlice::from(bytes);
-    Ok(Some(Secret { bytes, origin }))
+        }));
+    };
+    Err(ConfigError::BadSecret { origin, problem })
 }

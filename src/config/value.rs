@@ -79,9 +79,12 @@ pub(super) fn list<T>(raw: &Raw, parse: impl Fn(&str) -> Option<T>) -> Option<Ve
     items.iter().map(|item| parse(item)).collect()
 }
 
-/// A span of time such as `90s` or `1h 30m`.
+/// A span of time such as `90s` or `1h 30m`, up to a hundred years: no clock can add much more to the present.
 pub(super) fn span(raw: &Raw) -> Option<Duration> {
-    humantime::parse_duration(text(raw)?).ok()
+    const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
+    humantime::parse_duration(text(raw)?)
+        .ok()
+        .filter(|span| *span <= LONGEST)
 }
 
 /// A span of time of whole seconds.

@@ -14,6 +14,8 @@ pub struct User {
     pub username: Username,
     /// What is kept of their password.
     pub password_hash: PasswordHash,
+    /// Which password of theirs that is: one more with each change. The same password under another cost is the same.
+    pub password_version: u32,
     /// What they may be.
     pub roles: Roles,
     /// A disabled user can't sign in, and no token speaks for them.
@@ -27,6 +29,8 @@ pub struct User {
 /// One change to one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserChange {
+    /// Another password.
+    Password(PasswordHash),
     /// The same password under another cost: takes effect only while the hash is still `from`, so that a rehash never
     /// undoes a password change that came between.
     Rehash {
@@ -48,6 +52,10 @@ impl User {
     #[must_use]
     pub fn with(mut self, change: UserChange) -> Self {
         match change {
+            UserChange::Password(hash) => {
+                self.password_hash = hash;
+                self.password_version = self.password_version.wrapping_add(1);
+            }
             UserChange::Rehash { from, to } if self.password_hash == from => self.password_hash = to,
             UserChange::Rehash { .. } => {}
             UserChange::Roles(roles) => self.roles = roles,

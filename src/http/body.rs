@@ -7,12 +7,12 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use serde::{
     Deserialize,
-    de::{Deserializer, MapAccess, Visitor},
+    de::{Deserializer, IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::Value;
 use warp::{
     Filter, Rejection,
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderValue, header},
 };
 
 use super::{
@@ -20,6 +20,9 @@ use super::{
     field::{FieldError, FieldProblem},
 };
 use crate::auth::BodyLimits;
+
+/// The most fields that a body may have: more than any request asks for, and few enough to compare each with each.
+const MAX_FIELDS: usize = 16;
 
 /// The fields of a JSON object that came as a request's body.
 pub(super) fn fields(
@@ -59,6 +62,10 @@ fn check_headers(headers: &HeaderMap, limits: BodyLimits) -> Result<(), ApiError
         .and_then(|value| value.to_str().ok())
         .is_some_and(is_json)
     {
+        return Err(ApiError::UnsupportedMediaType);
+    }
+    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !headers.get_all(header::CONTENT_ENCODING).iter().all(plain) {
         return Err(ApiError::UnsupportedMediaType);
     }
     let announced = headers
@@ -110,15 +117,15 @@ impl Fields {
                 "The body must be a JSON object, such as {\"username\": …}.".to_owned(),
             ));
         }
-        let Object { members, repeated } = serde_json::from_slice(body).map_err(|error| {
+        let Object { members, fault } = serde_json::from_slice(body).map_err(|error| {
             malformed(format!(
                 "The body is not valid JSON: line {}, column {}.",
                 error.line(),
                 error.column()
             ))
         })?;
-        if repeated {
-            return Err(malformed("The body has a name twice.".to_owned()));
+        if let Some(fault) = fault {
+            return Err(malformed(fault.to_owned()));
         }
         Ok(Self {
             left: members,
@@ -170,11 +177,11 @@ impl Fields {
     }
 }
 
-/// The members of an object in order, and whether any name stands twice: a reader that kept the last of them and one that
-/// kept the first would not agree on what was asked.
+/// The members of an object in order, and what is wrong with them: of a name that stands twice, a reader that keeps the
+/// first and one that keeps the last would not agree on what was asked.
 struct Object {
     members: Vec<(String, Value)>,
-    repeated: bool,
+    fault: Option<&'static str>,
 }
 
 impl<'de> Deserialize<'de> for Object {
@@ -189,12 +196,20 @@ impl<'de> Deserialize<'de> for Object {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
                 let mut members: Vec<(String, Value)> = Vec::new();
-                let mut repeated = false;
-                while let Some((name, value)) = map.next_entry()? {
-                    repeated |= members.iter().any(|(known, _)| *known == name);
-                    members.push((name, value));
+                let mut fault = None;
+                while let Some(name) = map.next_key::<String>()? {
+                    if fault.is_some() {
+                        map.next_value::<IgnoredAny>()?;
+                        continue;
+                    }
+                    if members.len() == MAX_FIELDS {
+                        fault = Some("The body has too many fields.");
+                    } else if members.iter().any(|(known, _)| *known == name) {
+                        fault = Some("The body has a name twice.");
+                    }
+                    members.push((name, map.next_value()?));
                 }
-                Ok(Object { members, repeated })
+                Ok(Object { members, fault })
             }
         }
         deserializer.deserialize_map(Members)

@@ -16,7 +16,14 @@ pub(crate) enum ApiError {
     MethodNotAllowed {
         allow: Option<&'static str>,
     },
+    /// With the longest header in bytes.
+    HeaderTooLarge {
+        limit: usize,
+    },
     UnsupportedMediaType,
+    LengthRequired,
+    /// A page of another origin asked, and the routes let none do that.
+    ForbiddenOrigin,
     /// With the longest length in bytes, if it is known.
     BodyTooLarge {
         limit: Option<usize>,
@@ -54,7 +61,20 @@ impl Reply for ApiError {
 impl ApiError {
     /// The answer. A rejection lends its error only by reference.
     pub(crate) fn response(&self) -> Response {
+        self.log();
         Problem::from(self).response()
+    }
+
+    /// What the client is not told.
+    fn log(&self) {
+        match self {
+            Self::Refused(AuthError::TokenRefused(why)) => tracing::debug!(%why, "a token was refused"),
+            Self::Refused(AuthError::Store(error)) => {
+                tracing::error!(%error, "a request failed on the database");
+            }
+            Self::Refused(AuthError::Internal(cause)) => tracing::error!(cause, "a request failed"),
+            _ => {}
+        }
     }
 }
 
@@ -80,7 +100,25 @@ impl From<&ApiError> for Problem {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
                 "Unsupported media type",
-                "Send the body as JSON, with the header Content-Type: application/json.",
+                "Send the body as plain JSON, with the header Content-Type: application/json.",
+            ),
+            ApiError::HeaderTooLarge { limit } => Self::new(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "header_too_large",
+                "Header too large",
+                format!("The header of a request has at most {limit} bytes and 64 lines."),
+            ),
+            ApiError::LengthRequired => Self::new(
+                StatusCode::LENGTH_REQUIRED,
+                "length_required",
+                "Length required",
+                "Send the header Content-Length.",
+            ),
+            ApiError::ForbiddenOrigin => Self::new(
+                StatusCode::FORBIDDEN,
+                "forbidden_origin",
+                "Origin not allowed",
+                "Pages of this origin may not call this server.",
             ),
             ApiError::BodyTooLarge { limit } => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -178,31 +216,22 @@ impl From<&AuthError> for Problem {
                 "Too many sign-ups and sign-ins are waiting. Try again later.",
             )
             .retry_after(*retry_after),
-            AuthError::TokenRefused(why) => {
-                // What is wrong with it would help whoever forged it.
-                tracing::info!(%why, "a token was refused");
-                Self::new(
-                    StatusCode::UNAUTHORIZED,
-                    "invalid_token",
-                    "Token not valid",
-                    "The access token is not valid (any more). Sign in again.",
-                )
-                .challenge(", error=\"invalid_token\"")
-            }
-            AuthError::Store(error) => {
-                tracing::error!(%error, "a request failed on the database");
-                Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "storage_unavailable",
-                    "Storage unavailable",
-                    "The server can't reach its database at the moment. Try again later.",
-                )
-                .retry_after(Duration::from_secs(30))
-            }
-            AuthError::Internal(cause) => {
-                tracing::error!(cause, "a request failed");
-                Self::internal()
-            }
+            // What is wrong with it would help whoever forged it.
+            AuthError::TokenRefused(_) => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid_token",
+                "Token not valid",
+                "The access token is not valid (any more). Sign in again.",
+            )
+            .challenge(", error=\"invalid_token\""),
+            AuthError::Store(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "storage_unavailable",
+                "Storage unavailable",
+                "The server can't reach its database at the moment. Try again later.",
+            )
+            .retry_after(Duration::from_secs(30)),
+            AuthError::Internal(_) => Self::internal(),
         }
     }
 }

@@ -74,12 +74,15 @@ fn of_warp(rejection: &Rejection) -> ApiError {
         ApiError::BodyTooLarge { limit: None }
     } else if rejection.find::<reject::UnsupportedMediaType>().is_some() {
         ApiError::UnsupportedMediaType
+    } else if rejection.find::<reject::LengthRequired>().is_some() {
+        ApiError::LengthRequired
+    } else if rejection.find::<warp::filters::cors::CorsForbidden>().is_some() {
+        ApiError::ForbiddenOrigin
     } else if rejection
         .find::<warp::filters::body::BodyDeserializeError>()
         .is_some()
         || rejection.find::<reject::InvalidHeader>().is_some()
         || rejection.find::<reject::InvalidQuery>().is_some()
-        || rejection.find::<reject::LengthRequired>().is_some()
         || rejection.find::<reject::MissingCookie>().is_some()
         || rejection.find::<reject::MissingHeader>().is_some()
     {
@@ -114,7 +117,7 @@ fn read_bearer(headers: &HeaderMap) -> Result<BearerToken, ApiError> {
         return Err(ApiError::MalformedAuthorization);
     }
     let value = value.to_str().map_err(|_| ApiError::MalformedAuthorization)?;
-    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    let (scheme, token) = value.split_once([' ', '\t']).unwrap_or((value, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
         // Credentials of another kind are none for this server: it answers with the challenge that it can read.
         return Err(if scheme.is_empty() {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use warp::{Filter, Reply, filters::BoxedFilter, reply::Response};
 
-use super::{error::ApiError, guard, method};
+use super::{error::ApiError, guard, method::GET};
 use crate::{
     auth::{Auth, Principal},
     domain::{DisplayName, Role},
@@ -13,15 +13,17 @@ use crate::{
 const WELCOME_ROLES: [Role; 2] = [Role::CLIENT, Role::ADMIN];
 
 pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
-    let welcome_route = method::get()
+    let welcome_route = GET
+        .pass()
         .and(guard::principal(auth))
         .map(|principal| welcome(principal).into_response());
-    let me_route = method::get()
+    let me_route = GET
+        .pass()
         .and(guard::principal(auth))
         .map(|principal| me(principal).into_response());
 
-    let welcome = warp::path!("welcome").and(welcome_route.or(method::only("GET, HEAD")).unify());
-    let me = warp::path!("me").and(me_route.or(method::only("GET, HEAD")).unify());
+    let welcome = warp::path!("welcome").and(welcome_route.or(GET.refuse_others()).unify());
+    let me = warp::path!("me").and(me_route.or(GET.refuse_others()).unify());
     welcome.boxed().or(me.boxed()).unify().boxed()
 }
 

@@ -1,22 +1,33 @@
 //! Which methods a path answers. A path that is known always answers: with 405 and `Allow` if with nothing else.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, future};
 
-use warp::{Filter, Rejection, Reply, reply::Response};
+use warp::{Filter, Rejection, Reply, http::Method, reject, reply::Response};
 
 use super::error::ApiError;
 
-/// `GET`, and `HEAD`, whose body the connection leaves out (RFC 9110, section 9.3.2).
-pub(super) fn get() -> impl Filter<Extract = (), Error = Rejection> + Clone {
-    warp::get().or(warp::head()).unify()
-}
+/// The methods of one path, as `Allow` has them (RFC 9110, section 10.2.1).
+#[derive(Clone, Copy)]
+pub(super) struct Methods(&'static str);
 
-/// `GET`, `HEAD` and `POST`.
-pub(super) fn get_or_post() -> impl Filter<Extract = (), Error = Rejection> + Clone {
-    get().or(warp::post()).unify()
-}
+/// `HEAD` goes wherever `GET` does; the connection leaves its body out.
+pub(super) const GET: Methods = Methods("GET, HEAD");
+pub(super) const POST: Methods = Methods("POST");
+pub(super) const GET_OR_POST: Methods = Methods("GET, HEAD, POST");
 
-/// What a path answers to every method but those in `allow`.
-pub(super) fn only(allow: &'static str) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone {
-    warp::any().map(move || ApiError::MethodNotAllowed { allow: Some(allow) }.into_response())
+impl Methods {
+    /// Lets these methods pass.
+    pub(super) fn pass(self) -> impl Filter<Extract = (), Error = Rejection> + Copy {
+        let check = move |method: Method| {
+            let known = self.0.split(", ").any(|name| name == method.as_str());
+            future::ready(if known { Ok(()) } else { Err(reject::reject()) })
+        };
+        warp::method().and_then(check).untuple_one()
+    }
+
+    /// Answers 405 to all others: comes after `.or(…)`.
+    pub(super) fn refuse_others(self) -> impl Filter<Extract = (Response,), Error = Infallible> + Copy {
+        let refuse = move || ApiError::MethodNotAllowed { allow: Some(self.0) }.into_response();
+        warp::any().map(refuse)
+    }
 }

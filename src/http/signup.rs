@@ -6,7 +6,8 @@ use warp::{Filter, Reply, filters::BoxedFilter, http::StatusCode, reply::Respons
 use super::{
     body::{self, Fields},
     error::ApiError,
-    method, with,
+    method::POST,
+    with,
 };
 use crate::{
     auth::Auth,
@@ -14,13 +15,14 @@ use crate::{
 };
 
 pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
-    let post = warp::post()
+    let route = POST
+        .pass()
         .and(with(auth))
         .and(body::fields(auth.body_limits()))
         .then(sign_up)
         .map(Reply::into_response);
     warp::path!("signup")
-        .and(post.or(method::only("POST")).unify())
+        .and(route.or(POST.refuse_others()).unify())
         .boxed()
 }
 
@@ -44,6 +46,7 @@ impl From<User> for SignedUp {
 }
 
 async fn sign_up(auth: Auth, fields: Result<Fields, ApiError>) -> Result<impl Reply, ApiError> {
+    auth.check_sign_up()?;
     let mut fields = fields?;
     let username = fields.take("username", |text| Username::parse(&text));
     let password = fields.take("password", |text| Password::parse(text.into()));

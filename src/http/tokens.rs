@@ -12,7 +12,9 @@ use warp::{
 use super::{
     body::{self, Fields},
     error::ApiError,
-    guard, method, with,
+    guard,
+    method::{GET_OR_POST, POST},
+    with,
 };
 use crate::{
     auth::{Auth, Credentials, IssuedToken},
@@ -20,27 +22,30 @@ use crate::{
 };
 
 pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
-    let refresh_route = method::get_or_post()
+    let refresh_route = GET_OR_POST
+        .pass()
         .and(with(auth))
         .and(guard::bearer())
         .and(accepts_text())
         .then(refresh)
         .map(Reply::into_response);
-    let sign_in_route = warp::post()
+    let sign_in_route = POST
+        .pass()
         .and(with(auth))
         .and(body::fields(auth.body_limits()))
         .and(accepts_text())
         .then(sign_in)
         .map(Reply::into_response);
-    let log_out_route = method::get_or_post()
+    let log_out_route = GET_OR_POST
+        .pass()
         .and(with(auth))
         .and(guard::bearer())
         .then(log_out)
         .map(Reply::into_response);
 
-    let refresh = warp::path!("refresh").and(refresh_route.or(method::only("GET, HEAD, POST")).unify());
-    let sign_in = warp::path!("signin").and(sign_in_route.or(method::only("POST")).unify());
-    let log_out = warp::path!("logout").and(log_out_route.or(method::only("GET, HEAD, POST")).unify());
+    let refresh = warp::path!("refresh").and(refresh_route.or(GET_OR_POST.refuse_others()).unify());
+    let sign_in = warp::path!("signin").and(sign_in_route.or(POST.refuse_others()).unify());
+    let log_out = warp::path!("logout").and(log_out_route.or(GET_OR_POST.refuse_others()).unify());
     refresh
         .boxed()
         .or(sign_in.boxed())
@@ -109,9 +114,20 @@ fn accepts_text() -> impl Filter<Extract = (bool,), Error = std::convert::Infall
             .get_all(header::ACCEPT)
             .iter()
             .filter_map(|value| value.to_str().ok());
+        let refused = |parameters: &str| {
+            let q = parameters
+                .trim()
+                .strip_prefix("q=")
+                .and_then(|q| q.parse::<f32>().ok());
+            q.is_some_and(|q| q <= 0.0)
+        };
         let types: Vec<_> = accepted
             .flat_map(|value| value.split(','))
-            .map(|range| range.split(';').next().unwrap_or("").trim().to_ascii_lowercase())
+            .filter_map(|range| {
+                let mut parts = range.split(';');
+                let name = parts.next().unwrap_or("").trim().to_ascii_lowercase();
+                (!parts.any(refused)).then_some(name)
+            })
             .collect();
         let named = |name: &str| types.iter().any(|range| range == name);
         named("text/plain") && !named("application/json")

@@ -1,6 +1,7 @@
 //! The socket: accepts connections, bounds their number and their patience, and stops without cutting anybody off who
 //! can still be served. It knows nothing of what is served.
 
+mod request;
 mod unwind;
 
 use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
@@ -17,14 +18,15 @@ use tokio::{
     task::JoinSet,
     time,
 };
+use tokio_io_timeout::TimeoutStream;
 use warp::{Filter, Reply};
 
-use self::unwind::AnswerPanics;
+use self::{
+    request::{CheckRequests, MAX_HEADER, MAX_HEADER_LINES},
+    unwind::AnswerPanics,
+};
 use crate::config::ServerConfig;
 
-/// The longest header of a request, in bytes, and the most lines it may have.
-const MAX_HEADER: usize = 16 * 1024;
-const MAX_HEADER_LINES: usize = 64;
 /// How long to wait after the system could not give a connection: it has run out of something, and asking at once again
 /// would only burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -47,9 +49,9 @@ where
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
-        .max_buf_size(MAX_HEADER)
-        .max_headers(MAX_HEADER_LINES);
-    let service = TowerToHyperService::new(AnswerPanics(warp::service(routes)));
+        .max_buf_size(2 * MAX_HEADER)
+        .max_headers(2 * MAX_HEADER_LINES);
+    let service = TowerToHyperService::new(CheckRequests(AnswerPanics(warp::service(routes))));
     let places = Arc::new(Semaphore::new(limits.max_connections));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -61,7 +63,11 @@ where
         };
         // A client may send a small answer's last packet only when the one before has arrived; that costs 40 ms.
         let _ = stream.set_nodelay(true);
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
+        // Who asks and never reads the answers would keep a place for ever.
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(limits.body_timeout));
+        let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service.clone());
+        let connection = graceful.watch(connection);
         connections.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended");

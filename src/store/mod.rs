@@ -17,8 +17,7 @@ use secrecy::SecretSlice;
 use crate::{
     clock::Timestamp,
     domain::{
-        PasswordHash, Refresh, Session, SessionId, TokenId, TokenPolicy, TokenRecord, User, UserChange,
-        UserId, Username,
+        Refresh, Session, SessionId, TokenId, TokenPolicy, TokenRecord, User, UserChange, UserId, Username,
     },
 };
 
@@ -45,15 +44,11 @@ pub trait Store: Send + Sync + 'static {
     async fn change_user(&self, id: UserId, change: UserChange) -> Result<Option<Arc<User>>, StoreError>;
 
     /// Starts `session`, and returns its user as they are now. `None`, and nothing is written, if the user is gone, is
-    /// disabled, or no longer has the password hash `verified`: the check of a password takes long enough for that.
+    /// disabled, or has another password by now than the one of version `verified`: checking one takes long enough for that.
     ///
     /// # Errors
     /// [`StoreError`], after which the session may or may not be there.
-    async fn open_session(
-        &self,
-        session: Session,
-        verified: PasswordHash,
-    ) -> Result<Option<Arc<User>>, StoreError>;
+    async fn open_session(&self, session: Session, verified: u32) -> Result<Option<Arc<User>>, StoreError>;
 
     /// Who the token named `token` of `session` speaks for; `None` unless the whitelist has it at `now`. This is asked
     /// at every request: an implementation answers it from memory.

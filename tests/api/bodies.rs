@@ -47,6 +47,10 @@ async fn what_is_not_one_json_object_is_malformed() {
             answer.assert_problem(StatusCode::BAD_REQUEST, "malformed_json");
         }
     }
+    let names: Vec<_> = (0..1000).map(|n| format!("\"x{n}\":1")).collect();
+    let many = post(&server, "/signin", format!("{{{}}}", names.join(","))).await;
+    many.assert_problem(StatusCode::BAD_REQUEST, "malformed_json");
+    assert!(many.text().contains("too many fields") && many.text().len() < 500);
     let answer = post(&server, "/signup", b"{\n  \"username\": ada\n}").await;
     let detail = answer.json()["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("line 2, column 15"), "{detail}");
@@ -81,6 +85,12 @@ async fn a_body_that_does_not_say_it_is_json_is_415() {
             .await;
         answer.assert_problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type");
     }
+    let zipped = [
+        ("content-type", b"application/json" as &[u8]),
+        ("content-encoding", b"gzip"),
+    ];
+    let zipped = server.send_exactly("POST", "/signup", &zipped, &body).await;
+    zipped.assert_problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type");
     let headers = [
         ("content-type", b"application/json" as &[u8]),
         ("content-type", b"text/plain"),

@@ -263,6 +263,29 @@ async fn a_hash_of_another_cost_is_renewed_by_the_next_good_sign_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_sign_ins_at_once_renew_a_hash_and_all_succeed() {
+    let server = spawn().await;
+    server
+        .sign_up("ada", PASSWORD)
+        .await
+        .assert_status(StatusCode::CREATED);
+    let server = Arc::new(
+        server
+            .restart_with(|config| config.password.bcrypt_cost = 6)
+            .await,
+    );
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let server = Arc::clone(&server);
+            tokio::spawn(async move { server.sign_in("ada", PASSWORD).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().token();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_is_answered_503_with_retry_after_and_others_are_served() {
     let server = spawn_with(|config| {
         config.password.hash_threads = 1;

@@ -38,6 +38,7 @@ fn user(username: &str) -> User {
         id: UserId::generate(NOW),
         username: name(username),
         password_hash: hash('a'),
+        password_version: 0,
         roles: [Role::CLIENT, Role::ADMIN].into_iter().collect(),
         disabled: false,
         display_name: DisplayName::parse("Ada ✨").ok(),
@@ -56,9 +57,7 @@ async fn created(store: &Arc<dyn Store>, username: &str) -> User {
 
 async fn opened(store: &Arc<dyn Store>, user: &User, now: Timestamp) -> (Session, TokenRecord) {
     let (session, token) = Session::start(user.id, POLICY.lifetime, Duration::from_hours(1), now);
-    let opened = store
-        .open_session(session.clone(), user.password_hash.clone())
-        .await;
+    let opened = store.open_session(session.clone(), user.password_version).await;
     assert!(opened.unwrap().is_some());
     (session, token)
 }
@@ -142,7 +141,11 @@ pub(crate) async fn a_change_of_a_user_is_seen_at_once_and_after_a_restart(backe
 pub(crate) async fn a_rehash_never_undoes_a_later_change_of_the_password(backend: &impl Backend) {
     let store = backend.open(NOW);
     let ada = created(&store, "ada").await;
-    for (from, to, now) in [('a', 'b', 'b'), ('a', 'c', 'b')] {
+    store
+        .change_user(ada.id, UserChange::Password(hash('b')))
+        .await
+        .unwrap();
+    for (from, to, now) in [('a', 'c', 'b'), ('b', 'd', 'd')] {
         let change = UserChange::Rehash {
             from: hash(from),
             to: hash(to),
@@ -155,9 +158,8 @@ pub(crate) async fn a_rehash_never_undoes_a_later_change_of_the_password(backend
 pub(crate) async fn a_session_is_opened_only_for_a_user_as_verified(backend: &impl Backend) {
     let store = backend.open(NOW);
     let ada = created(&store, "ada").await;
-    let start = |user| Session::start(user, POLICY.lifetime, POLICY.lifetime, NOW);
     let open = async |user, verified| {
-        let (session, token) = start(user);
+        let (session, token) = Session::start(user, POLICY.lifetime, POLICY.lifetime, NOW);
         let opened = store.open_session(session.clone(), verified).await.unwrap();
         assert_eq!(
             opened.is_some(),
@@ -165,15 +167,30 @@ pub(crate) async fn a_session_is_opened_only_for_a_user_as_verified(backend: &im
         );
         opened
     };
-    assert_eq!(open(ada.id, hash('a')).await.as_deref(), Some(&ada));
-    assert_eq!(open(ada.id, hash('b')).await, None, "another password since");
-    assert_eq!(open(UserId::generate(NOW), hash('a')).await, None, "no such user");
+    assert_eq!(open(ada.id, 0).await.as_deref(), Some(&ada));
+    assert_eq!(open(UserId::generate(NOW), 0).await, None, "no such user");
+
+    let rehash = UserChange::Rehash {
+        from: hash('a'),
+        to: hash('b'),
+    };
+    store.change_user(ada.id, rehash).await.unwrap();
+    assert!(
+        open(ada.id, 0).await.is_some(),
+        "the same password under another cost"
+    );
+    store
+        .change_user(ada.id, UserChange::Password(hash('c')))
+        .await
+        .unwrap();
+    assert_eq!(open(ada.id, 0).await, None, "another password since");
+    assert!(open(ada.id, 1).await.is_some());
     store
         .change_user(ada.id, UserChange::Disabled(true))
         .await
         .unwrap();
-    assert_eq!(open(ada.id, hash('a')).await, None, "disabled since");
-    assert_eq!(store.count().await.unwrap().sessions, 1);
+    assert_eq!(open(ada.id, 1).await, None, "disabled since");
+    assert_eq!(store.count().await.unwrap().sessions, 3);
 }
 
 pub(crate) async fn an_accepted_token_speaks_for_the_user_as_they_are_now(backend: &impl Backend) {

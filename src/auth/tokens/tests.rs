@@ -32,6 +32,7 @@ fn user() -> User {
         id: UserId::generate(NOW),
         username: Username::parse("ada").unwrap(),
         password_hash: PasswordHash::parse(&format!("$2b$04${}", ".".repeat(53))).unwrap(),
+        password_version: 0,
         roles: [Role::CLIENT, Role::ADMIN].into_iter().collect(),
         disabled: false,
         display_name: None,

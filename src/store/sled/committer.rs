@@ -231,6 +231,7 @@ mod tests {
             id: UserId::generate(NOW),
             username: Username::parse("ada").unwrap(),
             password_hash: PasswordHash::parse(&format!("$2b$04${}", ".".repeat(53))).unwrap(),
+            password_version: 0,
             roles: Roles::default(),
             disabled: false,
             display_name: None,

@@ -37,9 +37,7 @@ use self::{
 use super::{Accepted, Count, Store, StoreError, StoredKey, UserCreation};
 use crate::{
     clock::Timestamp,
-    domain::{
-        PasswordHash, Refresh, Session, SessionId, TokenId, TokenPolicy, User, UserChange, UserId, Username,
-    },
+    domain::{Refresh, Session, SessionId, TokenId, TokenPolicy, User, UserChange, UserId, Username},
 };
 
 /// How many sessions one write removes when all of them go: few enough that no other write waits long.
@@ -105,15 +103,12 @@ impl Store for SledStore {
             .await
     }
 
-    async fn open_session(
-        &self,
-        session: Session,
-        verified: PasswordHash,
-    ) -> Result<Option<Arc<User>>, StoreError> {
+    async fn open_session(&self, session: Session, verified: u32) -> Result<Option<Arc<User>>, StoreError> {
         self.committer
             .commit(move |trees, _| {
                 let user = trees.user(session.user)?;
-                let Some(user) = user.filter(|user| !user.disabled && user.password_hash == verified) else {
+                let Some(user) = user.filter(|user| !user.disabled && user.password_version == verified)
+                else {
                     return Ok((None, Effect::None));
                 };
                 trees.put_session(&session)?;

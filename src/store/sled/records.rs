@@ -17,6 +17,7 @@ use crate::{
 pub(super) struct UserRecord {
     username: String,
     password_hash: String,
+    password_version: u32,
     roles: Vec<String>,
     disabled: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,6 +30,7 @@ impl UserRecord {
         to_json(&Self {
             username: user.username.to_string(),
             password_hash: user.password_hash.expose().to_owned(),
+            password_version: user.password_version,
             roles: user.roles.iter().map(ToString::to_string).collect(),
             disabled: user.disabled,
             display_name: user.display_name.as_ref().map(ToString::to_string),
@@ -45,6 +47,7 @@ impl UserRecord {
             id,
             username: Username::parse(&record.username).map_err(|_| unreadable())?,
             password_hash: PasswordHash::parse(&record.password_hash).ok_or_else(unreadable)?,
+            password_version: record.password_version,
             roles: roles.collect::<Result<_, _>>().map_err(|_| unreadable())?,
             disabled: record.disabled,
             display_name: display_name.transpose().map_err(|_| unreadable())?,

@@ -195,3 +195,34 @@ impl Trees {
 fn put(tree: &Tree, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
     tree.insert(key, value).map(|_| ()).map_err(StoreError::failed)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::{Refresh, TokenPolicy};
+
+    #[test]
+    fn what_was_refreshed_since_it_became_a_candidate_is_not_removed() {
+        let trees = Trees::of(sled::Config::new().temporary(true).open().unwrap()).unwrap();
+        let (now, minute) = (Timestamp::from_secs(1_800_000_000), Duration::from_mins(1));
+        let policy = TokenPolicy {
+            lifetime: minute,
+            refresh_window: minute,
+            refresh_grace: minute,
+        };
+        let started = || Session::start(UserId::generate(now), minute, Duration::from_hours(1), now);
+        let ((mut refreshed, token), (expired, _), (gone, _)) = (started(), started(), started());
+        let outcome = refreshed.refresh(token.id, &policy, now.plus(minute / 2));
+        assert!(matches!(outcome, Refresh::Minted(_)));
+        for session in [&refreshed, &expired] {
+            trees.put_session(session).unwrap();
+        }
+        let candidates = [refreshed.id, expired.id, gone.id];
+        let removed = trees.remove_expired(&candidates, now.plus(minute)).unwrap();
+        assert_eq!(removed, [expired.id, gone.id]);
+        assert_eq!(trees.session(refreshed.id).unwrap(), Some(refreshed));
+        assert_eq!(trees.session(expired.id).unwrap(), None);
+    }
+}

@@ -1,0 +1,246 @@
+//! The commands beside serving: `check-config`, `user add`, and what the binary says of itself.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use jwt_server::config;
+use serde_json::json;
+
+use crate::{
+    client::PASSWORD,
+    server::{Ended, Home, Program},
+};
+
+const SECRET: &str = "a-secret-of-the-tests-that-nobody-may-ever-see";
+
+/// `user add` with a cheap hash.
+fn user_add(home: &Home, arguments: &[&str]) -> Program {
+    let arguments = [&["user", "add"], arguments].concat();
+    home.program(&arguments).flag("--password.bcrypt_cost", "4")
+}
+
+fn add(home: &Home, arguments: &[&str], password: &str) -> Ended {
+    user_add(home, arguments).input(&format!("{password}\n")).run()
+}
+
+#[test]
+fn check_config_shows_what_is_in_force_and_where_it_came_from() {
+    let home = Home::new();
+    home.write(
+        "jwt-server.toml",
+        "[token]\nlifetime = \"7m\"\nissuer = \"file\"\n",
+    );
+    let checked = home
+        .program(&["check-config", "--signup.roles", "CLIENT,EDITOR"])
+        .variable("JWT_SERVER__TOKEN__ISSUER", "environment")
+        .variable("JWT_SERVER__TOKEN__SECRET", SECRET)
+        .run()
+        .assert_success();
+    let line = |value: &str| {
+        let found = checked.out.lines().find(|line| line.starts_with(value));
+        found.unwrap_or_else(|| panic!("no line {value} in {}", checked.out))
+    };
+    for (value, origin) in [
+        ("lifetime = \"7m\"", "# jwt-server.toml, line 2"),
+        (
+            "issuer = \"environment\"",
+            "# environment variable JWT_SERVER__TOKEN__ISSUER",
+        ),
+        ("roles = [\"CLIENT\", \"EDITOR\"]", "# flag --signup.roles"),
+        ("refresh_window = \"30s\"", "# default"),
+        (
+            "# secret:",
+            "(not shown) from environment variable JWT_SERVER__TOKEN__SECRET",
+        ),
+    ] {
+        assert!(line(value).ends_with(origin), "{}", line(value));
+    }
+    assert!(!checked.out.contains(SECRET) && !checked.err.contains(SECRET));
+    assert!(
+        !home.path("data").exists(),
+        "checking the settings made a database"
+    );
+}
+
+#[test]
+fn what_check_config_prints_is_a_file_that_the_server_accepts() {
+    let home = Home::new();
+    let told = home
+        .program(&["check-config"])
+        .flag("--listen", "127.0.0.1:0")
+        .flag("--password.bcrypt_cost", "4")
+        .flag("--token.issuer", "it's \"quoted\" # and = odd")
+        .flag("--token.audience", "one,two")
+        .run()
+        .assert_success();
+    home.write("printed.toml", &told.out);
+    let again = home.program(&["check-config", "--config", "printed.toml"]).run();
+    let values = |text: &str| -> Vec<String> {
+        let value = |line: &str| {
+            line.rsplit_once(" # ")
+                .map_or(line, |(value, _)| value)
+                .trim()
+                .to_owned()
+        };
+        text.lines().map(value).collect()
+    };
+    assert_eq!(values(&again.assert_success().out), values(&told.out));
+
+    let server = home.program(&["serve", "--config", "printed.toml"]).start();
+    server.sign_up("ada", PASSWORD).assert_status(201);
+}
+
+#[test]
+fn check_config_refuses_what_the_server_would_refuse() {
+    let home = Home::new();
+    home.write("jwt-server.toml", "[password]\nbcrypt_cost = 3\n");
+    let line = home.program(&["check-config"]).run().assert_refused(1);
+    assert!(
+        line.contains("jwt-server.toml, line 2: password.bcrypt_cost can't be 3"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_user_who_was_added_signs_in_with_their_roles() {
+    let home = Home::new();
+    let added = add(&home, &["Ada", "--role", "ADMIN"], PASSWORD).assert_success();
+    assert!(
+        added.out.starts_with("added user ada with roles [ADMIN]"),
+        "{added:?}"
+    );
+    assert!(!added.out.contains(PASSWORD) && !added.err.contains(PASSWORD));
+    add(&home, &["bob", "--role", "CLIENT", "--role", "EDITOR"], PASSWORD).assert_success();
+    // Without a role they get those of everybody who signs up.
+    add(&home, &["carol", "--signup.roles", "GUEST"], PASSWORD).assert_success();
+
+    let server = home.start();
+    assert!(server.banner().contains("(3 users, 0 live sessions)"));
+    for (name, roles) in [
+        ("ada", &["ADMIN"][..]),
+        ("bob", &["CLIENT", "EDITOR"]),
+        ("carol", &["GUEST"]),
+    ] {
+        let token = server.sign_in(name, PASSWORD).token();
+        let me = server.me(&token).json();
+        assert_eq!(me["username"], name);
+        assert_eq!(me["roles"], json!(roles));
+    }
+}
+
+#[test]
+fn a_password_is_one_line_whatever_ends_it() {
+    let home = Home::new();
+    for (name, input) in [
+        ("lf1", format!("{PASSWORD}\n")),
+        ("crlf", format!("{PASSWORD}\r\n")),
+        ("none", PASSWORD.to_owned()),
+        ("two", format!("{PASSWORD}\nanother line\n")),
+    ] {
+        user_add(&home, &[name]).input(&input).run().assert_success();
+    }
+    let server = home.start();
+    for name in ["lf1", "crlf", "none", "two"] {
+        server.sign_in(name, PASSWORD).assert_status(200);
+    }
+}
+
+#[test]
+fn who_can_not_be_added_is_told_why_and_nobody_is() {
+    let home = Home::new();
+    add(&home, &["ada"], PASSWORD).assert_success();
+    for (arguments, password, code, why) in [
+        (&["ADA"][..], PASSWORD, 1, "there is a user"),
+        (&["bob"], "password", 1, "too easy to guess"),
+        (&["bob"], "short", 1, "at least 8 characters"),
+        (&["bob"], "", 1, "can't be empty"),
+        (&["bob"], &"long ".repeat(15), 1, "at most 71 bytes"),
+        (&["bob", "--role", "admin"], PASSWORD, 2, "\"admin\" is no role"),
+        (&["b b"], PASSWORD, 2, "A username has only"),
+        (&["bo"], PASSWORD, 2, "at least 3 characters"),
+    ] {
+        let line = add(&home, arguments, password).assert_refused(code);
+        assert!(line.contains(why), "{arguments:?}: {line}");
+        assert!(!line.contains(PASSWORD), "{line}");
+    }
+    let nothing = user_add(&home, &["bob"]).input("").run().assert_refused(1);
+    assert!(nothing.contains("no password on standard input"), "{nothing}");
+    let server = home.start();
+    assert!(server.banner().contains("(1 user, 0 live sessions)"));
+}
+
+#[test]
+fn adding_a_user_leaves_the_signing_key_and_every_session_alone() {
+    const SECRET: &str = "a secret that only the server is told";
+    let home = Home::new();
+    let server = home
+        .server()
+        .variable("JWT_SERVER__TOKEN__SECRET", SECRET)
+        .start();
+    server.sign_up("ada", PASSWORD).assert_status(201);
+    let token = server.sign_in("ada", PASSWORD).token();
+    server.kill();
+    add(&home, &["root", "--role", "ADMIN"], PASSWORD).assert_success();
+    let server = home
+        .server()
+        .variable("JWT_SERVER__TOKEN__SECRET", SECRET)
+        .start();
+    server.me(&token).assert_status(200);
+    assert!(!server.banner().contains("note:"), "{}", server.banner());
+}
+
+#[test]
+fn nobody_is_added_behind_the_back_of_a_running_server() {
+    let home = Home::new();
+    let server = home.start();
+    let line = add(&home, &["ada"], PASSWORD).assert_refused(1);
+    let holder = format!(
+        "the database data is in use by another process (process {})",
+        server.id()
+    );
+    assert!(line.contains(&holder), "{line}");
+    server
+        .sign_in("ada", PASSWORD)
+        .assert_problem(401, "invalid_credentials");
+}
+
+#[test]
+fn a_database_made_by_user_add_is_as_private_as_the_servers() {
+    let home = Home::new();
+    add(&home, &["ada"], PASSWORD).assert_success();
+    let data = fs::metadata(home.path("data")).unwrap();
+    assert_eq!(data.permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn the_binary_knows_its_version_and_names_every_setting() {
+    let home = Home::new();
+    let version = home.program(&["--version"]).run().assert_success();
+    assert_eq!(version.out, format!("jwt-server {}\n", env!("CARGO_PKG_VERSION")));
+
+    let help = home.program(&["--help"]).run().assert_success();
+    for setting in config::settings() {
+        let flag = format!("--{} ", setting.key);
+        assert!(help.out.contains(&flag), "{flag} is not in the help");
+    }
+    for command in ["serve", "check-config", "user"] {
+        assert!(help.out.contains(command), "{command} is not in the help");
+    }
+    let short = home.program(&["-h"]).run().assert_success();
+    assert!(short.out.contains("check-config"), "{}", short.out);
+    assert!(!home.path("data").exists());
+}
+
+#[test]
+fn user_alone_says_what_it_can_do() {
+    let home = Home::new();
+    let ended = home.program(&["user"]).run();
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(
+        ended.err.contains("Usage:") && ended.err.contains("add"),
+        "{ended:?}"
+    );
+    let nameless = home.program(&["user", "add"]).run();
+    assert_eq!(nameless.code, Some(2), "{nameless:?}");
+    assert!(nameless.err.contains("<NAME>"), "{nameless:?}");
+    assert!(!home.path("data").exists());
+}

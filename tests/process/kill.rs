@@ -1,0 +1,233 @@
+//! `kill -9`, right after an answer and in the midst of work: whatever was answered is there after the next start.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    client::{Answer, Client, Deadline, PASSWORD, PATIENCE, claims, sign_in, sign_up, with_token},
+    server::{Home, Server},
+};
+
+/// Refreshes mint at once, and both tokens of a refresh stay good for as long as a test takes.
+fn start(home: &Home) -> Server {
+    home.server()
+        .flag("--token.refresh_window", "5m")
+        .flag("--token.refresh_grace", "2m")
+        .start()
+}
+
+/// Kills the server at once and starts the next one.
+fn kill_and_restart(home: &Home, server: Server) -> Server {
+    server.kill();
+    start(home)
+}
+
+#[test]
+fn a_sign_up_that_was_answered_holds_after_kill_9() {
+    let home = Home::new();
+    let server = start(&home);
+    let id = server.sign_up("ada", PASSWORD).json()["id"].clone();
+
+    let server = kill_and_restart(&home, server);
+    let token = server.sign_in("ada", PASSWORD).token();
+    assert_eq!(server.me(&token).json()["id"], id);
+    server
+        .sign_up("ada", PASSWORD)
+        .assert_problem(409, "username_taken");
+}
+
+#[test]
+fn a_sign_in_that_was_answered_holds_after_kill_9() {
+    let home = Home::new();
+    let server = start(&home);
+    server.sign_up("ada", PASSWORD).assert_status(201);
+    let token = server.sign_in("ada", PASSWORD).token();
+
+    let server = kill_and_restart(&home, server);
+    let me = server.me(&token);
+    assert_eq!(me.json()["session_id"], claims(&token)["sid"]);
+}
+
+#[test]
+fn a_refresh_that_was_answered_holds_after_kill_9_and_gives_the_same_successor_again() {
+    let home = Home::new();
+    let server = start(&home);
+    server.sign_up("ada", PASSWORD).assert_status(201);
+    let first = server.sign_in("ada", PASSWORD).token();
+    let refreshed = server.refresh(&first);
+    assert_eq!(refreshed.json()["refreshed"], true);
+    let successor = refreshed.token();
+
+    let server = kill_and_restart(&home, server);
+    server.me(&successor).assert_status(200);
+    let again = server.refresh(&first);
+    assert_eq!(again.json()["refreshed"], false);
+    for claim in ["jti", "iat", "exp", "sid"] {
+        assert_eq!(
+            claims(&again.token())[claim],
+            claims(&successor)[claim],
+            "{claim}"
+        );
+    }
+}
+
+#[test]
+fn a_log_out_that_was_answered_holds_after_kill_9() {
+    let home = Home::new();
+    let server = start(&home);
+    server.sign_up("ada", PASSWORD).assert_status(201);
+    let first = server.sign_in("ada", PASSWORD).token();
+    let successor = server.refresh(&first).token();
+    let other = server.sign_in("ada", PASSWORD).token();
+    server.log_out(&successor).assert_status(204);
+
+    let server = kill_and_restart(&home, server);
+    for token in [&first, &successor] {
+        server.me(token).assert_problem(401, "invalid_token");
+        server.refresh(token).assert_problem(401, "invalid_token");
+    }
+    server.me(&other).assert_status(200);
+}
+
+#[test]
+fn a_kill_in_the_midst_of_a_start_harms_nothing() {
+    /// Longer than a start takes, in steps that are shorter.
+    const MOMENTS: [u64; 8] = [1, 2, 4, 5, 6, 8, 10, 14];
+    let home = Home::new();
+    for moment in MOMENTS {
+        home.server().kill_after(Duration::from_millis(moment));
+    }
+    let server = start(&home);
+    assert!(server.banner().contains("(0 users, 0 live sessions)"));
+    server.sign_up("ada", PASSWORD).assert_status(201);
+    let token = server.sign_in("ada", PASSWORD).token();
+    server.kill();
+
+    for moment in MOMENTS {
+        home.server().kill_after(Duration::from_millis(moment));
+    }
+    let server = start(&home);
+    server.me(&token).assert_status(200);
+    assert!(!server.banner().contains("note:"), "{}", server.banner());
+}
+
+/// sled writes what it has read at a start into `snap.….generating` and then renames that.
+#[test]
+fn what_a_killed_start_left_half_written_is_no_damage() {
+    let home = Home::new();
+    let server = start(&home);
+    server.sign_up("ada", PASSWORD).assert_status(201);
+    let token = server.sign_in("ada", PASSWORD).token();
+    server.kill();
+    for left in [&b""[..], b"half of what"] {
+        let cut_short = home.copy();
+        cut_short.write("data/snap.000000000000FFFF.generating", left);
+        start(&cut_short).me(&token).assert_status(200);
+    }
+}
+
+/// Something that the server has answered, and so must know for ever after.
+#[derive(Debug)]
+enum Acknowledged {
+    User(String),
+    Live(String),
+    Revoked(String),
+    Refreshed { old: String, successor: String },
+}
+
+impl Acknowledged {
+    #[track_caller]
+    fn assert_holds(&self, server: &Server) {
+        match self {
+            Self::User(name) => assert_eq!(server.sign_in(name, PASSWORD).status, 200, "{self:?}"),
+            Self::Live(token) => assert_eq!(server.me(token).status, 200, "{self:?}"),
+            Self::Revoked(token) => assert_eq!(server.me(token).status, 401, "{self:?}"),
+            Self::Refreshed { old, successor } => {
+                assert_eq!(server.me(successor).status, 200, "{self:?}");
+                let again = server.refresh(old).token();
+                assert_eq!(claims(&again)["jti"], claims(successor)["jti"], "{self:?}");
+            }
+        }
+    }
+}
+
+/// What one client was told, and how much all of them were.
+struct Notebook {
+    facts: Vec<Acknowledged>,
+    of_all: Arc<AtomicUsize>,
+}
+
+impl Notebook {
+    fn note(&mut self, fact: Acknowledged) {
+        self.facts.push(fact);
+        self.of_all.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Signs up, signs in, refreshes and logs out as one new user after another, until the server is gone. Gives what was
+/// answered; what was asked and not answered may have happened or not.
+fn work(client: Client, name: &str, of_all: Arc<AtomicUsize>) -> Vec<Acknowledged> {
+    let facts = Vec::new();
+    let mut notebook = Notebook { facts, of_all };
+    for turn in 0.. {
+        if work_once(client, &format!("{name}-{turn}"), &mut notebook).is_err() {
+            break;
+        }
+    }
+    notebook.facts
+}
+
+fn work_once(client: Client, name: &str, notebook: &mut Notebook) -> io::Result<()> {
+    client.try_ask(&sign_up(name, PASSWORD))?.assert_status(201);
+    notebook.note(Acknowledged::User(name.to_owned()));
+
+    let token = |answer: Answer| answer.token();
+    let old = client.try_ask(&sign_in(name, PASSWORD)).map(token)?;
+    notebook.note(Acknowledged::Live(old.clone()));
+    let successor = client.try_ask(&with_token("GET", "/refresh", &old)).map(token)?;
+    notebook.note(Acknowledged::Refreshed { old, successor });
+
+    let revoked = client.try_ask(&sign_in(name, PASSWORD)).map(token)?;
+    let log_out = client.try_ask(&with_token("POST", "/logout", &revoked))?;
+    log_out.assert_status(204);
+    notebook.note(Acknowledged::Revoked(revoked));
+    Ok(())
+}
+
+#[test]
+fn nothing_that_was_answered_is_lost_by_kill_9_in_the_midst_of_work() {
+    const ROUNDS: usize = 5;
+    const CLIENTS: usize = 4;
+    let home = Home::new();
+    let mut acknowledged = Vec::new();
+    let mut server = start(&home);
+    for round in 0..ROUNDS {
+        let (client, of_all) = (server.client(), Arc::new(AtomicUsize::new(0)));
+        let worker = |number: usize| {
+            let (name, of_all) = (format!("user-{round}-{number}"), Arc::clone(&of_all));
+            thread::spawn(move || work(client, &name, of_all))
+        };
+        let workers: Vec<_> = (0..CLIENTS).map(worker).collect();
+        let deadline = Deadline::after(PATIENCE);
+        // Another number each time, so that the kill meets other work.
+        while of_all.load(Ordering::Relaxed) < 40 + 7 * round {
+            assert!(!deadline.is_over(), "round {round}: the clients get nowhere");
+            thread::sleep(Duration::from_millis(1));
+        }
+        server = kill_and_restart(&home, server);
+        for worker in workers {
+            acknowledged.extend(worker.join().unwrap());
+        }
+        // Those of this round, and that a later start has not lost what an earlier one had.
+        for fact in &acknowledged {
+            fact.assert_holds(&server);
+        }
+    }
+}

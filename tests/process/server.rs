@@ -1,0 +1,385 @@
+//! The binary as a child process, in a temporary directory of its own and with none of this process's settings. Whatever
+//! a test does, its server ends with it.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    io::{self, ErrorKind, Read, Write},
+    net::{Ipv4Addr, SocketAddr},
+    ops::Deref,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use crate::client::{Client, Deadline, PATIENCE};
+
+/// How often something is looked at that can't be waited for.
+pub(crate) const MOMENT: Duration = Duration::from_millis(5);
+
+/// A directory that the binary is started in. With the default settings its database is in `data`.
+pub(crate) struct Home(TempDir);
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary directory can be made"))
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path(name), content).unwrap();
+    }
+
+    /// The binary with these arguments and nothing else.
+    pub(crate) fn program(&self, arguments: &[&str]) -> Program {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_jwt-server"));
+        command.current_dir(self.0.path()).args(arguments);
+        for (name, _) in env::vars_os() {
+            if name.to_string_lossy().starts_with("JWT_SERVER__") {
+                command.env_remove(name);
+            }
+        }
+        Program {
+            command,
+            flags: BTreeMap::new(),
+            input: String::new(),
+            log: None,
+        }
+    }
+
+    /// The binary as a server on a free port of loopback, whose bcrypt takes no time.
+    pub(crate) fn server(&self) -> Program {
+        self.program(&[])
+            .flag("--listen", "127.0.0.1:0")
+            .flag("--password.bcrypt_cost", "4")
+    }
+
+    pub(crate) fn start(&self) -> Server {
+        self.server().start()
+    }
+
+    /// Another directory with the same files in it.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self::new();
+        for (path, content) in self.files() {
+            let path = copy.path(&path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        copy
+    }
+
+    /// Every file with its content, except for the one that holds the id of whoever opened the database last.
+    pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        collect(self.0.path(), self.0.path(), &mut files);
+        files.remove("data/lock");
+        files
+    }
+}
+
+fn collect(root: &Path, directory: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(root, &path, files);
+        } else {
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            files.insert(name, fs::read(&path).unwrap());
+        }
+    }
+}
+
+/// The binary, about to be started.
+pub(crate) struct Program {
+    command: Command,
+    flags: BTreeMap<String, String>,
+    input: String,
+    log: Option<&'static str>,
+}
+
+impl Program {
+    /// Sets a flag, also where it has a value already.
+    pub(crate) fn flag(mut self, name: &str, value: &str) -> Self {
+        self.flags.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Sends its log into a file instead of to the test.
+    pub(crate) fn log_to(mut self, file: &'static str) -> Self {
+        self.log = Some(file);
+        self
+    }
+
+    /// What it reads from its standard input.
+    pub(crate) fn input(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.input);
+        self
+    }
+
+    /// Starts it as a server that must come up.
+    pub(crate) fn start(self) -> Server {
+        let started = self.try_start();
+        started.unwrap_or_else(|ended| panic!("the server ended instead of starting: {ended:?}"))
+    }
+
+    /// Starts it as a server, which comes up or ends by itself.
+    pub(crate) fn try_start(self) -> Result<Server, Ended> {
+        let mut process = self.spawn();
+        let deadline = Deadline::after(PATIENCE);
+        // The line of the signing key is the last that is always there, and the whole banner is written at once.
+        while !process.out.text().contains("signing key") {
+            if let Some(status) = process.child.try_wait().unwrap() {
+                return Err(process.ended_with(status));
+            }
+            assert!(
+                !deadline.is_over(),
+                "no banner came in time: {:?} {:?}",
+                process.out.text(),
+                process.err.text()
+            );
+            thread::sleep(MOMENT);
+        }
+        let banner = process.out.text();
+        let port = banner
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("listening on")?.rsplit(':').next());
+        let port = port.and_then(|port| port.parse().ok());
+        let port = port.unwrap_or_else(|| panic!("no port in the banner: {banner}"));
+        Ok(Server {
+            process,
+            client: Client(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        })
+    }
+
+    /// Runs it to its end, which must come by itself.
+    pub(crate) fn run(self) -> Ended {
+        self.spawn().wait()
+    }
+
+    /// Starts it, and kills it wherever it has come to after `span`.
+    pub(crate) fn kill_after(self, span: Duration) {
+        let mut process = self.spawn();
+        thread::sleep(span);
+        // It may have ended by itself, for a reason that the next start will say.
+        let _ = process.child.kill();
+        process.wait();
+    }
+
+    fn spawn(mut self) -> Process {
+        for (name, value) in &self.flags {
+            self.command.arg(name).arg(value);
+        }
+        let mut child = self
+            .command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(match self.log {
+                Some(file) => Stdio::from(fs::File::options().write(true).open(file).unwrap()),
+                None => Stdio::piped(),
+            })
+            .spawn()
+            .expect("the binary can be started");
+        // A program that does not read its input may be gone by now.
+        let _ = child.stdin.take().unwrap().write_all(self.input.as_bytes());
+        let out = Gathered::from(child.stdout.take().unwrap());
+        let err = match child.stderr.take() {
+            Some(pipe) => Gathered::from(pipe),
+            None => Gathered::from(io::empty()),
+        };
+        Process { child, out, err }
+    }
+}
+
+/// What a process has written so far.
+struct Gathered {
+    text: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Gathered {
+    fn from(mut pipe: impl Read + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let shared = Arc::clone(&text);
+        let reader = thread::spawn(move || {
+            let mut buffer = vec![0; 64 * 1024];
+            loop {
+                match pipe.read(&mut buffer) {
+                    Ok(0) => return,
+                    Ok(length) => {
+                        let mut text = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                        text.extend_from_slice(&buffer[..length]);
+                    }
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => panic!("a pipe of the process can't be read: {error}"),
+                }
+            }
+        });
+        Self {
+            text,
+            reader: Some(reader),
+        }
+    }
+
+    fn text(&self) -> String {
+        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// Everything, once the process has ended: its end of the pipe is closed then.
+    fn all(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        self.text()
+    }
+}
+
+struct Process {
+    child: Child,
+    out: Gathered,
+    err: Gathered,
+}
+
+impl Process {
+    fn wait(mut self) -> Ended {
+        let deadline = Deadline::after(PATIENCE);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return self.ended_with(status);
+            }
+            assert!(
+                !deadline.is_over(),
+                "the process did not end in time: {:?} {:?}",
+                self.out.text(),
+                self.err.text()
+            );
+            thread::sleep(MOMENT);
+        }
+    }
+
+    fn ended_with(&mut self, status: ExitStatus) -> Ended {
+        Ended {
+            code: status.code(),
+            out: self.out.all(),
+            err: self.err.all(),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // One that has ended already can't be killed, and that is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A running server. It is asked as a [`Client`] asks.
+pub(crate) struct Server {
+    process: Process,
+    client: Client,
+}
+
+impl Deref for Server {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Server {
+    /// Another one who asks this server.
+    pub(crate) fn client(&self) -> Client {
+        self.client
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// What it said when it started.
+    pub(crate) fn banner(&self) -> String {
+        self.process.out.text()
+    }
+
+    /// Ends it as `kill -9` does: from one instruction to the next.
+    pub(crate) fn kill(mut self) -> Ended {
+        self.process.child.kill().unwrap();
+        self.process.wait()
+    }
+
+    /// Sends it a signal, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([format!("-{name}"), self.id().to_string()])
+            .status();
+        assert!(
+            sent.expect("there is a program kill").success(),
+            "SIG{name} could not be sent"
+        );
+    }
+
+    /// Waits until its log has `text`.
+    pub(crate) fn logs(&self, text: &str) {
+        let deadline = Deadline::after(PATIENCE);
+        while !self.process.err.text().contains(text) {
+            assert!(
+                !deadline.is_over(),
+                "the log never said {text:?}: {}",
+                self.process.err.text()
+            );
+            thread::sleep(MOMENT);
+        }
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.process.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for its end, which must come by itself.
+    pub(crate) fn wait(self) -> Ended {
+        self.process.wait()
+    }
+}
+
+/// What a process left.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// `None` if a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ended {
+    #[track_caller]
+    pub(crate) fn assert_success(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self
+    }
+
+    /// That it gave up with this exit code and one clear line on standard error, which is returned.
+    #[track_caller]
+    pub(crate) fn assert_refused(self, code: i32) -> String {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        assert_eq!(self.out, "", "{self:?}");
+        assert_eq!(self.err.lines().count(), 1, "not one line: {self:?}");
+        assert!(self.err.starts_with("jwt-server: "), "{self:?}");
+        assert!(!self.err.contains("panicked"), "{self:?}");
+        self.err.trim_end().to_owned()
+    }
+}

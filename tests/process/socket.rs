@@ -1,0 +1,381 @@
+//! The socket: clients that are slow, too long, or not really clients. Each gets what it deserves, and nobody else waits.
+
+use std::{io, thread, time::Duration};
+
+use crate::{
+    client::{Answer, Connection, Deadline, PASSWORD, json_head, post_json, with_token},
+    server::{Home, Server},
+};
+
+/// The header of a request that a client has not finished.
+const HALF_A_HEADER: &str = "GET /me HTTP/1.1\r\nHost: loc";
+/// `server.max_body`, in bytes.
+const MAX_BODY: usize = 16 * 1024;
+
+/// A server of little patience, and somebody who is signed in.
+struct Scene {
+    server: Server,
+    token: String,
+    // Dropped last, so that the server has a directory as long as it runs.
+    _home: Home,
+}
+
+fn scene() -> Scene {
+    let home = Home::new();
+    let server = home
+        .server()
+        .flag("--server.header_timeout", "300ms")
+        .flag("--server.body_timeout", "300ms")
+        .start();
+    server.sign_up("ada", PASSWORD).assert_status(201);
+    let token = server.sign_in("ada", PASSWORD).token();
+    Scene {
+        server,
+        token,
+        _home: home,
+    }
+}
+
+impl Scene {
+    fn connect(&self) -> Connection {
+        self.server.connect()
+    }
+
+    /// That somebody else is answered within a second.
+    #[track_caller]
+    fn assert_others_are_served(&self) {
+        let soon = Deadline::after(Duration::from_secs(1));
+        self.server.me(&self.token).assert_status(200);
+        assert!(!soon.is_over(), "somebody else waited for more than a second");
+    }
+
+    /// That `connection` gives no answer and is closed, and soon.
+    #[track_caller]
+    fn assert_cut_off(&self, connection: &mut Connection) {
+        let soon = Deadline::after(Duration::from_secs(3));
+        self.assert_others_are_served();
+        let rest = connection.rest().unwrap();
+        assert_eq!(rest, b"", "{}", String::from_utf8_lossy(&rest));
+        assert!(!soon.is_over(), "the connection was closed late");
+    }
+}
+
+/// The answer to a request that the server may refuse before it has read all of it.
+fn send_and_answer(connection: &mut Connection, text: impl AsRef<[u8]>) -> io::Result<Answer> {
+    // The server may have closed its end by now; what it said before is there all the same.
+    let _ = connection.send(text);
+    connection.answer()
+}
+
+fn chunk(content: &str) -> String {
+    format!("{:x}\r\n{content}\r\n", content.len())
+}
+
+#[test]
+fn half_a_header_is_cut_off() {
+    let scene = scene();
+    let mut slow = scene.connect();
+    slow.send(HALF_A_HEADER).unwrap();
+    scene.assert_cut_off(&mut slow);
+}
+
+#[test]
+fn a_header_that_drips_in_is_cut_off_all_the_same() {
+    let scene = scene();
+    let mut slow = scene.connect();
+    slow.send(HALF_A_HEADER).unwrap();
+    let soon = Deadline::after(Duration::from_secs(3));
+    while slow.send("x").is_ok() {
+        assert!(!soon.is_over(), "a byte now and then keeps a connection open");
+        thread::sleep(Duration::from_millis(20));
+    }
+    scene.assert_others_are_served();
+}
+
+#[test]
+fn silence_is_cut_off_before_the_first_request_and_after_it() {
+    let scene = scene();
+    let mut silent = scene.connect();
+    scene.assert_cut_off(&mut silent);
+
+    let mut silenced = scene.connect();
+    silenced
+        .send("GET /me HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .unwrap();
+    silenced.answer().unwrap().assert_status(401);
+    scene.assert_cut_off(&mut silenced);
+}
+
+#[test]
+fn a_body_that_stops_halfway_is_answered_408() {
+    let scene = scene();
+    let mut slow = scene.connect();
+    slow.send(json_head("/signin", &["Content-Length: 100"]) + "{\"username\": ")
+        .unwrap();
+    let soon = Deadline::after(Duration::from_secs(3));
+    scene.assert_others_are_served();
+    slow.answer().unwrap().assert_problem(408, "body_timeout");
+    assert_eq!(slow.rest().unwrap(), b"");
+    assert!(!soon.is_over(), "the connection was closed late");
+}
+
+#[test]
+fn a_body_that_drips_in_is_answered_408_all_the_same() {
+    let scene = scene();
+    let mut slow = scene.connect();
+    slow.send(json_head("/signup", &["Transfer-Encoding: chunked"]))
+        .unwrap();
+    let soon = Deadline::after(Duration::from_secs(3));
+    while slow.send(chunk(" ")).is_ok() {
+        assert!(!soon.is_over(), "a byte now and then keeps a request open");
+        thread::sleep(Duration::from_millis(20));
+    }
+    slow.answer().unwrap().assert_problem(408, "body_timeout");
+    scene.assert_others_are_served();
+}
+
+#[test]
+fn a_body_announced_as_ten_gibibytes_is_answered_413_before_any_of_it() {
+    let scene = scene();
+    let mut greedy = scene.connect();
+    // Well before the body's time is up.
+    let soon = Deadline::after(Duration::from_millis(250));
+    greedy
+        .send(json_head("/signup", &["Content-Length: 10737418240"]))
+        .unwrap();
+    let answer = greedy.answer().unwrap();
+    assert!(!soon.is_over(), "the server waited for a body that it won't read");
+    answer.assert_problem(413, "body_too_large");
+    assert_eq!(greedy.rest().unwrap(), b"");
+    scene.assert_others_are_served();
+}
+
+#[test]
+fn endless_chunks_are_answered_413() {
+    let scene = scene();
+    let mut greedy = scene.connect();
+    greedy
+        .send(json_head("/signup", &["Transfer-Encoding: chunked"]))
+        .unwrap();
+    let more = chunk(&" ".repeat(4096));
+    let mut sent = 0;
+    while sent < 1 << 30 && greedy.send(&more).is_ok() {
+        sent += more.len();
+    }
+    assert!(sent < 1 << 30, "a gibibyte of chunks was taken");
+    greedy.answer().unwrap().assert_problem(413, "body_too_large");
+    scene.assert_others_are_served();
+}
+
+#[test]
+fn a_chunked_body_is_measured_as_any_other() {
+    let scene = scene();
+    let chunked = |length: usize| {
+        let mut connection = scene.connect();
+        let text = json_head("/signup", &["Transfer-Encoding: chunked"])
+            + &chunk(&" ".repeat(length / 2))
+            + &chunk(&" ".repeat(length - length / 2))
+            + "0\r\n\r\n";
+        send_and_answer(&mut connection, text).unwrap()
+    };
+    chunked(MAX_BODY).assert_problem(400, "malformed_json");
+    chunked(MAX_BODY + 1).assert_problem(413, "body_too_large");
+    let announced = |length: usize| scene.server.ask(&post_json("/signup", &" ".repeat(length)));
+    announced(MAX_BODY).assert_problem(400, "malformed_json");
+    announced(MAX_BODY + 1).assert_problem(413, "body_too_large");
+    scene.assert_others_are_served();
+}
+
+#[test]
+fn an_oversized_header_is_answered_431() {
+    let scene = scene();
+    let long_line = format!("X-Long: {}\r\n", "x".repeat(20_000));
+    let many_lines = "X-Short: x\r\n".repeat(100);
+    for lines in [long_line, many_lines] {
+        let mut greedy = scene.connect();
+        let text = format!("GET /me HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n");
+        let answer = send_and_answer(&mut greedy, text).unwrap();
+        answer.assert_status(431);
+        greedy.rest().unwrap();
+    }
+    let mut endless = scene.connect();
+    endless
+        .send("GET /me HTTP/1.1\r\nHost: localhost\r\nX-Long: ")
+        .unwrap();
+    let mut sent = 0;
+    while sent < 1 << 26 && endless.send([b'x'; 4096]).is_ok() {
+        sent += 4096;
+    }
+    assert!(sent < 1 << 26, "64 MiB of header were taken");
+    scene.assert_others_are_served();
+}
+
+#[test]
+fn an_oversized_header_and_a_missing_host_are_answered_with_a_problem() {
+    let scene = scene();
+    let long = format!(
+        "GET /me HTTP/1.1\r\nHost: localhost\r\nX-Long: {}\r\n\r\n",
+        "x".repeat(20_000)
+    );
+    let many = format!(
+        "GET /me HTTP/1.1\r\nHost: localhost\r\n{}\r\n",
+        "X-Short: x\r\n".repeat(100)
+    );
+    let nameless = "GET /me HTTP/1.1\r\n\r\n";
+    for (text, status) in [(long.as_str(), 431), (&many, 431), (nameless, 400)] {
+        let mut connection = scene.connect();
+        let answer = send_and_answer(&mut connection, text).unwrap();
+        answer.assert_status(status);
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    }
+}
+
+#[test]
+fn who_asks_and_never_reads_is_cut_off() {
+    let scene = scene();
+    let mut deaf = scene.connect();
+    let asks = "GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1000);
+    let soon = Deadline::after(Duration::from_secs(10));
+    // Until nobody takes the answers nor the questions any more, and then the connection ends.
+    while deaf.send(&asks).is_ok() {
+        assert!(!soon.is_over(), "a client that reads nothing is still served");
+    }
+    scene.assert_others_are_served();
+}
+
+#[test]
+fn a_hundred_slow_clients_keep_nobody_waiting() {
+    let scene = scene();
+    let mut slow: Vec<_> = (0..100).map(|_| scene.connect()).collect();
+    for (number, connection) in slow.iter_mut().enumerate() {
+        // Some say nothing, some half a header, some half a body.
+        let text = match number % 3 {
+            0 => String::new(),
+            1 => HALF_A_HEADER.to_owned(),
+            _ => json_head("/signin", &["Content-Length: 100"]) + "{",
+        };
+        connection.send(text).unwrap();
+    }
+    for _ in 0..5 {
+        scene.assert_others_are_served();
+    }
+    scene.server.sign_in("ada", PASSWORD).assert_status(200);
+    let soon = Deadline::after(Duration::from_secs(3));
+    for connection in &mut slow {
+        connection.rest().unwrap();
+    }
+    assert!(!soon.is_over(), "some slow clients were kept");
+    scene.assert_others_are_served();
+}
+
+#[test]
+fn more_connections_than_there_are_places_for_are_served_in_their_turn() {
+    let home = Home::new();
+    let server = home
+        .server()
+        .flag("--server.max_connections", "2")
+        .flag("--server.header_timeout", "300ms")
+        .start();
+    let mut silent = [server.connect(), server.connect()];
+    // It gets its turn when the silent ones are cut off.
+    server.sign_up("ada", PASSWORD).assert_status(201);
+    for connection in &mut silent {
+        assert_eq!(connection.rest().unwrap(), b"");
+    }
+}
+
+#[test]
+fn head_is_answered_as_get_without_the_body() {
+    let scene = scene();
+    let get = scene.server.me(&scene.token);
+    let mut connection = scene.connect();
+    connection.send(with_token("HEAD", "/me", &scene.token)).unwrap();
+    let head = connection.answer_to_head().unwrap();
+    head.assert_status(200);
+    for name in ["content-type", "content-length"] {
+        assert_eq!(head.header(name), get.header(name), "{name}");
+    }
+    assert_eq!(connection.rest().unwrap(), b"");
+}
+
+#[test]
+fn a_connection_is_good_for_more_than_one_request() {
+    let scene = scene();
+    let mut connection = scene.connect();
+    let with_token = format!(
+        "GET /me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n",
+        scene.token
+    );
+    connection.send(&with_token).unwrap();
+    connection.answer().unwrap().assert_status(200);
+    // Whoever came before on the connection, this one has shown no token.
+    connection
+        .send("GET /me HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .unwrap();
+    connection.answer().unwrap().assert_problem(401, "missing_token");
+    // Two at once are answered in their order.
+    connection
+        .send(format!(
+            "{with_token}GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        ))
+        .unwrap();
+    connection.answer().unwrap().assert_status(200);
+    connection.answer().unwrap().assert_problem(404, "not_found");
+}
+
+#[test]
+fn a_body_with_two_lengths_is_refused() {
+    let scene = scene();
+    let mut twofold = scene.connect();
+    let head = json_head("/signup", &["Content-Length: 2", "Content-Length: 40"]);
+    let answer = send_and_answer(
+        &mut twofold,
+        head + "{}" + "GET /me HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    )
+    .unwrap();
+    answer.assert_status(400);
+    assert_eq!(twofold.rest().unwrap(), b"", "the second request was answered");
+    scene.assert_others_are_served();
+}
+
+/// RFC 9112, section 6.1, lets a server refuse such a body or go by its chunks, and has it close the connection either way:
+/// then nothing can be hidden behind it.
+#[test]
+fn a_body_with_a_length_and_chunks_hides_no_second_request() {
+    let scene = scene();
+    for framing in [
+        ["Content-Length: 4", "Transfer-Encoding: chunked"],
+        ["Transfer-Encoding: chunked", "Content-Length: 4"],
+    ] {
+        let mut twofold = scene.connect();
+        let text = json_head("/signup", &framing)
+            + &chunk("{}")
+            + "0\r\n\r\n"
+            + &with_token("GET", "/me", &scene.token);
+        let answer = send_and_answer(&mut twofold, text).unwrap();
+        assert!((400..500).contains(&answer.status), "{answer:?}");
+        assert_eq!(twofold.rest().unwrap(), b"", "the second request was answered");
+    }
+    scene.assert_others_are_served();
+}
+
+#[test]
+fn garbage_behind_a_request_closes_the_connection_and_harms_nobody() {
+    let scene = scene();
+    for garbage in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n"[..],
+        b"\0\0\0\0\r\n\r\n",
+        b"NOT HTTP AT ALL\r\n\r\n",
+    ] {
+        let mut connection = scene.connect();
+        let request = format!(
+            "GET /me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n",
+            scene.token
+        );
+        connection.send([request.as_bytes(), garbage].concat()).unwrap();
+        connection.answer().unwrap().assert_status(200);
+        connection.answer().unwrap().assert_status(400);
+        assert_eq!(connection.rest().unwrap(), b"");
+        scene.assert_others_are_served();
+    }
+}
