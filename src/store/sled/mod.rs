@@ -15,6 +15,7 @@
 //! holds every live session and its user in memory and is changed only by what has reached the disk.
 
 mod committer;
+mod directory;
 mod index;
 mod open;
 mod records;
@@ -30,8 +31,8 @@ use async_trait::async_trait;
 
 use self::{
     committer::{Committer, DataFile, Effect},
+    directory::DirectoryLock,
     index::Index,
-    open::DirectoryLock,
     trees::Trees,
 };
 use super::{Accepted, Count, Store, StoreError, StoredKey, UserCreation};

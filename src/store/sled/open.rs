@@ -3,16 +3,16 @@
 
 use std::{
     cell::Cell,
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
-    io::{self, Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    fs::{self, File},
+    io,
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
 };
 
 use super::{
-    rescue::{self, Rescue},
-    tally::{self, Count, Tally},
+    directory::{self, DirectoryLock},
+    rescue::Rescue,
+    tally::{Count, Tally},
     trees::Trees,
 };
 use crate::store::StoreError;
@@ -21,10 +21,6 @@ use crate::store::StoreError;
 const SCHEMA: u32 = 1;
 /// sled's own data file.
 const DATA_FILE: &str = "db";
-/// Holds the process id of the owner, and the lock that makes it one.
-const LOCK_FILE: &str = "lock";
-/// Stands in the directory once a database has been made there: without it an emptied data file would look like a new one.
-const MARKER_FILE: &str = "schema";
 /// A database up to this many bytes is opened beside a copy of it every time: that takes a few milliseconds. A larger one
 /// only when it was not closed in good order, which is when sled changes the most.
 const ALWAYS_RESCUED: u64 = 16 << 20;
@@ -118,17 +114,18 @@ pub(super) fn open(
     read: impl FnOnce(&Trees) -> Result<(), StoreError>,
 ) -> Result<Opened, OpenError> {
     let io_error = |source| OpenError::io(path, source);
-    let existed = path.join(MARKER_FILE).try_exists().map_err(io_error)?;
-    make_private_directory(path, existed)?;
+    let existed = directory::is_marked(path).map_err(io_error)?;
+    directory::make_private(path, existed)?;
     let lock = DirectoryLock::take(path)?;
     let size = check_data_file(path, existed)?;
-    remove_unfinished_snapshots(path).map_err(io_error)?;
+    directory::remove_unfinished_snapshots(path).map_err(io_error)?;
     let last = Tally::read(path).map_err(|error| OpenError::damaged(path, &error))?;
     let rescue = (existed && (!last.stopped_cleanly || size <= ALWAYS_RESCUED))
         .then(|| Rescue::copy(path))
         .and_then(|copied| copied.map_err(|error| warn_without_rescue(path, &error)).ok());
 
-    let opened = open_sled(path, cache).and_then(|trees| {
+    let opened = catch_damage(path, || {
+        let trees = open_sled(path, cache)?;
         check(&trees, path, existed, last)?;
         read(&trees).map_err(|error| OpenError::damaged(path, &error))?;
         Ok(trees)
@@ -147,7 +144,7 @@ pub(super) fn open(
         .map_err(|error| OpenError::damaged(path, &error))?;
     let tally = Tally::open(path, commits).map_err(io_error)?;
     if !existed {
-        mark(path).map_err(io_error)?;
+        directory::mark(path, &[DATA_FILE, "conf"]).map_err(io_error)?;
     }
     Ok(Opened {
         trees,
@@ -209,42 +206,6 @@ fn warn_without_rescue(path: &Path, error: &io::Error) {
     );
 }
 
-/// A directory of our own, made with mode 0700 or brought to it: it holds password hashes and perhaps the signing key.
-fn make_private_directory(path: &Path, is_ours: bool) -> Result<(), OpenError> {
-    let io_error = |source| OpenError::io(path, source);
-    if path.try_exists().map_err(io_error)? && !path.is_dir() {
-        return Err(io_error(io::Error::other("it is not a directory")));
-    }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(io_error)?;
-    if !is_ours {
-        for entry in fs::read_dir(path).map_err(io_error)? {
-            let found = entry
-                .map_err(io_error)?
-                .file_name()
-                .to_string_lossy()
-                .into_owned();
-            // A start that was cut short leaves sled's files and no marker; git leaves its placeholder.
-            let known = [LOCK_FILE, tally::FILE, "blobs", ".gitignore", ".gitkeep"].contains(&found.as_str());
-            if !known && !rescue::is_sled_file(&found) {
-                return Err(OpenError::Foreign {
-                    path: path.to_owned(),
-                    found,
-                });
-            }
-        }
-    }
-    let mut permissions = fs::metadata(path).map_err(io_error)?.permissions();
-    if permissions.mode() & 0o077 != 0 {
-        permissions.set_mode(0o700);
-        fs::set_permissions(path, permissions).map_err(io_error)?;
-    }
-    Ok(())
-}
-
 /// The data file's size in bytes. A database that was in use has one.
 fn check_data_file(path: &Path, existed: bool) -> Result<u64, OpenError> {
     let data = path.join(DATA_FILE);
@@ -258,34 +219,24 @@ fn check_data_file(path: &Path, existed: bool) -> Result<u64, OpenError> {
     }
 }
 
-/// sled writes a snapshot under this name and renames it when it is whole, but reads one that a kill left unfinished as
-/// the newest, and then calls the database damaged.
-fn remove_unfinished_snapshots(path: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with("snap.") && name.ends_with(".generating") {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
-}
-
-/// sled says some kinds of damage with a panic. That must not reach the user, nor stop at this thread's end.
 fn open_sled(path: &Path, cache: u64) -> Result<Trees, OpenError> {
     let config = sled::Config::new()
         .path(path)
         .cache_capacity(cache)
         .flush_every_ms(Some(FLUSH_EVERY_MS));
+    config.open().and_then(Trees::of).map_err(|error| match error {
+        sled::Error::Io(source) => OpenError::io(path, source),
+        _ => OpenError::damaged(path, &"its log can't be read"),
+    })
+}
+
+/// sled says some kinds of damage with a panic, at the opening or at the first read. That must not reach the user, nor
+/// stop at this thread's end.
+fn catch_damage<T>(path: &Path, attempt: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
     OPENING.set(true);
-    let opened = panic::catch_unwind(AssertUnwindSafe(|| config.open().and_then(Trees::of)));
+    let outcome = panic::catch_unwind(AssertUnwindSafe(attempt));
     OPENING.set(false);
-    match opened {
-        Ok(Ok(trees)) => Ok(trees),
-        Ok(Err(sled::Error::Io(source))) => Err(OpenError::io(path, source)),
-        Ok(Err(_)) | Err(_) => Err(OpenError::damaged(path, &"its log can't be read")),
-    }
+    outcome.unwrap_or_else(|_| Err(OpenError::damaged(path, &"its log can't be replayed")))
 }
 
 thread_local! {
@@ -297,59 +248,4 @@ thread_local! {
 #[must_use]
 pub fn is_opening() -> bool {
     OPENING.get()
-}
-
-/// Leaves the marker, and makes what was just made durable: the files, their names, and the directory's own name.
-fn mark(path: &Path) -> io::Result<()> {
-    let mut marker = File::create(path.join(MARKER_FILE))?;
-    writeln!(
-        marker,
-        "A jwt-server database lives here. First schema version: {SCHEMA}"
-    )?;
-    marker.sync_all()?;
-    for name in [DATA_FILE, "conf"] {
-        File::open(path.join(name))?.sync_all()?;
-    }
-    File::open(path)?.sync_all()?;
-    match path.canonicalize()?.parent() {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
-/// Exclusive use of a directory, given back when this is dropped or the process ends.
-pub(super) struct DirectoryLock(
-    #[expect(dead_code, reason = "the lock lives as long as the open file")] File,
-);
-
-impl DirectoryLock {
-    fn take(path: &Path) -> Result<Self, OpenError> {
-        let io_error = |source| OpenError::io(path, source);
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(path.join(LOCK_FILE))
-            .map_err(io_error)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let read = file.read_to_string(&mut holder).is_ok();
-                let holder = holder.trim().to_owned();
-                let is_a_number = !holder.is_empty() && holder.bytes().all(|b| b.is_ascii_digit());
-                return Err(OpenError::Locked {
-                    path: path.to_owned(),
-                    holder: (read && is_a_number).then_some(holder),
-                });
-            }
-            Err(TryLockError::Error(source)) => return Err(io_error(source)),
-        }
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .map_err(io_error)?;
-        Ok(Self(file))
-    }
 }
