@@ -111,6 +111,25 @@ fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// How long something takes: for the log, where no test needs to move the time.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// One that runs from now on.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// How long it has been running, in milliseconds, to the microsecond.
+    #[must_use]
+    pub fn milliseconds(self) -> f64 {
+        (self.0.elapsed().as_secs_f64() * 1e6).round() / 1e3
+    }
+}
+
 /// A clock that stands still until it is told to move: for tests.
 #[derive(Debug)]
 pub struct ManualClock(AtomicU64);

@@ -17,8 +17,8 @@ pub enum AuthError {
     #[error(transparent)]
     PasswordRejected(PasswordRejection),
     /// No such user, or not their password.
-    #[error("wrong credentials")]
-    InvalidCredentials,
+    #[error("wrong credentials: {0}")]
+    InvalidCredentials(CredentialsRefusal),
     /// The password was right, but the user has been shut out.
     #[error("the account is disabled")]
     AccountDisabled,
@@ -37,6 +37,23 @@ pub enum AuthError {
     /// Something that can't happen did.
     #[error("internal error: {0}")]
     Internal(String),
+}
+
+/// What was wrong with a username and password: for the log alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialsRefusal {
+    /// The name can't be anybody's, or the password can't.
+    #[error("malformed")]
+    Malformed,
+    /// Nobody has the name.
+    #[error("no such user")]
+    NoSuchUser,
+    /// Somebody has it, but not the password.
+    #[error("not the password")]
+    WrongPassword,
+    /// Both were right, but the user was deleted, disabled or given another password meanwhile.
+    #[error("changed meanwhile")]
+    ChangedMeanwhile,
 }
 
 /// Why a new password is not good enough.

@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 use self::tokens::Tokens;
 pub use self::{
     accounts::Accounts,
-    error::{AuthError, OpenError, PasswordRejection, TokenRefusal},
+    error::{AuthError, CredentialsRefusal, OpenError, PasswordRejection, TokenRefusal},
     key::KeyStatus,
     principal::Principal,
     sessions::{Credentials, IssuedToken},

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{Auth, AuthError, Principal, TokenRefusal};
+use super::{Auth, AuthError, CredentialsRefusal, Principal, TokenRefusal};
 use crate::{
     clock::Timestamp,
-    domain::{BearerToken, Password, Refresh, Session, SessionId, TokenRecord, User, UserChange, Username},
+    domain::{
+        BearerToken, Password, Refresh, Session, SessionId, TokenRecord, User, UserChange, UserId, Username,
+    },
 };
 
 /// What a sign-in claims. A name or a password that can't be anybody's is kept as nothing, so that it costs the same
@@ -41,6 +43,8 @@ pub struct IssuedToken {
     pub refresh_in: Duration,
     /// Whether this answer made the token.
     pub refreshed: bool,
+    /// Who it speaks for.
+    pub user: UserId,
 }
 
 impl Auth {
@@ -55,8 +59,15 @@ impl Auth {
             Some(name) => self.0.accounts.store.user_by_name(name).await?,
             None => None,
         };
+        let refusal = match (&claimed, &user) {
+            (Credentials { username: None, .. } | Credentials { password: None, .. }, _) => {
+                CredentialsRefusal::Malformed
+            }
+            (_, None) => CredentialsRefusal::NoSuchUser,
+            (_, Some(_)) => CredentialsRefusal::WrongPassword,
+        };
         let verified = self.0.accounts.passwords.verify(user, claimed.password).await?;
-        let verified = verified.ok_or(AuthError::InvalidCredentials)?;
+        let verified = verified.ok_or(AuthError::InvalidCredentials(refusal))?;
         if verified.user.disabled {
             return Err(AuthError::AccountDisabled);
         }
@@ -83,7 +94,9 @@ impl Auth {
             .store
             .open_session(session, verified.user.password_version)
             .await?;
-        let user = user.ok_or(AuthError::InvalidCredentials)?;
+        let user = user.ok_or(AuthError::InvalidCredentials(
+            CredentialsRefusal::ChangedMeanwhile,
+        ))?;
         self.issue(&user, id, ends_at, token, true)
     }
 
@@ -139,6 +152,7 @@ impl Auth {
         };
         if successor == presented {
             return Ok(self.describe(
+                principal.id(),
                 token.expose().into(),
                 principal.session_ends_at(),
                 presented,
@@ -154,18 +168,18 @@ impl Auth {
         )
     }
 
-    /// Ends the session of `token`: this token, its predecessor and its successor are dead when this has returned.
+    /// Ends the session of `token` and returns whose it was: this token, its predecessor and its successor are dead when this has returned.
     ///
     /// # Errors
     /// As [`authenticate`](Self::authenticate).
-    pub async fn log_out(&self, token: &BearerToken) -> Result<(), AuthError> {
+    pub async fn log_out(&self, token: &BearerToken) -> Result<UserId, AuthError> {
         let principal = self.authenticate(token).await?;
         self.0
             .accounts
             .store
             .close_session(principal.session_id())
             .await?;
-        Ok(())
+        Ok(principal.id())
     }
 
     fn issue(
@@ -177,11 +191,12 @@ impl Auth {
         refreshed: bool,
     ) -> Result<IssuedToken, AuthError> {
         let text = self.0.tokens.sign(user, session, token)?;
-        Ok(self.describe(text, session_ends_at, token, refreshed))
+        Ok(self.describe(user.id, text, session_ends_at, token, refreshed))
     }
 
     fn describe(
         &self,
+        user: UserId,
         text: SecretString,
         session_ends_at: Timestamp,
         token: TokenRecord,
@@ -193,6 +208,7 @@ impl Auth {
             expires_in: token.expires_at.since(now),
             refresh_in: self.0.policy.window_opens(token, session_ends_at).since(now),
             refreshed,
+            user,
         }
     }
 }

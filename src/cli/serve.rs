@@ -1,6 +1,10 @@
 //! `serve`: opens everything, says what it found, serves, and stops on SIGTERM or SIGINT.
 
-use std::{fmt::Write as _, io, time::Duration};
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use tokio::{
     net::TcpListener,
@@ -21,8 +25,13 @@ const ONE_SIGNAL: Duration = Duration::from_millis(10);
 const LEAST_SAFE_COST: u32 = 10;
 
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
-    telemetry::install(&config.log);
-    runtime()?.block_on(serve(config))
+    let log = telemetry::install(&config.log);
+    runtime()?.block_on(async {
+        tokio::select! {
+            served = serve(config) => served,
+            () = log.say_dropped() => Ok(()),
+        }
+    })
 }
 
 async fn serve(config: &Config) -> Result<(), Failure> {
@@ -88,9 +97,9 @@ fn banner(config: &Config, auth: &Auth, count: Count, url: &str) -> String {
 fn risks(config: &Config, descriptors: Option<u64>) -> Vec<String> {
     let mut risks = Vec::new();
     let address = config.server.listen;
-    if !address.ip().is_loopback() {
+    if !address.ip().is_loopback() && config.server.trusted_proxies.is_empty() {
         risks.push(format!(
-            "server.listen {address} is reachable from other machines without TLS: passwords and tokens can be read on the way. Put a TLS proxy in front, and listen on loopback"
+            "server.listen {address} is reachable from other machines without TLS or a trusted proxy: passwords and tokens can be read on the way. Put a TLS proxy in front, and listen on loopback"
         ));
     }
     let cost = config.password.bcrypt_cost;
@@ -132,7 +141,11 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
             };
             let _: Result<(), _> = timeout(ONE_SIGNAL, echo).await;
             told().await;
-            tracing::warn!("told to stop a second time: ending at once");
+            // Not through the log, whose thread is not waited for.
+            let _ = writeln!(
+                io::stderr(),
+                "jwt-server: told to stop a second time: ending at once"
+            );
             std::process::exit(KILLED);
         });
     })

@@ -31,7 +31,7 @@ pub(super) fn command() -> Command {
 }
 
 pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure> {
-    telemetry::install(&config.log);
+    let _log = telemetry::install(&config.log);
     let name = arguments.get_one::<String>("name").map_or("", String::as_str);
     let username = Username::parse(name).map_err(|error| Failure::Argument(refusal(&error)))?;
     let role = |name: &String| {

@@ -1,12 +1,18 @@
 //! `[server]`: the socket.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use hyper::{Uri, http::HeaderValue};
+use ipnet::IpNet;
 
 use super::{
     error::ConfigError,
     setting::{Kind, Setting},
     source::Settings,
-    value::{bytes, number, span, text},
+    value::{bytes, list, number, span, text},
 };
 
 const POSITIVE: &str = "a time above zero, such as 10s";
@@ -17,6 +23,20 @@ const LISTEN: Setting = Setting {
     kind: Kind::Text,
     accepts: "an IP address and a port, such as 127.0.0.1:8000 or [::1]:8000",
     help: "The address to listen on. Port 0 picks a free one; the address is printed at start.",
+};
+const TRUSTED_PROXIES: Setting = Setting {
+    key: "server.trusted_proxies",
+    default: "[]",
+    kind: Kind::List,
+    accepts: "a list of networks or addresses, such as 10.0.0.0/8 or ::1",
+    help: "The proxies whose X-Forwarded-For (or Forwarded) is believed, read from right to left. GET /whoami shows what comes of it.",
+};
+const CORS_ORIGINS: Setting = Setting {
+    key: "server.cors_origins",
+    default: "[]",
+    kind: Kind::List,
+    accepts: "a list of exact origins, such as https://app.example.org",
+    help: "The origins whose pages may call this server from a browser.",
 };
 const MAX_BODY: Setting = Setting {
     key: "server.max_body",
@@ -54,13 +74,24 @@ const MAX_CONNECTIONS: Setting = Setting {
     help: "How many connections are open at a time. More wait to be accepted.",
 };
 
+const MAX_CONNECTIONS_PER_ADDRESS: Setting = Setting {
+    key: "server.max_connections_per_address",
+    default: "1024",
+    kind: Kind::Integer,
+    accepts: "a whole number from 1 to 1000000",
+    help: "How many connections one address (of IPv6: one /64) may have open. One more is closed at once; trusted proxies may have any number.",
+};
+
 pub(super) const SETTINGS: &[Setting] = &[
     LISTEN,
+    TRUSTED_PROXIES,
+    CORS_ORIGINS,
     MAX_BODY,
     HEADER_TIMEOUT,
     BODY_TIMEOUT,
     SHUTDOWN_GRACE,
     MAX_CONNECTIONS,
+    MAX_CONNECTIONS_PER_ADDRESS,
 ];
 
 /// The socket.
@@ -68,6 +99,10 @@ pub(super) const SETTINGS: &[Setting] = &[
 pub struct ServerConfig {
     /// The address to listen on.
     pub listen: SocketAddr,
+    /// The proxies that are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The origins whose pages may call, as a browser sends them.
+    pub cors_origins: Vec<HeaderValue>,
     /// The longest request body, in bytes.
     pub max_body: usize,
     /// The longest time from a connection's readiness to a request's whole header.
@@ -78,6 +113,8 @@ pub struct ServerConfig {
     pub shutdown_grace: Duration,
     /// How many connections are open at a time.
     pub max_connections: usize,
+    /// How many of one address.
+    pub max_connections_per_address: usize,
 }
 
 impl ServerConfig {
@@ -87,11 +124,80 @@ impl ServerConfig {
         let body = settings.read(&MAX_BODY, |raw| bytes(raw).filter(body)?.try_into().ok());
         Ok(Self {
             listen: settings.read(&LISTEN, |raw| text(raw)?.parse().ok())?,
+            trusted_proxies: settings.read(&TRUSTED_PROXIES, |raw| list(raw, network))?,
+            cors_origins: settings.read(&CORS_ORIGINS, |raw| list(raw, origin))?,
             max_body: body?,
             header_timeout: positive(&HEADER_TIMEOUT)?,
             body_timeout: positive(&BODY_TIMEOUT)?,
             shutdown_grace: settings.read(&SHUTDOWN_GRACE, span)?,
             max_connections: settings.read(&MAX_CONNECTIONS, |raw| number(raw, 1..=1_000_000))?,
+            max_connections_per_address: settings
+                .read(&MAX_CONNECTIONS_PER_ADDRESS, |raw| number(raw, 1..=1_000_000))?,
         })
+    }
+}
+
+/// A network in CIDR notation, or a single address.
+fn network(text: &str) -> Option<IpNet> {
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(address)
+}
+
+/// An origin exactly as a browser writes it (RFC 6454, section 6.1): scheme, host in lower case, a port if it is not the
+/// scheme's own, and nothing behind.
+fn origin(text: &str) -> Option<HeaderValue> {
+    let uri: Uri = text.parse().ok()?;
+    let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
+    let own_port = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return None,
+    };
+    let exact = format!("{scheme}://{authority}") == text && text.to_ascii_lowercase() == text;
+    let plain = !text.contains('@') && authority.port_u16() != Some(own_port);
+    (exact && plain).then(|| HeaderValue::from_str(text).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_a_network_or_an_address() {
+        for (text, network) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("::1", "::1/128"),
+            ("192.0.2.1", "192.0.2.1/32"),
+        ] {
+            assert_eq!(super::network(text), network.parse().ok());
+        }
+        for text in ["", "10.0.0.0/33", "10.0.0", "proxy", "10.0.0.0/8 ", "*"] {
+            assert_eq!(network(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_written_as_a_browser_writes_it() {
+        for text in [
+            "https://app.example.org",
+            "http://localhost:3000",
+            "https://[2001:db8::1]:8443",
+        ] {
+            assert_eq!(origin(text).unwrap(), text);
+        }
+        for text in [
+            "*",
+            "null",
+            "app.example.org",
+            "https://app.example.org/",
+            "https://app.example.org:443",
+            "HTTPS://app.example.org",
+            "https://App.example.org",
+            "https://app.example.org/path",
+            "https://me@app.example.org",
+            "file://x",
+        ] {
+            assert_eq!(origin(text), None, "{text:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! act on; below the edge nobody checks again. Nothing here knows of HTTP, of storage or of cryptography.
 
 mod bearer;
+mod client;
 mod ids;
 mod password;
 mod role;
@@ -10,6 +11,7 @@ mod user;
 mod username;
 
 pub use bearer::BearerToken;
+pub use client::ClientAddress;
 pub(crate) use ids::random;
 pub use ids::{InvalidId, SessionId, TokenId, UserId};
 pub use password::{MAX_PASSWORD_BYTES, Password, PasswordError, PasswordHash};

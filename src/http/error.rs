@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use warp::{Reply, http::StatusCode, reply::Response};
 
-use super::{field::FieldError, problem::Problem};
+use super::{field::FieldError, problem::Problem, trace::note};
 use crate::{auth::AuthError, domain::Role};
 
 /// Why a request failed, as HTTP sees it.
@@ -62,13 +62,23 @@ impl ApiError {
     /// The answer. A rejection lends its error only by reference.
     pub(crate) fn response(&self) -> Response {
         self.log();
-        Problem::from(self).response()
+        let response = Problem::from(self).response();
+        note(response, |trace| trace.why = self.why())
     }
 
-    /// What the client is not told.
+    /// Why, for whoever reads the log; the client is told less.
+    fn why(&self) -> Option<String> {
+        match self {
+            Self::Refused(error) => Some(error.to_string()),
+            Self::NoCredentials => Some("no credentials".to_owned()),
+            Self::MissingRole(_) => Some("none of the roles".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// What broke is said once, in a line of its own.
     fn log(&self) {
         match self {
-            Self::Refused(AuthError::TokenRefused(why)) => tracing::debug!(%why, "a token was refused"),
             Self::Refused(AuthError::Store(error)) => {
                 tracing::error!(%error, "a request failed on the database");
             }
@@ -196,7 +206,7 @@ impl From<&AuthError> for Problem {
                 "Somebody has this username. Choose another one.",
             ),
             AuthError::PasswordRejected(why) => Self::invalid_fields(vec![FieldError::new("password", why)]),
-            AuthError::InvalidCredentials => Self::new(
+            AuthError::InvalidCredentials(_) => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "invalid_credentials",
                 "Wrong username or password",

@@ -42,8 +42,8 @@ impl Guard for BoxedFilter<(Principal,)> {
     fn any_role(self, roles: impl IntoIterator<Item = Role>) -> BoxedFilter<(Principal,)> {
         let roles: Vec<Role> = roles.into_iter().collect();
         self.and_then(move |principal: Principal| {
-            let checked = require_any(principal, &roles).map_err(refuse);
-            async move { checked }
+            let checked = require_any(&principal, &roles).map_err(refuse);
+            async move { checked.map(|()| principal) }
         })
         .boxed()
     }
@@ -129,9 +129,9 @@ fn read_bearer(headers: &HeaderMap) -> Result<BearerToken, ApiError> {
     BearerToken::parse(token.trim_matches(' ')).ok_or(ApiError::MalformedAuthorization)
 }
 
-pub(super) fn require_any(principal: Principal, roles: &[Role]) -> Result<Principal, ApiError> {
+pub(super) fn require_any(principal: &Principal, roles: &[Role]) -> Result<(), ApiError> {
     if principal.has_any(roles) {
-        Ok(principal)
+        Ok(())
     } else {
         Err(ApiError::MissingRole(roles.to_vec()))
     }

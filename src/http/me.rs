@@ -1,9 +1,13 @@
 //! `GET /welcome` and `GET /me`: who the token speaks for.
 
 use serde::Serialize;
-use warp::{Filter, Reply, filters::BoxedFilter, reply::Response};
+use warp::{
+    Filter, Reply,
+    filters::BoxedFilter,
+    reply::{Json, Response},
+};
 
-use super::{error::ApiError, guard, method::GET};
+use super::{error::ApiError, guard, method::GET, trace::note};
 use crate::{
     auth::{Auth, Principal},
     domain::{DisplayName, Role},
@@ -16,19 +20,36 @@ pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
     let welcome_route = GET
         .pass()
         .and(guard::principal(auth))
-        .map(|principal| welcome(principal).into_response());
+        .map(|principal| by_whom(principal, welcome));
     let me_route = GET
         .pass()
         .and(guard::principal(auth))
-        .map(|principal| me(principal).into_response());
+        .map(|principal| by_whom(principal, me));
 
-    let welcome = warp::path!("welcome").and(welcome_route.or(GET.refuse_others()).unify());
-    let me = warp::path!("me").and(me_route.or(GET.refuse_others()).unify());
+    let welcome = warp::path!("welcome")
+        .and(welcome_route.or(GET.refuse_others()).unify())
+        .map(|response| note(response, |trace| trace.route = Some("/welcome")));
+    let me = warp::path!("me")
+        .and(me_route.or(GET.refuse_others()).unify())
+        .map(|response| note(response, |trace| trace.route = Some("/me")));
     welcome.boxed().or(me.boxed()).unify().boxed()
 }
 
-fn welcome(principal: Result<Principal, ApiError>) -> Result<String, ApiError> {
-    let principal = guard::require_any(principal?, &WELCOME_ROLES)?;
+/// What `handler` answers, if there is somebody to answer, with a note of who that is.
+fn by_whom<R: Reply>(
+    principal: Result<Principal, ApiError>,
+    handler: impl FnOnce(&Principal) -> R,
+) -> Response {
+    match principal {
+        Ok(principal) => note(handler(&principal).into_response(), |trace| {
+            trace.user = Some(principal.id());
+        }),
+        Err(error) => error.into_response(),
+    }
+}
+
+fn welcome(principal: &Principal) -> Result<String, ApiError> {
+    guard::require_any(principal, &WELCOME_ROLES)?;
     let (username, roles) = (principal.username(), principal.roles());
     Ok(format!("Welcome {username}!\n Your roles are: [{roles}]"))
 }
@@ -43,14 +64,13 @@ struct Me<'a> {
     session_id: String,
 }
 
-fn me(principal: Result<Principal, ApiError>) -> Result<impl Reply, ApiError> {
-    let principal = principal?;
-    Ok(warp::reply::json(&Me {
+fn me(principal: &Principal) -> Json {
+    warp::reply::json(&Me {
         id: principal.id().to_string(),
         username: principal.username().as_str(),
         roles: principal.roles().iter().map(Role::as_str).collect(),
         display_name: principal.display_name().map(DisplayName::as_str),
         created_at: principal.created_at().to_string(),
         session_id: principal.session_id().to_string(),
-    }))
+    })
 }

@@ -10,18 +10,23 @@ mod method;
 mod problem;
 mod signup;
 mod tokens;
+mod trace;
+mod whoami;
 
 use std::convert::Infallible;
 
 use warp::{Filter, Reply, filters::BoxedFilter, reply::Response};
 
-pub(crate) use self::error::ApiError;
 pub use self::guard::{Guard, recover};
+pub(crate) use self::{
+    error::ApiError,
+    trace::{REQUEST_ID, Trace},
+};
 use crate::auth::Auth;
 
 impl Auth {
-    /// The server's own routes, to be mounted beside others: `/welcome`, `/me`, `/refresh`, `/signin`, `/logout` and
-    /// `/signup`. Any other path is rejected as not found, so that what comes after `.or(…)` gets its turn.
+    /// The server's own routes, to be mounted beside others: `/welcome`, `/me`, `/refresh`, `/signin`, `/logout`,
+    /// `/signup` and `/whoami`. Any other path is rejected as not found, so that what comes after `.or(…)` gets its turn.
     #[must_use]
     pub fn routes(&self) -> BoxedFilter<(Response,)> {
         // The most asked goes first.
@@ -29,6 +34,8 @@ impl Auth {
             .or(tokens::routes(self))
             .unify()
             .or(signup::routes(self))
+            .unify()
+            .or(whoami::routes())
             .unify()
             .boxed()
     }

@@ -9,7 +9,7 @@ use warp::{
     reply::Response,
 };
 
-use super::field::FieldError;
+use super::{field::FieldError, trace};
 
 /// The protection space of the Bearer challenge (RFC 9110, section 11.5).
 const REALM: &str = "jwt-server";
@@ -75,6 +75,7 @@ impl Problem {
             detail: &self.detail,
             code: self.code,
             errors: &self.errors,
+            request_id: trace::request_id(),
         };
         let mut response = warp::reply::json(&body).into_response();
         *response.status_mut() = self.status;
@@ -98,7 +99,7 @@ impl Problem {
     }
 }
 
-/// The members of RFC 9457, section 3.1, and this server's `code` and `errors`.
+/// The members of RFC 9457, section 3.1, and this server's `code`, `errors` and `request_id`.
 #[derive(Serialize)]
 struct ProblemBody<'a> {
     r#type: String,
@@ -108,4 +109,6 @@ struct ProblemBody<'a> {
     code: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
 }

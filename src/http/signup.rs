@@ -7,6 +7,7 @@ use super::{
     body::{self, Fields},
     error::ApiError,
     method::POST,
+    trace::note,
     with,
 };
 use crate::{
@@ -23,6 +24,7 @@ pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
         .map(Reply::into_response);
     warp::path!("signup")
         .and(route.or(POST.refuse_others()).unify())
+        .map(|response| note(response, |trace| trace.route = Some("/signup")))
         .boxed()
 }
 
@@ -45,13 +47,18 @@ impl From<User> for SignedUp {
     }
 }
 
-async fn sign_up(auth: Auth, fields: Result<Fields, ApiError>) -> Result<impl Reply, ApiError> {
+async fn sign_up(auth: Auth, fields: Result<Fields, ApiError>) -> Result<Response, ApiError> {
     auth.check_sign_up()?;
     let mut fields = fields?;
     let username = fields.take("username", |text| Username::parse(&text));
     let password = fields.take("password", |text| Password::parse(text.into()));
     let (username, password) = fields.finish(username.zip(password))?;
     let user = auth.sign_up(username, password).await?;
+    let id = user.id;
     let reply = warp::reply::json(&SignedUp::from(user));
-    Ok(warp::reply::with_status(reply, StatusCode::CREATED))
+    let response = warp::reply::with_status(reply, StatusCode::CREATED).into_response();
+    Ok(note(response, |trace| {
+        trace.user = Some(id);
+        trace.changed = true;
+    }))
 }

@@ -14,6 +14,7 @@ use super::{
     error::ApiError,
     guard,
     method::{GET_OR_POST, POST},
+    trace::note,
     with,
 };
 use crate::{
@@ -43,9 +44,15 @@ pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
         .then(log_out)
         .map(Reply::into_response);
 
-    let refresh = warp::path!("refresh").and(refresh_route.or(GET_OR_POST.refuse_others()).unify());
-    let sign_in = warp::path!("signin").and(sign_in_route.or(POST.refuse_others()).unify());
-    let log_out = warp::path!("logout").and(log_out_route.or(GET_OR_POST.refuse_others()).unify());
+    let refresh = warp::path!("refresh")
+        .and(refresh_route.or(GET_OR_POST.refuse_others()).unify())
+        .map(|response| note(response, |trace| trace.route = Some("/refresh")));
+    let sign_in = warp::path!("signin")
+        .and(sign_in_route.or(POST.refuse_others()).unify())
+        .map(|response| note(response, |trace| trace.route = Some("/signin")));
+    let log_out = warp::path!("logout")
+        .and(log_out_route.or(GET_OR_POST.refuse_others()).unify())
+        .map(|response| note(response, |trace| trace.route = Some("/logout")));
     refresh
         .boxed()
         .or(sign_in.boxed())
@@ -72,9 +79,12 @@ async fn refresh(
     Ok(token_answer(&auth.refresh(&token?).await?, as_text))
 }
 
-async fn log_out(auth: Auth, token: Result<BearerToken, ApiError>) -> Result<StatusCode, ApiError> {
-    auth.log_out(&token?).await?;
-    Ok(StatusCode::NO_CONTENT)
+async fn log_out(auth: Auth, token: Result<BearerToken, ApiError>) -> Result<Response, ApiError> {
+    let user = auth.log_out(&token?).await?;
+    Ok(note(StatusCode::NO_CONTENT.into_response(), |trace| {
+        trace.user = Some(user);
+        trace.changed = true;
+    }))
 }
 
 /// RFC 6749, section 5.1, with two members of this server's own.
@@ -104,7 +114,10 @@ fn token_answer(issued: &IssuedToken, as_text: bool) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::VARY, HeaderValue::from_static("Accept"));
-    response
+    note(response, |trace| {
+        trace.user = Some(issued.user);
+        trace.changed = issued.refreshed;
+    })
 }
 
 /// Whether the client wants the raw token: it accepts `text/plain` by name and does not accept JSON by name.

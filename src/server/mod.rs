@@ -1,27 +1,39 @@
 //! The socket: accepts connections, bounds their number and their patience, and stops without cutting anybody off who
 //! can still be served. It knows nothing of what is served.
 
+mod client;
+mod log;
+mod places;
 mod request;
 mod unwind;
 
-use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use hyper::server::conn::http1;
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
+use ipnet::IpNet;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time,
 };
 use tokio_io_timeout::TimeoutStream;
-use warp::{Filter, Reply};
+use tower_http::cors::CorsLayer;
+use tower_layer::Layer;
+use tower_service::Service;
+use warp::{
+    Filter, Reply,
+    http::{HeaderName, HeaderValue, Method, Request, header},
+    reply::Response,
+};
 
 use self::{
+    log::LogRequests,
+    places::{Place, Places},
     request::{CheckRequests, MAX_HEADER, MAX_HEADER_LINES},
     unwind::AnswerPanics,
 };
@@ -30,12 +42,14 @@ use crate::config::ServerConfig;
 /// How long to wait after the system could not give a connection: it has run out of something, and asking at once again
 /// would only burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a browser may remember what it was allowed.
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_mins(10);
 
 /// Serves `routes` on `listener` over HTTP/1.1 until `stop` is ready; then accepts no more, gives what is running
 /// `limits.shutdown_grace` to finish, and returns whether all of it did.
 ///
 /// End your routes in [`.recover(jwt_server::recover)`](crate::recover): the bound on `routes` asks for that. A handler that
-/// panics answers 500, and the others go on.
+/// panics answers 500, and the others go on. Each request gets a line in the log and an `X-Request-Id`.
 pub async fn serve<F, R>(
     listener: TcpListener,
     routes: F,
@@ -46,28 +60,70 @@ where
     F: Filter<Extract = (R,), Error = Infallible> + Clone + Send + Sync + 'static,
     R: Reply,
 {
+    let service = CheckRequests(AnswerPanics(warp::service(routes)));
+    if limits.cors_origins.is_empty() {
+        run(listener, service, limits, stop).await
+    } else {
+        run(listener, cors(&limits.cors_origins).layer(service), limits, stop).await
+    }
+}
+
+/// What pages of other origins may do, for those origins that are named (the Fetch standard, section 3.3).
+fn cors(origins: &[HeaderValue]) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(origins.to_vec())
+        .allow_methods([
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PATCH,
+            Method::DELETE,
+        ])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT])
+        .expose_headers([
+            header::WWW_AUTHENTICATE,
+            header::RETRY_AFTER,
+            HeaderName::from_static("x-request-id"),
+        ])
+        .max_age(PREFLIGHT_MAX_AGE)
+}
+
+async fn run<S>(
+    listener: TcpListener,
+    service: S,
+    limits: &ServerConfig,
+    stop: impl Future<Output = ()>,
+) -> bool
+where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(2 * MAX_HEADER)
         .max_headers(2 * MAX_HEADER_LINES);
-    let service = TowerToHyperService::new(CheckRequests(AnswerPanics(warp::service(routes))));
-    let places = Arc::new(Semaphore::new(limits.max_connections));
+    let trusted_proxies: Arc<[IpNet]> = limits.trusted_proxies.clone().into();
+    let places = Places::new(limits.max_connections, limits.max_connections_per_address);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
     loop {
-        let (stream, place) = tokio::select! {
+        let (stream, peer, place) = tokio::select! {
             () = &mut stop => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &places, &trusted_proxies) => accepted,
         };
         // A client may send a small answer's last packet only when the one before has arrived; that costs 40 ms.
         let _ = stream.set_nodelay(true);
         // Who asks and never reads the answers would keep a place for ever.
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(limits.body_timeout));
-        let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service.clone());
-        let connection = graceful.watch(connection);
+        let service = TowerToHyperService::new(LogRequests {
+            inner: service.clone(),
+            peer,
+            trusted_proxies: Arc::clone(&trusted_proxies),
+        });
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
         connections.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended");
@@ -94,15 +150,22 @@ where
 }
 
 /// The next connection, once there is a place for one.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
-    #[expect(clippy::expect_used, reason = "nobody closes the semaphore")]
-    let place = Arc::clone(places)
-        .acquire_owned()
-        .await
-        .expect("the places are never closed");
+async fn accept(
+    listener: &TcpListener,
+    places: &Places,
+    trusted: &[IpNet],
+) -> (TcpStream, SocketAddr, Place) {
     loop {
+        let free = places.free().await;
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, place),
+            Ok((stream, peer)) => {
+                let address = peer.ip().to_canonical();
+                let share = (!trusted.iter().any(|net| net.contains(&address))).then_some(address);
+                if let Some(place) = places.take(free, share) {
+                    return (stream, peer, place);
+                }
+                tracing::debug!(%address, "a connection beyond its address's share was closed");
+            }
             // The client was gone before its turn came.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {

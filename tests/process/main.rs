@@ -11,6 +11,8 @@ mod commands;
 mod damage;
 mod example;
 mod kill;
+mod log;
+mod proxy;
 mod server;
 mod socket;
 mod start;

@@ -51,6 +51,7 @@ impl Home {
             flags: BTreeMap::new(),
             input: String::new(),
             log: None,
+            unread: false,
         }
     }
 
@@ -103,6 +104,7 @@ pub(crate) struct Program {
     flags: BTreeMap<String, String>,
     input: String,
     log: Option<&'static str>,
+    unread: bool,
 }
 
 impl Program {
@@ -120,6 +122,12 @@ impl Program {
     /// Sends its log into a file instead of to the test.
     pub(crate) fn log_to(mut self, file: &'static str) -> Self {
         self.log = Some(file);
+        self
+    }
+
+    /// Has its log go into a pipe that nobody reads.
+    pub(crate) fn log_unread(mut self) -> Self {
+        self.unread = true;
         self
     }
 
@@ -196,6 +204,11 @@ impl Program {
         let _ = child.stdin.take().unwrap().write_all(self.input.as_bytes());
         let out = Gathered::from(child.stdout.take().unwrap());
         let err = match child.stderr.take() {
+            // Kept open, or the server would be told that nobody is there.
+            Some(pipe) if self.unread => {
+                child.stderr = Some(pipe);
+                Gathered::from(io::empty())
+            }
             Some(pipe) => Gathered::from(pipe),
             None => Gathered::from(io::empty()),
         };

@@ -1,0 +1,142 @@
+//! The log: a line for each request that changes something or fails, and nothing in it that a client could have written.
+
+use serde_json::Value;
+
+use crate::{
+    client::{Answer, PASSWORD, post_json, sign_in, with_token},
+    server::Home,
+};
+
+/// The line of the log that has the id of this answer's request.
+#[track_caller]
+fn line_of<'a>(log: &'a str, answer: &Answer) -> &'a str {
+    let id = answer.header("x-request-id").unwrap();
+    let mut lines = log.lines().filter(|line| line.contains(id));
+    let line = lines.next().unwrap_or_else(|| panic!("no line of {id}: {log}"));
+    assert!(lines.next().is_none(), "two lines of {id}: {log}");
+    line
+}
+
+#[test]
+fn each_request_that_changes_something_or_fails_has_one_line() {
+    let home = Home::new();
+    let server = home.start();
+    let signed_up = server.sign_up("ada", PASSWORD);
+    let signed_in = server.sign_in("ada", PASSWORD);
+    let token = signed_in.token();
+    let asked = server.me(&token);
+    let wrong = server.sign_in("ada", "wrong password");
+    let nobody = server.sign_in("nobody", PASSWORD);
+    let refused = server.me("a.b.c");
+    let nowhere = server.ask(&with_token("GET", "/secret-path", &token));
+    let logged_out = server.log_out(&token);
+    let ended = {
+        server.signal("TERM");
+        server.wait().assert_success()
+    };
+    let log = ended.err;
+    let user = signed_up.json()["id"].as_str().unwrap().to_owned();
+    for (answer, parts) in [
+        (&signed_up, &["INFO", "POST", "/signup", "status=201", &user][..]),
+        (&signed_in, &["INFO", "POST", "/signin", "status=200", &user]),
+        (&wrong, &["INFO", "/signin", "status=401", "not the password"]),
+        (&nobody, &["INFO", "/signin", "status=401", "no such user"]),
+        (&refused, &["INFO", "GET", "/me", "status=401", "malformed"]),
+        (&nowhere, &["INFO", "GET", "route=\"-\"", "status=404"]),
+        (&logged_out, &["INFO", "POST", "/logout", "status=204", &user]),
+    ] {
+        let line = line_of(&log, answer);
+        for part in parts.iter().chain(&["client=127.0.0.1", "ms="]) {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+    }
+    assert!(!log.contains(asked.header("x-request-id").unwrap()), "{log}");
+    for secret in [
+        token.as_str(),
+        token.rsplit('.').next().unwrap(),
+        PASSWORD,
+        "wrong password",
+        "secret-path",
+    ] {
+        assert!(!log.contains(secret), "{secret}: {log}");
+    }
+}
+
+#[test]
+fn at_debug_the_others_have_theirs_and_as_json_each_is_an_object() {
+    let home = Home::new();
+    let server = home
+        .server()
+        .flag("--log.level", "debug")
+        .flag("--log.format", "json")
+        .start();
+    server.sign_up("ada", PASSWORD).assert_status(201);
+    let token = server.sign_in("ada", PASSWORD).token();
+    let asked = server.me(&token);
+    server.signal("TERM");
+    let log = server.wait().assert_success().err;
+    for line in log.lines() {
+        let object: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(
+            object["level"].is_string() && object["timestamp"].is_string(),
+            "{line}"
+        );
+    }
+    let line: Value = serde_json::from_str(line_of(&log, &asked)).unwrap();
+    assert_eq!(line["level"], "DEBUG");
+    assert_eq!(line["route"], "/me");
+    assert_eq!(line["status"], 200);
+}
+
+#[test]
+fn a_problem_has_the_id_of_its_request() {
+    let home = Home::new();
+    let server = home.start();
+    let problem = server.me("a.b.c");
+    assert_eq!(
+        problem.json()["request_id"],
+        problem.header("x-request-id").unwrap()
+    );
+}
+
+#[test]
+fn nobody_can_forge_a_line() {
+    let home = Home::new();
+    let server = home.server().flag("--log.level", "debug").start();
+    let forged = "ada\\nFORGED\\u001b[2J";
+    for request in [
+        post_json(
+            "/signup",
+            &format!("{{\"username\":\"{forged}\",\"password\":\"{forged}\"}}"),
+        ),
+        post_json(
+            "/signin",
+            &format!("{{\"username\":\"{forged}\",\"password\":\"x\",\"{forged}\":1}}"),
+        ),
+        sign_in("FORGED\r\n\u{1b}", "FORGED"),
+        "GET /FORGED?FORGED HTTP/1.1\r\nHost: FORGED\r\nUser-Agent: FORGED\r\nX-Request-Id: FORGED\r\n\
+         Authorization: Bearer FORGED\r\nX-Forwarded-For: FORGED\r\nConnection: close\r\n\r\n"
+            .to_owned(),
+    ] {
+        assert!(server.ask(&request).status >= 400);
+    }
+    server.signal("TERM");
+    let log = server.wait().assert_success().err;
+    assert!(!log.contains("FORGED") && !log.contains('\u{1b}'), "{log}");
+}
+
+#[test]
+fn a_reader_that_does_not_read_holds_nobody_up() {
+    let home = Home::new();
+    let server = home.server().flag("--log.level", "trace").log_unread().start();
+    server.sign_up("ada", PASSWORD).assert_status(201);
+    let token = server.sign_in("ada", PASSWORD).token();
+    // A pipe holds 64 KiB; these are many times that.
+    let mut connection = server.connect();
+    let ask = format!("GET /me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
+    for _ in 0..3000 {
+        connection.send(&ask).unwrap();
+        connection.answer().unwrap().assert_status(200);
+    }
+    server.kill();
+}

@@ -1,0 +1,140 @@
+//! Behind a proxy, and called by pages of other origins.
+
+use crate::{client::PASSWORD, server::Home};
+
+fn whoami(lines: &str) -> String {
+    format!("GET /whoami HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{lines}\r\n")
+}
+
+#[test]
+fn who_writes_x_forwarded_for_is_believed_only_if_they_are_trusted() {
+    let lines = "X-Forwarded-For: 6.6.6.6, 192.0.2.7\r\n";
+    let home = Home::new();
+    let server = home.start();
+    let answer = server.ask(&whoami(lines));
+    answer.assert_status(200);
+    assert_eq!(answer.json()["address"], "127.0.0.1");
+    server.kill();
+
+    let server = home
+        .server()
+        .flag("--server.trusted_proxies", "127.0.0.0/8")
+        .start();
+    assert_eq!(server.ask(&whoami(lines)).json()["address"], "192.0.2.7");
+    assert_eq!(
+        server
+            .ask(&whoami("Forwarded: for=\"[2001:db8::1]:99\"\r\n"))
+            .json()["address"],
+        "2001:db8::1"
+    );
+    assert_eq!(server.ask(&whoami("")).json()["address"], "127.0.0.1");
+}
+
+#[test]
+fn a_proxy_that_is_no_network_is_refused_at_the_start() {
+    let home = Home::new();
+    let line = home
+        .server()
+        .flag("--server.trusted_proxies", "10.0.0.0/33")
+        .run()
+        .assert_refused(2);
+    assert!(
+        line.contains("server.trusted_proxies") && line.contains("10.0.0.0/8"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_page_of_a_named_origin_may_call_and_others_may_not() {
+    let origin = "https://app.example.org";
+    let home = Home::new();
+    let server = home.server().flag("--server.cors_origins", origin).start();
+    let preflight = |origin: &str| {
+        format!(
+            "OPTIONS /signin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nOrigin: {origin}\r\n\
+             Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization,content-type\r\n\r\n"
+        )
+    };
+    let allowed = server.ask(&preflight(origin));
+    allowed.assert_status(200);
+    assert_eq!(allowed.header("access-control-allow-origin"), Some(origin));
+    for (name, value) in [
+        ("access-control-allow-methods", "POST"),
+        ("access-control-allow-headers", "authorization"),
+        ("access-control-allow-headers", "content-type"),
+    ] {
+        assert!(allowed.header(name).unwrap().contains(value), "{name}");
+    }
+    let other = server.ask(&preflight("https://evil.example.org"));
+    assert_eq!(other.header("access-control-allow-origin"), None);
+
+    let call = |origin: &str| whoami(&format!("Origin: {origin}\r\n"));
+    let called = server.ask(&call(origin));
+    assert_eq!(called.header("access-control-allow-origin"), Some(origin));
+    assert!(
+        called
+            .header("access-control-expose-headers")
+            .unwrap()
+            .contains("www-authenticate")
+    );
+    assert_eq!(
+        server
+            .ask(&call("https://evil.example.org"))
+            .header("access-control-allow-origin"),
+        None
+    );
+}
+
+#[test]
+fn without_origins_a_preflight_is_any_other_method() {
+    let home = Home::new();
+    let server = home.start();
+    let ask = "OPTIONS /signin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nOrigin: https://x.example\r\n\r\n";
+    let answer = server.ask(ask);
+    answer.assert_status(405);
+    assert_eq!(answer.header("allow"), Some("POST"));
+    assert_eq!(answer.header("access-control-allow-origin"), None);
+}
+
+#[test]
+fn every_answer_has_the_headers_that_mean_something_for_an_api() {
+    let home = Home::new();
+    let server = home.start();
+    server.sign_up("ada", PASSWORD).assert_status(201);
+    let token = server.sign_in("ada", PASSWORD).token();
+    for answer in [
+        server.me(&token),
+        server.me("x"),
+        server.ask(&whoami("")),
+        server.log_out(&token),
+    ] {
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert!(
+            answer
+                .header("content-security-policy")
+                .unwrap()
+                .contains("default-src 'none'")
+        );
+    }
+}
+
+#[test]
+fn one_address_can_not_take_every_place() {
+    let home = Home::new();
+    let server = home
+        .server()
+        .flag("--server.max_connections_per_address", "3")
+        .start();
+    let held: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    // Each of these is accepted and closed, without an answer.
+    for _ in 0..3 {
+        assert_eq!(server.connect().rest().unwrap(), b"");
+    }
+    drop(held);
+    let mut tries = 0;
+    while server.client().try_ask(&whoami("")).is_err() {
+        tries += 1;
+        assert!(tries < 1000, "the places were not given back");
+    }
+}
