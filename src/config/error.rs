@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::source::Origin;
+use super::{origin::Origin, setting::SECRET_VARIABLE};
 
 /// Settings that can't be run. Each message fits one line.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +53,7 @@ pub enum ConfigError {
     /// A secret stands in the file.
     #[error(
         "{origin}: a secret is never read from the configuration file; put it in a file of its own and name that with token.secret_file, or set {}",
-        super::SECRET_VARIABLE
+        SECRET_VARIABLE
     )]
     SecretInFile {
         /// Where it stands.

@@ -5,6 +5,7 @@
 
 mod error;
 mod log;
+mod origin;
 mod password;
 mod server;
 mod session;
@@ -20,14 +21,15 @@ use std::fmt::Write as _;
 pub use self::{
     error::ConfigError,
     log::{LogConfig, LogFormat},
+    origin::Origin,
     password::PasswordConfig,
     server::ServerConfig,
     session::SessionConfig,
-    setting::{Kind, Setting},
+    setting::{Kind, SECRET_VARIABLE, Setting},
     signup::SignupConfig,
-    source::{Origin, Settings},
+    source::Settings,
     store::StoreConfig,
-    token::{MIN_SECRET_BYTES, SECRET_VARIABLE, Secret, TokenConfig},
+    token::{MIN_SECRET_BYTES, Secret, TokenConfig},
 };
 
 /// Everything that can be set, ready to run. `Config::default()` is a server with no configuration at all.

@@ -1,5 +1,11 @@
 //! What a setting is: a name, a default, and the words that explain it.
 
+/// What the names of environment variables begin with.
+pub(super) const PREFIX: &str = "JWT_SERVER__";
+
+/// The environment variable that holds the signing secret: the one that is no setting, so that it is never in the file.
+pub const SECRET_VARIABLE: &str = "JWT_SERVER__TOKEN__SECRET";
+
 /// One setting. The tables of them are the source of the flags, the shipped file and the error messages.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
@@ -44,10 +50,6 @@ impl Setting {
     /// The environment variable that sets it.
     #[must_use]
     pub fn variable(&self) -> String {
-        format!(
-            "{}{}",
-            super::source::PREFIX,
-            self.key.replace('.', "__").to_uppercase()
-        )
+        format!("{}{}", PREFIX, self.key.replace('.', "__").to_uppercase())
     }
 }

@@ -1,52 +1,17 @@
 //! Where settings come from: the file, then the environment, then the flags, each over the one before.
 
-use std::{collections::BTreeMap, ffi::OsString, fmt, fs, io, path::Path};
+use std::{collections::BTreeMap, ffi::OsString, fs, io, path::Path};
 
 use secrecy::SecretString;
 use toml::de::{DeTable, DeValue};
 
 use super::{
     error::ConfigError,
-    setting::{Kind, Setting},
+    origin::Origin,
+    setting::{Kind, PREFIX, SECRET_VARIABLE, Setting},
     settings,
-    token::SECRET_VARIABLE,
     value::Raw,
 };
-
-/// What the names of environment variables begin with.
-pub(super) const PREFIX: &str = "JWT_SERVER__";
-
-/// Where a value stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// Nowhere: it is the default.
-    Default,
-    /// In a file.
-    File {
-        /// Its name, as it was given.
-        file: String,
-        /// Counted from 1.
-        line: usize,
-    },
-    /// In an environment variable.
-    Environment(String),
-    /// In a flag on the command line.
-    Flag(String),
-    /// It is the content of this file.
-    SecretFile(String),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::File { file, line } => write!(f, "{file}, line {line}"),
-            Self::Environment(variable) => write!(f, "environment variable {variable}"),
-            Self::Flag(flag) => write!(f, "flag {flag}"),
-            Self::SecretFile(file) => write!(f, "secret file {file}"),
-        }
-    }
-}
 
 /// Every value that was given, with its origin; what was not given is at its default.
 #[derive(Debug, Default)]

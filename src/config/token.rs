@@ -6,14 +6,12 @@ use secrecy::{ExposeSecret, SecretSlice};
 
 use super::{
     error::ConfigError,
-    setting::{Kind, Setting},
-    source::{Origin, Settings},
+    origin::Origin,
+    setting::{Kind, SECRET_VARIABLE, Setting},
+    source::Settings,
     value::{list, seconds, text},
 };
 use crate::domain::TokenPolicy;
-
-/// The environment variable that holds the signing secret.
-pub const SECRET_VARIABLE: &str = "JWT_SERVER__TOKEN__SECRET";
 
 /// The shortest HS256 secret, in bytes (RFC 7518, section 3.2).
 pub const MIN_SECRET_BYTES: usize = 32;
