@@ -13,6 +13,9 @@ use std::{
 
 use tokio::sync::oneshot;
 
+/// How much the threads step back behind those that answer requests, which need little and need it at once.
+const NICENESS: i32 = 10;
+
 type Job = Box<dyn FnOnce() + Send>;
 
 /// The threads. They end when this is dropped and the queue is empty.
@@ -65,6 +68,8 @@ impl HashThreads {
 }
 
 fn run(jobs: &Mutex<Receiver<Job>>) {
+    // On Linux this is the thread's own. Where it is not allowed, everything goes on as well, only less evenly.
+    let _ = rustix::process::nice(NICENESS);
     loop {
         // The lock is held while waiting, so the threads queue up for the next job one behind the other.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -122,6 +127,21 @@ mod tests {
         drop(release);
         assert_eq!(threads.run(|| 1).await, Ok(1));
         assert!(was_run.try_recv().is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_threads_step_back_behind_the_others() {
+        let niceness = || {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            // The second field is a name in parentheses; the niceness is the nineteenth.
+            let mut fields = stat.rsplit(')').next().unwrap().split_whitespace();
+            fields.nth(16).unwrap().parse::<i32>().unwrap()
+        };
+        let before = niceness();
+        let threads = HashThreads::start(1, 1).unwrap();
+        assert_eq!(threads.run(niceness).await, Ok(before + NICENESS));
+        assert_eq!(niceness(), before);
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jwt_server::domain::UserChange;
+use jwt_server::{clock::Stopwatch, domain::UserChange};
 use serde_json::json;
 use warp::http::StatusCode;
 
@@ -61,6 +61,45 @@ async fn whatever_is_wrong_the_answer_is_the_same() {
     }
     bodies.dedup();
     assert_eq!(bodies.len(), 1, "{bodies:?}");
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_the_answer_takes_as_long() {
+    let server = spawn_with(|config| config.password.bcrypt_cost = 8).await;
+    for name in ["ada", "bob"] {
+        server
+            .sign_up(name, PASSWORD)
+            .await
+            .assert_status(StatusCode::CREATED);
+    }
+    server.change("bob", UserChange::Disabled(true)).await;
+    let long = "x".repeat(100);
+    let kinds = [
+        ("ada", "wrong password"),
+        ("nobody", PASSWORD),
+        ("bob", "wrong password"),
+        ("no name!", PASSWORD),
+        ("ada", long.as_str()),
+    ];
+    let mut times = kinds.map(|_| Vec::new());
+    // In turn, so that whatever else the machine does slows all kinds alike.
+    for _ in 0..11 {
+        for ((name, password), times) in kinds.iter().zip(&mut times) {
+            let stopwatch = Stopwatch::start();
+            assert_wrong(&server.sign_in(name, password).await);
+            times.push(stopwatch.milliseconds());
+        }
+    }
+    let medians = times.map(|mut times| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    });
+    let (least, most) = (
+        medians.iter().copied().reduce(f64::min),
+        medians.iter().copied().reduce(f64::max),
+    );
+    // Without the decoy, those without a user take a hundredth of the time.
+    assert!(most < least.map(|least| least * 2.0), "{medians:?}");
 }
 
 #[tokio::test]
