@@ -166,3 +166,28 @@ async fn welcome_needs_the_role_client_or_admin_as_of_now() {
         server.me(&token).await.assert_status(StatusCode::OK);
     }
 }
+
+#[tokio::test]
+async fn no_signature_of_somebody_elses_key_is_a_credential() {
+    let Some(folder) = std::env::var_os("JWT_SERVER_VECTORS") else {
+        println!("skipped: JWT_SERVER_VECTORS does not name the folder with the test vectors");
+        return;
+    };
+    let path = std::path::Path::new(&folder).join("wycheproof/json_web_signature_test.json");
+    let vectors: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let server = spawn().await;
+    let mut asked = 0;
+    for group in vectors["testGroups"].as_array().unwrap() {
+        for test in group["tests"].as_array().unwrap() {
+            let jws = test["jws"]
+                .as_str()
+                .map_or_else(|| test["jws"].to_string(), str::to_owned);
+            let value = format!("Bearer {jws}");
+            let answer = with_authorization(&server, "/welcome", &[value.as_bytes()]).await;
+            let refused = [StatusCode::BAD_REQUEST, StatusCode::UNAUTHORIZED].contains(&answer.status);
+            assert!(refused, "tcId {}: {}", test["tcId"], answer.text());
+            asked += 1;
+        }
+    }
+    assert!(asked > 350, "only {asked} were asked");
+}
