@@ -12,7 +12,7 @@ use super::{open::OpenError, rescue, tally};
 /// Holds the process id of the owner, and the lock that makes it one.
 const LOCK_FILE: &str = "lock";
 /// Stands in the directory once a database has been made there: without it an emptied data file would look like a new one.
-const MARKER_FILE: &str = "schema";
+pub(super) const MARKER_FILE: &str = "schema";
 
 /// Whether a database has been made in the directory.
 pub(super) fn is_marked(path: &Path) -> io::Result<bool> {

@@ -18,6 +18,8 @@ mod committer;
 mod directory;
 mod index;
 mod open;
+#[cfg(test)]
+mod power_cut;
 mod records;
 mod rescue;
 mod tally;

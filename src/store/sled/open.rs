@@ -20,7 +20,7 @@ use crate::store::StoreError;
 /// The version of the schema in the head of [`super`].
 const SCHEMA: u32 = 1;
 /// sled's own data file.
-const DATA_FILE: &str = "db";
+pub(super) const DATA_FILE: &str = "db";
 /// A database up to this many bytes is opened beside a copy of it every time: that takes a few milliseconds. A larger one
 /// only when it was not closed in good order, which is when sled changes the most.
 const ALWAYS_RESCUED: u64 = 16 << 20;
