@@ -10,6 +10,7 @@ mod client;
 mod commands;
 mod damage;
 mod example;
+mod full;
 mod kill;
 mod log;
 mod proxy;

@@ -131,6 +131,27 @@ impl Program {
         self
     }
 
+    /// Lets no file of its grow beyond so many blocks: a write past that fails, as it does on a disk without room.
+    pub(crate) fn longest_file(self, blocks: u32) -> Self {
+        self.within(&format!("trap '' XFSZ; ulimit -f {blocks}"))
+    }
+
+    /// Runs it where `directory` can't be written, whoever writes.
+    pub(crate) fn read_only(self, directory: &str) -> Self {
+        let mut inside = self.within(&format!(
+            "mount --bind {directory} {directory} && mount -o remount,ro,bind {directory} || exit 99"
+        ));
+        inside.command = rewrapped(&inside.command, "unshare", &["-rm"]);
+        inside
+    }
+
+    /// Runs it in a shell that has done `first`.
+    fn within(mut self, first: &str) -> Self {
+        let script = format!("{first}; exec \"$@\"");
+        self.command = rewrapped(&self.command, "sh", &["-c", &script, "sh"]);
+        self
+    }
+
     /// What it reads from its standard input.
     pub(crate) fn input(mut self, text: &str) -> Self {
         text.clone_into(&mut self.input);
@@ -214,6 +235,25 @@ impl Program {
         };
         Process { child, out, err }
     }
+}
+
+/// `command`, run by the program `by` with these arguments before it.
+fn rewrapped(command: &Command, by: &str, arguments: &[&str]) -> Command {
+    let mut outer = Command::new(by);
+    outer
+        .args(arguments)
+        .arg(command.get_program())
+        .args(command.get_args());
+    if let Some(directory) = command.get_current_dir() {
+        outer.current_dir(directory);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
 }
 
 /// What a process has written so far.
