@@ -84,6 +84,16 @@ impl SystemClock {
         }
     }
 
+    /// Goes on from `moment` if it shows an earlier one: a step back while the process was not running is ridden out like
+    /// any other.
+    pub fn not_before(&self, moment: Timestamp) {
+        let moment = i64::try_from(moment.as_secs())
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1000);
+        let offset = moment.saturating_sub(millis(self.start.elapsed()));
+        self.offset.fetch_max(offset, Ordering::Relaxed);
+    }
+
     /// `max(wall clock, the last answer plus the time that really passed)`, in milliseconds.
     fn steady(&self, wall: i64, elapsed: i64) -> i64 {
         let offset = wall - elapsed;
@@ -166,6 +176,21 @@ mod tests {
         assert_eq!(forward, 4_606_000, "an hour forward is followed");
         let back = clock.steady(1_007_000, 7_000);
         assert_eq!(back, 4_607_000, "an hour back is not: a second is a second");
+    }
+
+    #[test]
+    fn a_system_clock_goes_on_from_where_an_earlier_process_was() {
+        let clock = SystemClock::new();
+        let wall = clock.now();
+        clock.not_before(wall.minus(Duration::from_hours(1)));
+        assert!(
+            clock.now() < wall.plus(Duration::from_mins(1)),
+            "the past is no reason"
+        );
+        let ahead = wall.plus(Duration::from_hours(1));
+        clock.not_before(ahead);
+        assert!(clock.now() >= ahead);
+        assert!(clock.now() < ahead.plus(Duration::from_mins(1)));
     }
 
     #[test]

@@ -158,5 +158,6 @@ async fn open_store(config: &Config) -> Result<(Arc<dyn Store>, Arc<dyn Clock>),
     let (path, cache, now) = (config.store.path.clone(), config.store.cache, clock.now());
     let opened = tokio::task::spawn_blocking(move || SledStore::open(&path, cache, now)).await;
     let store = opened.map_err(|_| OpenError::Interrupted)??;
+    clock.not_before(store.latest());
     Ok((Arc::new(store), Arc::new(clock)))
 }

@@ -7,6 +7,7 @@
 )]
 
 mod client;
+mod clock;
 mod commands;
 mod damage;
 mod example;

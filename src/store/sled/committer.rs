@@ -156,7 +156,7 @@ fn run(trees: &Trees, index: &Index, disk: &dyn Disk, mut writes: mpsc::Receiver
             .collect();
         commits += 1;
         let synced = trees
-            .put_commits(commits)
+            .put_commits(commits, index.latest())
             .and_then(|()| trees.flush())
             .and_then(|()| disk.sync(commits).map_err(StoreError::failed));
         for finish in applied {

@@ -4,7 +4,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use dashmap::{DashMap, Entry};
@@ -21,6 +24,8 @@ pub(super) struct Index {
     users: DashMap<UserId, LiveUser>,
     /// When each session expires, soonest first. Only writes take this lock, never the token check.
     expiries: Mutex<BTreeSet<(Timestamp, SessionId)>>,
+    /// The latest moment that anybody has named, in seconds.
+    latest: AtomicU64,
 }
 
 /// A user with at least one live session.
@@ -41,6 +46,18 @@ impl Index {
             token,
             session_ends_at,
         })
+    }
+
+    /// Takes note of the time.
+    pub(super) fn saw(&self, now: Timestamp) {
+        // Written once a second, read at every request.
+        if self.latest.load(Ordering::Relaxed) < now.as_secs() {
+            self.latest.fetch_max(now.as_secs(), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn latest(&self) -> Timestamp {
+        Timestamp::from_secs(self.latest.load(Ordering::Relaxed))
     }
 
     pub(super) fn session(&self, id: SessionId) -> Option<Session> {

@@ -19,6 +19,7 @@ use crate::{
 
 const SCHEMA: &[u8] = b"schema";
 const COMMITS: &[u8] = b"commits";
+const LATEST: &[u8] = b"latest";
 const USERS: &[u8] = b"users";
 const SIGNING_KEY: &[u8] = b"signing_key";
 
@@ -64,8 +65,18 @@ impl Trees {
         records::counter(bytes.as_deref())
     }
 
-    pub(super) fn put_commits(&self, commits: u64) -> Result<(), StoreError> {
-        put(&self.meta, COMMITS, &commits.to_be_bytes())
+    /// Counts a group of writes, the last of which were asked for at `latest`.
+    pub(super) fn put_commits(&self, commits: u64, latest: Timestamp) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        batch.insert(COMMITS, commits.to_be_bytes().as_slice());
+        batch.insert(LATEST, latest.as_secs().to_be_bytes().as_slice());
+        self.meta.apply_batch(batch).map_err(StoreError::failed)
+    }
+
+    /// The latest moment that any group of writes knew of.
+    pub(super) fn latest(&self) -> Result<Timestamp, StoreError> {
+        let bytes = self.meta.get(LATEST).map_err(StoreError::failed)?;
+        records::counter(bytes.as_deref()).map(Timestamp::from_secs)
     }
 
     /// Whether there are as many users, and names of users, as are counted. It reads all of them.
