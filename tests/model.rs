@@ -1,0 +1,676 @@
+//! The refresh and whitelist rules as a state machine: random lives of a few users over a real store, each step compared
+//! with a model that is written from the rules' words and shares no code with the server.
+//!
+//! What the model says, and no more:
+//!
+//! - A token is good from its sign-in or refresh for `lifetime`, but not past the end of its session.
+//! - In the last `refresh_window` of its life a refresh makes its successor; earlier, and always if it lasts to the end
+//!   of its session or the session has 32 good tokens, it comes back as it is.
+//! - With a successor it stays good for `refresh_grace`, but not past its own end; refreshed again, it leads to the
+//!   same successor.
+//! - Log-out ends the session. A disabled user's tokens are refused, and good again once the user is let in again.
+//! - A restart changes none of this.
+//!
+//! `PROPTEST_CASES` says how many lives are tried.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that can't go on should say where it stopped"
+)]
+
+use std::{env, fmt, sync::Arc, time::Duration};
+
+use jwt_server::{
+    Auth, AuthError, Config,
+    auth::{Credentials, IssuedToken, TokenRefusal},
+    clock::{Clock, ManualClock, Timestamp},
+    domain::{BearerToken, Password, TokenPolicy, UserChange, Username},
+    store::{SledStore, Store},
+};
+use proptest::{prelude::*, test_runner::FileFailurePersistence};
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+const START: u64 = 1_800_000_000;
+const NAMES: [&str; 3] = ["ada", "bob", "cyd"];
+/// The most tokens of one session that are good at a time.
+const MAX_ACCEPTED: usize = 32;
+
+/// One thing that happens. Which user or token it happens to is a number that is taken modulo how many there are.
+#[derive(Clone, Debug)]
+enum Step {
+    SignUp(usize),
+    SignIn {
+        user: usize,
+        right: bool,
+    },
+    Refresh(Pick),
+    /// One after the other, each with the token that the one before gave.
+    RefreshAgainAndAgain(Pick, usize),
+    /// At the same moment, with the same token.
+    RefreshAtOnce(Pick, usize),
+    LogOut(Pick),
+    LogOutAmidRefreshes(Pick),
+    Disable(usize, bool),
+    Wait(Wait),
+    Prune,
+    Restart,
+}
+
+/// A token.
+#[derive(Clone, Copy, Debug)]
+enum Pick {
+    /// One of the newest, which are the ones in use.
+    Newest(usize),
+    Any(usize),
+}
+
+/// A step of the clock: some seconds, or to the edge of something that the model knows.
+#[derive(Clone, Copy, Debug)]
+enum Wait {
+    Seconds(u64),
+    /// To one second before, the very second of, or one second after the next change of what is good or refreshed.
+    NextEdge(u64),
+}
+
+/// The settings of one life.
+#[derive(Clone, Copy, Debug)]
+struct Rules {
+    lifetime: u64,
+    window: u64,
+    grace: u64,
+    max_lifetime: u64,
+}
+
+fn rules() -> impl Strategy<Value = Rules> {
+    let window = |lifetime: u64| prop_oneof![Just(0), Just(lifetime), 0..=lifetime];
+    let grace = |lifetime: u64| prop_oneof![Just(0), 1..=lifetime, lifetime..=3 * lifetime];
+    let lifetime = prop_oneof![1..=4_u64, 5..=60_u64, Just(300)];
+    lifetime.prop_flat_map(move |lifetime| {
+        let max_lifetime = prop_oneof![1..=lifetime, lifetime..=20 * lifetime];
+        (Just(lifetime), window(lifetime), grace(lifetime), max_lifetime).prop_map(
+            |(lifetime, window, grace, max_lifetime)| Rules {
+                lifetime,
+                window,
+                grace,
+                max_lifetime,
+            },
+        )
+    })
+}
+
+fn pick() -> impl Strategy<Value = Pick> {
+    prop_oneof![3 => (0..3_usize).prop_map(Pick::Newest), 1 => any::<usize>().prop_map(Pick::Any)]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let user = 0..NAMES.len();
+    let wait = prop_oneof![
+        1 => (0..=400_u64).prop_map(Wait::Seconds),
+        1 => (0..=3_u64).prop_map(Wait::Seconds),
+        4 => (0..=2_u64).prop_map(Wait::NextEdge),
+    ];
+    prop_oneof![
+        3 => user.clone().prop_map(Step::SignUp),
+        6 => (user.clone(), prop::bool::weighted(0.9)).prop_map(|(user, right)| Step::SignIn { user, right }),
+        10 => pick().prop_map(Step::Refresh),
+        2 => (pick(), 2..40_usize).prop_map(|(token, times)| Step::RefreshAgainAndAgain(token, times)),
+        2 => (pick(), 2..5_usize).prop_map(|(token, times)| Step::RefreshAtOnce(token, times)),
+        2 => pick().prop_map(Step::LogOut),
+        1 => pick().prop_map(Step::LogOutAmidRefreshes),
+        2 => (user, any::<bool>()).prop_map(|(user, disabled)| Step::Disable(user, disabled)),
+        12 => wait.prop_map(Step::Wait),
+        1 => Just(Step::Prune),
+        1 => Just(Step::Restart),
+    ]
+}
+
+/// A token as the model has it.
+struct Token {
+    text: String,
+    session: usize,
+    expires_at: u64,
+    /// The token that a refresh of this one gave, and when.
+    successor: Option<(usize, u64)>,
+}
+
+/// A session as the model has it.
+struct Session {
+    user: usize,
+    ends_at: u64,
+    logged_out: bool,
+    /// Whether the store is still to have it: one that has run out is forgotten by a prune or a restart.
+    kept: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Absent,
+    In,
+    Disabled,
+}
+
+/// What a refresh of a token should give.
+#[derive(Debug, PartialEq, Eq)]
+enum Expected {
+    Refused,
+    Same,
+    Successor(usize),
+    Minted,
+}
+
+struct Model {
+    rules: Rules,
+    now: u64,
+    users: [Standing; NAMES.len()],
+    sessions: Vec<Session>,
+    tokens: Vec<Token>,
+}
+
+impl Model {
+    fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            now: START,
+            users: [Standing::Absent; NAMES.len()],
+            sessions: Vec::new(),
+            tokens: Vec::new(),
+        }
+    }
+
+    /// The first second at which the token is no longer good, if nothing else happens.
+    fn good_until(&self, token: &Token) -> u64 {
+        let grace_ends = token.successor.map(|(_, at)| at + self.rules.grace);
+        grace_ends.map_or(token.expires_at, |end| end.min(token.expires_at))
+    }
+
+    /// The same, whether or not the user is disabled.
+    fn is_listed(&self, token: &Token) -> bool {
+        !self.sessions[token.session].logged_out && self.now < self.good_until(token)
+    }
+
+    fn is_good(&self, token: &Token) -> bool {
+        self.is_listed(token) && self.users[self.sessions[token.session].user] == Standing::In
+    }
+
+    fn listed_in(&self, session: usize) -> usize {
+        let of_it = |token: &&Token| token.session == session && self.is_listed(token);
+        self.tokens.iter().filter(of_it).count()
+    }
+
+    fn lasts_to_the_end(&self, token: &Token) -> bool {
+        token.expires_at == self.sessions[token.session].ends_at
+    }
+
+    /// The first second at which a refresh makes a successor.
+    fn window_opens(&self, token: &Token) -> u64 {
+        if self.lasts_to_the_end(token) {
+            token.expires_at
+        } else {
+            token.expires_at - self.rules.window
+        }
+    }
+
+    fn refresh_of(&self, token: usize) -> Expected {
+        let token = &self.tokens[token];
+        if !self.is_good(token) {
+            Expected::Refused
+        } else if let Some((successor, _)) = token.successor {
+            Expected::Successor(successor)
+        } else if self.now < self.window_opens(token) || self.listed_in(token.session) >= MAX_ACCEPTED {
+            Expected::Same
+        } else {
+            Expected::Minted
+        }
+    }
+
+    fn sign_in(&mut self, user: usize, text: String) {
+        self.sessions.push(Session {
+            user,
+            ends_at: self.now + self.rules.max_lifetime,
+            logged_out: false,
+            kept: true,
+        });
+        self.issue(self.sessions.len() - 1, text);
+    }
+
+    fn issue(&mut self, session: usize, text: String) -> usize {
+        let expires_at = (self.now + self.rules.lifetime).min(self.sessions[session].ends_at);
+        self.tokens.push(Token {
+            text,
+            session,
+            expires_at,
+            successor: None,
+        });
+        self.tokens.len() - 1
+    }
+
+    fn log_out(&mut self, token: usize) {
+        let session = &mut self.sessions[self.tokens[token].session];
+        session.logged_out = true;
+        session.kept = false;
+    }
+
+    /// Forgets the sessions that have run out, and returns how many.
+    fn prune(&mut self) -> usize {
+        let gone: Vec<_> = (0..self.sessions.len())
+            .filter(|session| self.sessions[*session].kept && self.listed_in(*session) == 0)
+            .collect();
+        for session in &gone {
+            self.sessions[*session].kept = false;
+        }
+        gone.len()
+    }
+
+    /// The next second after this one at which a token dies or its window opens.
+    fn next_edge(&self) -> Option<u64> {
+        let listed = self.tokens.iter().filter(|token| self.is_listed(token));
+        let edges = listed.flat_map(|token| [self.window_opens(token), self.good_until(token)]);
+        edges.filter(|edge| *edge > self.now).min()
+    }
+
+    fn pick(&self, pick: Pick) -> Option<usize> {
+        let last = self.tokens.len().checked_sub(1)?;
+        Some(match pick {
+            Pick::Newest(back) => last.saturating_sub(back),
+            Pick::Any(n) => n % self.tokens.len(),
+        })
+    }
+}
+
+/// The server beside the model.
+struct World {
+    model: Model,
+    server: Option<(Auth, Arc<dyn Store>)>,
+    clock: Arc<ManualClock>,
+    config: Config,
+    runtime: Runtime,
+    _directory: TempDir,
+}
+
+impl World {
+    fn new(rules: Rules) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.store.path = directory.path().join("data");
+        config.store.cache = 1 << 20;
+        config.password.bcrypt_cost = 4;
+        config.password.hash_threads = 2;
+        config.password.min_strength = 0;
+        config.session.max_lifetime = Duration::from_secs(rules.max_lifetime);
+        config.token.policy = TokenPolicy {
+            lifetime: Duration::from_secs(rules.lifetime),
+            refresh_window: Duration::from_secs(rules.window),
+            refresh_grace: Duration::from_secs(rules.grace),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let mut world = Self {
+            model: Model::new(rules),
+            server: None,
+            clock: Arc::new(ManualClock::new(Timestamp::from_secs(START))),
+            config,
+            runtime: runtime.unwrap(),
+            _directory: directory,
+        };
+        world.start();
+        world
+    }
+
+    fn start(&mut self) {
+        self.server = None;
+        let store = SledStore::open(&self.config.store.path, self.config.store.cache, self.clock.now());
+        let store: Arc<dyn Store> = Arc::new(store.unwrap());
+        let auth = Auth::new(&self.config, Arc::clone(&store), Arc::clone(&self.clock) as _);
+        let auth = self.runtime.block_on(auth).unwrap();
+        self.server = Some((auth, store));
+    }
+
+    fn auth(&self) -> &Auth {
+        &self.server.as_ref().unwrap().0
+    }
+
+    fn store(&self) -> &dyn Store {
+        self.server.as_ref().unwrap().1.as_ref()
+    }
+
+    fn take(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        match *step {
+            Step::SignUp(user) => self.sign_up(user),
+            Step::SignIn { user, right } => self.sign_in(user, right),
+            Step::Disable(user, disabled) => {
+                self.disable(user, disabled);
+                Ok(())
+            }
+            Step::Wait(wait) => {
+                self.wait(wait);
+                Ok(())
+            }
+            Step::Prune => self.prune(),
+            Step::Restart => {
+                self.model.prune();
+                self.start();
+                Ok(())
+            }
+            Step::Refresh(pick) => self.refresh(pick, 1),
+            Step::RefreshAgainAndAgain(pick, times) => self.refresh(pick, times),
+            Step::RefreshAtOnce(pick, times) => self.refresh_at_once(pick, times),
+            Step::LogOut(pick) => self.log_out(pick),
+            Step::LogOutAmidRefreshes(pick) => self.log_out_amid_refreshes(pick),
+        }
+    }
+
+    fn sign_up(&mut self, user: usize) -> Result<(), TestCaseError> {
+        let added = self
+            .runtime
+            .block_on(self.auth().sign_up(name(user), password(user)));
+        if self.model.users[user] == Standing::Absent {
+            prop_assert!(added.is_ok(), "{added:?}");
+            self.model.users[user] = Standing::In;
+        } else {
+            prop_assert!(matches!(added, Err(AuthError::UsernameTaken)), "{added:?}");
+        }
+        Ok(())
+    }
+
+    fn sign_in(&mut self, user: usize, right: bool) -> Result<(), TestCaseError> {
+        let word = if right {
+            password_text(user)
+        } else {
+            "not the password".into()
+        };
+        let claimed = Credentials::new(NAMES[user], word.into());
+        let answer = self.runtime.block_on(self.auth().sign_in(claimed));
+        match self.model.users[user] {
+            Standing::In if right => {
+                let issued = answer.map_err(refused)?;
+                prop_assert!(issued.refreshed);
+                self.model.sign_in(user, issued.token.expose_secret().to_owned());
+                self.check_times(&issued, self.model.tokens.len() - 1)
+            }
+            Standing::Disabled if right => {
+                prop_assert!(matches!(answer, Err(AuthError::AccountDisabled)), "{answer:?}");
+                Ok(())
+            }
+            _ => {
+                prop_assert!(
+                    matches!(answer, Err(AuthError::InvalidCredentials(_))),
+                    "{answer:?}"
+                );
+                Ok(())
+            }
+        }
+    }
+
+    fn disable(&mut self, user: usize, disabled: bool) {
+        if self.model.users[user] == Standing::Absent {
+            return;
+        }
+        self.runtime.block_on(async {
+            let store = self.store();
+            let id = store.user_by_name(&name(user)).await.unwrap().unwrap().id;
+            let changed = store.change_user(id, UserChange::Disabled(disabled)).await;
+            changed.unwrap().unwrap();
+        });
+        self.model.users[user] = if disabled {
+            Standing::Disabled
+        } else {
+            Standing::In
+        };
+    }
+
+    fn wait(&mut self, wait: Wait) {
+        let span = match wait {
+            Wait::Seconds(span) => span,
+            Wait::NextEdge(beyond) => match self.model.next_edge() {
+                Some(edge) => (edge + beyond - 1).saturating_sub(self.model.now),
+                None => beyond,
+            },
+        };
+        self.clock.advance(Duration::from_secs(span));
+        self.model.now += span;
+    }
+
+    fn prune(&mut self) -> Result<(), TestCaseError> {
+        let pruned = self.runtime.block_on(self.auth().prune()).unwrap();
+        prop_assert_eq!(pruned, self.model.prune());
+        Ok(())
+    }
+
+    fn refresh(&mut self, pick: Pick, times: usize) -> Result<(), TestCaseError> {
+        let Some(mut token) = self.model.pick(pick) else {
+            return Ok(());
+        };
+        for _ in 0..times {
+            let answer = self.runtime.block_on(self.auth().refresh(&self.bearer(token)));
+            let Some(next) = self.settle(token, answer)? else {
+                break;
+            };
+            token = next;
+        }
+        Ok(())
+    }
+
+    /// All get the same token, and at most one of them made it.
+    fn refresh_at_once(&mut self, pick: Pick, times: usize) -> Result<(), TestCaseError> {
+        let Some(token) = self.model.pick(pick) else {
+            return Ok(());
+        };
+        let bearer = self.bearer(token);
+        let answers = self.runtime.block_on(futures_util::future::join_all(
+            (0..times).map(|_| self.auth().refresh(&bearer)),
+        ));
+        if self.model.rules.grace == 0 && self.model.refresh_of(token) == Expected::Minted {
+            // Without a grace the first of them ends the token, and the others come too late.
+            return self.settle_without_grace(token, answers);
+        }
+        let (mut makers, others): (Vec<_>, Vec<_>) = answers
+            .into_iter()
+            .partition(|answer| answer.as_ref().is_ok_and(|issued| issued.refreshed));
+        prop_assert!(makers.len() <= 1, "{} made a successor", makers.len());
+        for answer in makers.drain(..).chain(others) {
+            self.settle(token, answer)?;
+        }
+        Ok(())
+    }
+
+    fn settle_without_grace(
+        &mut self,
+        token: usize,
+        answers: Vec<Result<IssuedToken, AuthError>>,
+    ) -> Result<(), TestCaseError> {
+        let (made, late): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+        prop_assert_eq!(made.len(), 1);
+        for answer in made.into_iter().chain(late) {
+            self.settle(token, answer)?;
+        }
+        Ok(())
+    }
+
+    /// Compares the answer to a refresh of `token` with what the model says, and returns the token that was given.
+    fn settle(
+        &mut self,
+        token: usize,
+        answer: Result<IssuedToken, AuthError>,
+    ) -> Result<Option<usize>, TestCaseError> {
+        let expected = self.model.refresh_of(token);
+        if expected == Expected::Refused {
+            prop_assert!(matches!(answer, Err(AuthError::TokenRefused(_))), "{answer:?}");
+            return Ok(None);
+        }
+        let issued = answer.map_err(refused)?;
+        let text = issued.token.expose_secret();
+        prop_assert_eq!(issued.refreshed, expected == Expected::Minted, "{:?}", expected);
+        let given = match expected {
+            Expected::Refused => return Ok(None),
+            Expected::Same => token,
+            Expected::Successor(successor) => successor,
+            Expected::Minted => {
+                prop_assert!(self.model.tokens.iter().all(|known| known.text != text));
+                let successor = self
+                    .model
+                    .issue(self.model.tokens[token].session, text.to_owned());
+                self.model.tokens[token].successor = Some((successor, self.model.now));
+                successor
+            }
+        };
+        // A token's text is its claims, key and nothing else, so the same token is the same text.
+        prop_assert_eq!(text, &self.model.tokens[given].text, "{:?}", expected);
+        self.check_times(&issued, given)?;
+        Ok(Some(given))
+    }
+
+    fn check_times(&self, issued: &IssuedToken, token: usize) -> Result<(), TestCaseError> {
+        let token = &self.model.tokens[token];
+        let opens = self.model.window_opens(token);
+        prop_assert_eq!(issued.expires_in.as_secs(), token.expires_at - self.model.now);
+        prop_assert_eq!(issued.refresh_in.as_secs(), opens.saturating_sub(self.model.now));
+        Ok(())
+    }
+
+    fn log_out(&mut self, pick: Pick) -> Result<(), TestCaseError> {
+        let Some(token) = self.model.pick(pick) else {
+            return Ok(());
+        };
+        let answer = self.runtime.block_on(self.auth().log_out(&self.bearer(token)));
+        prop_assert_eq!(answer.is_ok(), self.model.is_good(&self.model.tokens[token]));
+        if answer.is_ok() {
+            self.model.log_out(token);
+        }
+        Ok(())
+    }
+
+    /// Whatever the refreshes were told, the session is over when the log-out has been answered.
+    fn log_out_amid_refreshes(&mut self, pick: Pick) -> Result<(), TestCaseError> {
+        let Some(token) = self.model.pick(pick) else {
+            return Ok(());
+        };
+        let bearer = self.bearer(token);
+        let auth = self.auth();
+        let (given, answer) = self.runtime.block_on(async {
+            tokio::join!(
+                async {
+                    let first = auth.refresh(&bearer).await;
+                    (first, auth.refresh(&bearer).await)
+                },
+                auth.log_out(&bearer),
+            )
+        });
+        let good = self.model.is_good(&self.model.tokens[token]);
+        if !good {
+            prop_assert!(answer.is_err());
+            return Ok(());
+        }
+        // Without a grace, the refresh may have ended the token before the log-out came; then the session goes on.
+        if self.model.rules.grace == 0 && answer.is_err() {
+            self.settle(token, given.0)?;
+            return Ok(());
+        }
+        prop_assert!(answer.is_ok(), "{answer:?}");
+        let session = self.model.tokens[token].session;
+        for issued in [given.0, given.1].into_iter().flatten() {
+            self.model.issue(session, issued.token.expose_secret().to_owned());
+        }
+        self.model.log_out(token);
+        Ok(())
+    }
+
+    fn bearer(&self, token: usize) -> BearerToken {
+        BearerToken::parse(&self.model.tokens[token].text).unwrap()
+    }
+
+    /// Every token that was ever given is accepted exactly if the model says so, and speaks for who it should.
+    fn check(&self) -> Result<(), TestCaseError> {
+        let model = &self.model;
+        for (n, token) in model.tokens.iter().enumerate() {
+            let answer = self.runtime.block_on(self.auth().authenticate(&self.bearer(n)));
+            let user = model.sessions[token.session].user;
+            if model.is_good(token) {
+                let principal = answer.map_err(refused)?;
+                prop_assert_eq!(principal.username().as_str(), NAMES[user]);
+                prop_assert_eq!(principal.expires_at().as_secs(), token.expires_at);
+                continue;
+            }
+            prop_assert!(
+                answer.is_err(),
+                "token {n} should be dead at {}: {model}",
+                model.now
+            );
+            if model.is_listed(token) {
+                let disabled = AuthError::TokenRefused(TokenRefusal::AccountDisabled);
+                prop_assert_eq!(answer.unwrap_err().to_string(), disabled.to_string());
+            }
+        }
+        let count = self.runtime.block_on(self.auth().count()).unwrap();
+        let users = model.users.iter().filter(|user| **user != Standing::Absent);
+        let sessions = model.sessions.iter().filter(|session| session.kept);
+        prop_assert_eq!(usize::try_from(count.users).unwrap(), users.count());
+        prop_assert_eq!(count.sessions, sessions.count());
+        Ok(())
+    }
+}
+
+/// What is needed to see why a comparison failed.
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, token) in self.tokens.iter().enumerate() {
+            let (session, ends, good) = (token.session, token.expires_at, self.good_until(token));
+            write!(
+                f,
+                "\n  token {n}: session {session}, exp {ends}, good until {good}"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn name(user: usize) -> Username {
+    Username::parse(NAMES[user]).unwrap()
+}
+
+fn password_text(user: usize) -> String {
+    format!("a password of {}", NAMES[user])
+}
+
+fn password(user: usize) -> Password {
+    Password::parse(password_text(user).into()).unwrap()
+}
+
+fn refused(error: AuthError) -> TestCaseError {
+    TestCaseError::fail(format!("the model grants this, the server says: {error}"))
+}
+
+/// Few enough lives for every run of the tests.
+fn settings() -> ProptestConfig {
+    let given = ProptestConfig::default();
+    ProptestConfig {
+        cases: if env::var_os("PROPTEST_CASES").is_some() {
+            given.cases
+        } else {
+            40
+        },
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
+            "tests/model.regressions",
+        ))),
+        ..given
+    }
+}
+
+proptest! {
+    #![proptest_config(settings())]
+
+    #[test]
+    fn every_life_of_sessions_goes_as_the_rules_say(
+        rules in rules(),
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
+        let mut world = World::new(rules);
+        // Without anybody to sign in, most lives would be over before they began.
+        world.take(&Step::SignUp(0))?;
+        world.take(&Step::SignIn { user: 0, right: true })?;
+        for step in &steps {
+            world.take(step)?;
+            world.check()?;
+        }
+    }
+}
