@@ -383,7 +383,7 @@ impl World {
         let answer = self.runtime.block_on(self.auth().sign_in(claimed));
         match self.model.users[user] {
             Standing::In if right => {
-                let issued = answer.map_err(refused)?;
+                let issued = answer.map_err(|error| refused(&error))?;
                 prop_assert!(issued.refreshed);
                 self.model.sign_in(user, issued.token.expose_secret().to_owned());
                 self.check_times(&issued, self.model.tokens.len() - 1)
@@ -498,7 +498,7 @@ impl World {
             prop_assert!(matches!(answer, Err(AuthError::TokenRefused(_))), "{answer:?}");
             return Ok(None);
         }
-        let issued = answer.map_err(refused)?;
+        let issued = answer.map_err(|error| refused(&error))?;
         let text = issued.token.expose_secret();
         prop_assert_eq!(issued.refreshed, expected == Expected::Minted, "{:?}", expected);
         let given = match expected {
@@ -586,7 +586,7 @@ impl World {
             let answer = self.runtime.block_on(self.auth().authenticate(&self.bearer(n)));
             let user = model.sessions[token.session].user;
             if model.is_good(token) {
-                let principal = answer.map_err(refused)?;
+                let principal = answer.map_err(|error| refused(&error))?;
                 prop_assert_eq!(principal.username().as_str(), NAMES[user]);
                 prop_assert_eq!(principal.expires_at().as_secs(), token.expires_at);
                 continue;
@@ -636,7 +636,7 @@ fn password(user: usize) -> Password {
     Password::parse(password_text(user).into()).unwrap()
 }
 
-fn refused(error: AuthError) -> TestCaseError {
+fn refused(error: &AuthError) -> TestCaseError {
     TestCaseError::fail(format!("the model grants this, the server says: {error}"))
 }
 
