@@ -389,7 +389,7 @@ impl World {
                 self.check_times(&issued, self.model.tokens.len() - 1)
             }
             Standing::Disabled if right => {
-                prop_assert!(matches!(answer, Err(AuthError::AccountDisabled)), "{answer:?}");
+                prop_assert!(matches!(answer, Err(AuthError::AccountDisabled(_))), "{answer:?}");
                 Ok(())
             }
             _ => {

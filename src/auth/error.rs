@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::store::{self, StoreError};
+use crate::{
+    domain::UserId,
+    store::{self, StoreError},
+};
 
 /// Why a request was not granted.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +24,7 @@ pub enum AuthError {
     InvalidCredentials(CredentialsRefusal),
     /// The password was right, but the user has been shut out.
     #[error("the account is disabled")]
-    AccountDisabled,
+    AccountDisabled(UserId),
     /// Too many passwords are waiting to be hashed.
     #[error("too many passwords are waiting to be hashed")]
     Busy {
@@ -50,7 +53,7 @@ pub enum CredentialsRefusal {
     NoSuchUser,
     /// Somebody has it, but not the password.
     #[error("not the password")]
-    WrongPassword,
+    WrongPassword(UserId),
     /// Both were right, but the user was deleted, disabled or given another password meanwhile.
     #[error("changed meanwhile")]
     ChangedMeanwhile,

@@ -13,6 +13,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
+#[cfg(target_os = "linux")]
 /// How much the threads step back behind those that answer requests, which need little and need it at once.
 const NICENESS: i32 = 10;
 
@@ -68,7 +69,8 @@ impl HashThreads {
 }
 
 fn run(jobs: &Mutex<Receiver<Job>>) {
-    // On Linux this is the thread's own. Where it is not allowed, everything goes on as well, only less evenly.
+    // Where it is not allowed, everything goes on as well, only less evenly. Elsewhere it would be the whole process's.
+    #[cfg(target_os = "linux")]
     let _ = rustix::process::nice(NICENESS);
     loop {
         // The lock is held while waiting, so the threads queue up for the next job one behind the other.

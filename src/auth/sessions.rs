@@ -64,12 +64,12 @@ impl Auth {
                 CredentialsRefusal::Malformed
             }
             (_, None) => CredentialsRefusal::NoSuchUser,
-            (_, Some(_)) => CredentialsRefusal::WrongPassword,
+            (_, Some(user)) => CredentialsRefusal::WrongPassword(user.id),
         };
         let verified = self.0.accounts.passwords.verify(user, claimed.password).await?;
         let verified = verified.ok_or(AuthError::InvalidCredentials(refusal))?;
         if verified.user.disabled {
-            return Err(AuthError::AccountDisabled);
+            return Err(AuthError::AccountDisabled(verified.user.id));
         }
         if let Some(to) = verified.rehashed {
             let from = verified.user.password_hash.clone();

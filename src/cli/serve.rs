@@ -9,6 +9,7 @@ use std::{
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    sync::oneshot,
     time::timeout,
 };
 
@@ -121,7 +122,7 @@ fn risks(config: &Config, descriptors: Option<u64>) -> Vec<String> {
     risks
 }
 
-/// Ready when the process is told to stop; told twice, it ends at once.
+/// Ready when the process is told to stop; told twice, it ends at once, whatever it is doing.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -131,22 +132,26 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     };
-    Ok(async move {
+    let (stop, stopped) = oneshot::channel();
+    tokio::spawn(async move {
         told().await;
-        tokio::spawn(async move {
-            let echo = async {
-                loop {
-                    told().await;
-                }
-            };
-            let _: Result<(), _> = timeout(ONE_SIGNAL, echo).await;
-            told().await;
-            // Not through the log, whose thread is not waited for.
-            let _ = writeln!(
-                io::stderr(),
-                "jwt-server: told to stop a second time: ending at once"
-            );
-            std::process::exit(KILLED);
-        });
+        let _ = stop.send(());
+        let echo = async {
+            loop {
+                told().await;
+            }
+        };
+        let _: Result<(), _> = timeout(ONE_SIGNAL, echo).await;
+        told().await;
+        // Not through the log, whose thread is not waited for.
+        let _ = writeln!(
+            io::stderr(),
+            "jwt-server: told to stop a second time: ending at once"
+        );
+        std::process::exit(KILLED);
+    });
+    Ok(async move {
+        // The task above ends only with the process.
+        let _ = stopped.await;
     })
 }

@@ -5,8 +5,15 @@ use std::time::Duration;
 
 use warp::{Reply, http::StatusCode, reply::Response};
 
-use super::{field::FieldError, problem::Problem, trace::note};
-use crate::{auth::AuthError, domain::Role};
+use super::{
+    field::FieldError,
+    problem::Problem,
+    trace::{self, note},
+};
+use crate::{
+    auth::{AuthError, CredentialsRefusal},
+    domain::{Role, UserId},
+};
 
 /// Why a request failed, as HTTP sees it.
 #[derive(Debug)]
@@ -63,7 +70,21 @@ impl ApiError {
     pub(crate) fn response(&self) -> Response {
         self.log();
         let response = Problem::from(self).response();
-        note(response, |trace| trace.why = self.why())
+        note(response, |trace| {
+            trace.why = self.why();
+            trace.user = self.user();
+        })
+    }
+
+    /// Whose account it is about, if that is known.
+    fn user(&self) -> Option<UserId> {
+        match self {
+            Self::Refused(
+                AuthError::InvalidCredentials(CredentialsRefusal::WrongPassword(user))
+                | AuthError::AccountDisabled(user),
+            ) => Some(*user),
+            _ => None,
+        }
     }
 
     /// Why, for whoever reads the log; the client is told less.
@@ -78,11 +99,14 @@ impl ApiError {
 
     /// What broke is said once, in a line of its own.
     fn log(&self) {
+        let request_id = trace::request_id();
         match self {
             Self::Refused(AuthError::Store(error)) => {
-                tracing::error!(%error, "a request failed on the database");
+                tracing::error!(%error, request_id, "a request failed on the database");
             }
-            Self::Refused(AuthError::Internal(cause)) => tracing::error!(cause, "a request failed"),
+            Self::Refused(AuthError::Internal(cause)) => {
+                tracing::error!(cause, request_id, "a request failed");
+            }
             _ => {}
         }
     }
@@ -213,7 +237,7 @@ impl From<&AuthError> for Problem {
                 "There is no user with this username and password.",
             )
             .challenge(""),
-            AuthError::AccountDisabled => Self::new(
+            AuthError::AccountDisabled(_) => Self::new(
                 StatusCode::FORBIDDEN,
                 "account_disabled",
                 "Account disabled",

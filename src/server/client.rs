@@ -28,8 +28,9 @@ pub(super) fn address(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) 
     ClientAddress::new(nearest)
 }
 
-/// The addresses that the proxies wrote, in their order; `None` for what is no address. `X-Forwarded-For` counts if it is
-/// there, else `Forwarded` (RFC 7239).
+/// The addresses that the proxies wrote, in their order; `None` for what is no address: in `X-Forwarded-For`, or in
+/// `Forwarded` (RFC 7239). A proxy writes one of them and passes the other on as the client sent it, and which one can't be
+/// told: if both are there, neither counts.
 fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let values = |name: &str| -> Vec<String> {
         let values = headers.get_all(name).iter();
@@ -38,8 +39,11 @@ fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
             .collect()
     };
     let forwarded_for = values(X_FORWARDED_FOR);
+    let elements = values(header::FORWARDED.as_str());
+    if !forwarded_for.is_empty() && !elements.is_empty() {
+        return Vec::new();
+    }
     if forwarded_for.is_empty() {
-        let elements = values(header::FORWARDED.as_str());
         return elements
             .iter()
             .flat_map(|value| value.split(','))
@@ -142,7 +146,7 @@ mod tests {
             );
         }
         let both = [("forwarded", "for=6.6.6.6"), (X_FORWARDED_FOR, "192.0.2.1")];
-        assert_eq!(seen("10.0.0.1", &both, &["10.0.0.0/8"]), "192.0.2.1");
+        assert_eq!(seen("10.0.0.1", &both, &["10.0.0.0/8"]), "10.0.0.1");
     }
 
     #[test]

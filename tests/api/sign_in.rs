@@ -99,7 +99,7 @@ async fn whatever_is_wrong_the_answer_takes_as_long() {
         medians.iter().copied().reduce(f64::max),
     );
     // Without the decoy, those without a user take a hundredth of the time.
-    assert!(most < least.map(|least| least * 2.0), "{medians:?}");
+    assert!(most < least.map(|least| least * 4.0), "{medians:?}");
 }
 
 #[tokio::test]

@@ -100,7 +100,7 @@ impl Committer {
         let (queue, writes) = mpsc::channel(QUEUE);
         let thread = thread::Builder::new()
             .name("committer".into())
-            .spawn(move || run(&trees, &index, disk.as_ref(), writes))?;
+            .spawn(move || run(trees, &index, disk.as_ref(), writes))?;
         Ok(Self {
             queue: Some(queue),
             thread: Mutex::new(Some(thread)),
@@ -142,7 +142,7 @@ impl Drop for Committer {
     }
 }
 
-fn run(trees: &Trees, index: &Index, disk: &dyn Disk, mut writes: mpsc::Receiver<Write>) {
+fn run(trees: Trees, index: &Index, disk: &dyn Disk, mut writes: mpsc::Receiver<Write>) {
     let mut commits = match trees.commits() {
         Ok(commits) => commits,
         Err(error) => return give_up(&error),
@@ -152,7 +152,7 @@ fn run(trees: &Trees, index: &Index, disk: &dyn Disk, mut writes: mpsc::Receiver
         let applied: Vec<Finish> = iter::once(first)
             .chain(waiting)
             .take(BATCH)
-            .map(|write| write(trees, index))
+            .map(|write| write(&trees, index))
             .collect();
         commits += 1;
         let synced = trees
@@ -166,7 +166,12 @@ fn run(trees: &Trees, index: &Index, disk: &dyn Disk, mut writes: mpsc::Receiver
             return give_up(&error);
         }
     }
-    disk.close(commits);
+    // sled closes with its last handle, and has a few last things to write then.
+    drop(trees);
+    match disk.sync(commits) {
+        Ok(()) => disk.close(commits),
+        Err(error) => give_up(&StoreError::failed(error)),
+    }
 }
 
 /// After a failed sync nobody knows what the disk has: Linux reports the failure once, forgets the pages, and the next
@@ -211,10 +216,11 @@ mod tests {
     }
 
     struct Bench {
+        // Dropped first, so that the disk is not waited for when the thread ends.
+        order: mpsc::Sender<io::Result<()>>,
         committer: Arc<Committer>,
         trees: Trees,
         index: Arc<Index>,
-        order: mpsc::Sender<io::Result<()>>,
         syncs: Arc<AtomicUsize>,
         user: Arc<User>,
     }
@@ -338,6 +344,7 @@ mod tests {
         task.abort();
         let _ = task.await;
         bench.order.send(Ok(())).unwrap();
+        drop(bench.order);
         drop(bench.committer);
         assert_eq!(bench.index.session(session.id), Some(session));
     }

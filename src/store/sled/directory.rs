@@ -71,16 +71,18 @@ pub(super) fn remove_unfinished_snapshots(path: &Path) -> io::Result<()> {
 
 /// Leaves the marker, and makes what was just made durable: these files, their names, and the directory's own name.
 pub(super) fn mark(path: &Path, files: &[&str]) -> io::Result<()> {
-    let mut marker = File::create(path.join(MARKER_FILE))?;
-    writeln!(marker, "A jwt-server database lives here.")?;
-    marker.sync_all()?;
     for name in files {
         File::open(path.join(name))?.sync_all()?;
     }
+    let mut marker = File::create(path.join(MARKER_FILE))?;
+    writeln!(marker, "A jwt-server database lives here.")?;
+    marker.sync_all()?;
     File::open(path)?.sync_all()?;
-    match path.canonicalize()?.parent() {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => Ok(()),
+    // The parent may be somebody else's, who lets nobody read it; then the directory is not new either.
+    let parent = path.canonicalize()?.parent().map(File::open);
+    match parent.transpose() {
+        Ok(Some(parent)) => parent.sync_all(),
+        _ => Ok(()),
     }
 }
 

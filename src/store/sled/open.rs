@@ -1,5 +1,6 @@
 //! Opening a database directory: one owner, private permissions, a version that is known, and a message that a person
-//! can act on when any of that fails. A database that has to be refused is left as it was.
+//! can act on when any of that fails. A database that has to be refused is left as it was, as far as a copy of it could be
+//! made; the message says if not.
 
 use std::{
     cell::Cell,
@@ -42,7 +43,7 @@ pub enum OpenError {
         holder: Option<String>,
     },
     /// The directory can't be made, read or written.
-    #[error("the database directory {} can't be used: {source}; it must be a directory that this user may write to", path.display())]
+    #[error("the database directory {} can't be used: {source}; it must be a directory that this user may write to, on a disk with room", path.display())]
     Inaccessible {
         /// The directory.
         path: PathBuf,
@@ -90,6 +91,19 @@ impl OpenError {
         Self::Inaccessible { path, source }
     }
 
+    /// What it means that the database could not be read, or written, while it was opened.
+    fn store(path: &Path, error: &StoreError) -> Self {
+        let StoreError::Failed(cause) = error else {
+            return Self::damaged(path, error);
+        };
+        match cause.downcast_ref::<sled::Error>() {
+            Some(sled::Error::Io(source)) => {
+                Self::io(path, io::Error::new(source.kind(), source.to_string()))
+            }
+            _ => Self::damaged(path, &"its log can't be read"),
+        }
+    }
+
     fn damaged(path: &Path, what: &impl ToString) -> Self {
         Self::Damaged {
             path: path.to_owned(),
@@ -117,6 +131,9 @@ pub(super) fn open(
     let existed = directory::is_marked(path).map_err(io_error)?;
     directory::make_private(path, existed)?;
     let lock = DirectoryLock::take(path)?;
+    if let Some(left) = Rescue::left(path).map_err(io_error)? {
+        left.put_back().map_err(io_error)?;
+    }
     let size = check_data_file(path, existed)?;
     directory::remove_unfinished_snapshots(path).map_err(io_error)?;
     let last = Tally::read(path).map_err(|error| OpenError::damaged(path, &error))?;
@@ -127,21 +144,25 @@ pub(super) fn open(
     let opened = catch_damage(path, || {
         let trees = open_sled(path, cache)?;
         check(&trees, path, existed, last)?;
-        read(&trees).map_err(|error| OpenError::damaged(path, &error))?;
-        Ok(trees)
+        read(&trees).map_err(|error| OpenError::store(path, &error))?;
+        let commits = trees.commits().map_err(|error| OpenError::store(path, &error))?;
+        Ok((trees, commits))
     });
-    let trees = match opened {
-        Ok(trees) => trees,
+    let (trees, commits) = match opened {
+        Ok(opened) => opened,
         Err(error) => return Err(put_back(error, rescue, existed)),
     };
+    if let Some(rescue) = rescue {
+        rescue.discard().map_err(io_error)?;
+    }
 
     let file = File::options()
         .write(true)
         .open(path.join(DATA_FILE))
         .map_err(io_error)?;
-    let commits = trees
-        .commits()
-        .map_err(|error| OpenError::damaged(path, &error))?;
+    // What is served and counted from now on must be on the disk, also what a killed process left in the system's memory.
+    trees.flush().map_err(|error| OpenError::store(path, &error))?;
+    file.sync_data().map_err(io_error)?;
     let tally = Tally::open(path, commits).map_err(io_error)?;
     if !existed {
         directory::mark(path, &[DATA_FILE, "conf"]).map_err(io_error)?;
@@ -158,7 +179,7 @@ pub(super) fn open(
 /// database was closed in good order, as many users as it counts.
 fn check(trees: &Trees, path: &Path, existed: bool, last: Count) -> Result<(), OpenError> {
     let damaged = |what: &str| Err(OpenError::damaged(path, &what));
-    let unreadable = |error: StoreError| OpenError::damaged(path, &error);
+    let unreadable = |error: StoreError| OpenError::store(path, &error);
     match trees.schema().map_err(unreadable)? {
         Some(SCHEMA) => {}
         Some(found) => {
@@ -201,7 +222,7 @@ fn put_back(error: OpenError, rescue: Option<Rescue>, existed: bool) -> OpenErro
 fn warn_without_rescue(path: &Path, error: &io::Error) {
     tracing::warn!(
         %error,
-        "the database {} was not closed in good order, and there is no room for a copy of it while it is opened",
+        "the database {} can't be copied while it is opened: if it is damaged, what lies behind the damage may be cleared",
         path.display()
     );
 }
@@ -224,10 +245,10 @@ fn open_sled(path: &Path, cache: u64) -> Result<Trees, OpenError> {
         .path(path)
         .cache_capacity(cache)
         .flush_every_ms(Some(FLUSH_EVERY_MS));
-    config.open().and_then(Trees::of).map_err(|error| match error {
-        sled::Error::Io(source) => OpenError::io(path, source),
-        _ => OpenError::damaged(path, &"its log can't be read"),
-    })
+    config
+        .open()
+        .and_then(Trees::of)
+        .map_err(|error| OpenError::store(path, &StoreError::failed(error)))
 }
 
 /// sled says some kinds of damage with a panic, at the opening or at the first read. That must not reach the user, nor

@@ -436,7 +436,7 @@ enum Medium {
 /// Works on a database, and cuts the power `cuts` times.
 async fn work(dice: &mut Dice, medium: Medium, cuts: usize, tallied: &mut Tallied) {
     let mut home = place();
-    let synced = Arc::default();
+    let synced: Arc<Mutex<Vec<Image>>> = Arc::default();
     let mut store = open_recorded(home.path(), &synced);
     let mut durable = Image::of(home.path());
     let mut unsynced = None;
@@ -479,6 +479,8 @@ async fn work(dice: &mut Dice, medium: Medium, cuts: usize, tallied: &mut Tallie
         if let Some((image, found)) = left.filter(|_| dice.one_in(8)) {
             // Life goes on with what the cut has left.
             drop(store);
+            // What it wrote when it was closed is not what the cut has left.
+            synced.lock().unwrap().clear();
             home = place();
             image.write(home.path());
             first_tally.clone_from(&image.0[tally::FILE]);

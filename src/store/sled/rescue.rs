@@ -1,63 +1,82 @@
 //! A copy of the database's files while sled opens them. sled clears what lies behind damage before anybody can refuse it,
 //! which would turn one flipped byte into a total loss; so a database that may be damaged is opened beside a copy, and
 //! put back as it was if it has to be refused.
+//!
+//! The folder `rescue` is a copy that is whole and on the disk, of a database to which nothing has been written since: one
+//! that an interrupted start has left is put back before anything else. Until it is whole, and while it is removed, the
+//! folder is called `rescue.part`.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
-const FOLDER: &str = "rescue";
+const WHOLE: &str = "rescue";
+const PART: &str = "rescue.part";
 
-/// The copy. It is thrown away unless it is [put back](Self::put_back).
-pub(super) struct Rescue {
-    directory: PathBuf,
-    files: Vec<String>,
-}
+/// A copy that is whole.
+pub(super) struct Rescue(PathBuf);
 
 impl Rescue {
-    /// Copies every file of sled's in `directory`. A copy that an interrupted start has left is replaced.
-    pub(super) fn copy(directory: &Path) -> io::Result<Self> {
-        let rescue = Self {
-            directory: directory.to_owned(),
-            files: sled_files(directory)?,
-        };
-        discard(directory)?;
-        fs::create_dir(rescue.folder())?;
-        for name in &rescue.files {
-            fs::copy(directory.join(name), rescue.folder().join(name))?;
-        }
-        Ok(rescue)
+    /// The copy that an interrupted start has left in `directory`.
+    pub(super) fn left(directory: &Path) -> io::Result<Option<Self>> {
+        let left = directory.join(WHOLE).try_exists()?;
+        Ok(left.then(|| Self(directory.to_owned())))
     }
 
-    /// Makes the files what they were. Nothing may have them open any more.
+    /// Copies every file of sled's in `directory`.
+    pub(super) fn copy(directory: &Path) -> io::Result<Self> {
+        let part = directory.join(PART);
+        remove(&part)?;
+        let copied = copy_into(&part, directory).and_then(|()| fs::rename(&part, directory.join(WHOLE)));
+        if let Err(error) = copied {
+            // What there is of it takes room that may be the very thing that was missing.
+            let _ = remove(&part);
+            return Err(error);
+        }
+        Ok(Self(directory.to_owned()))
+    }
+
+    /// Makes the files what they were, and removes the copy. Nothing may have them open any more. If it fails, the copy stays
+    /// for the next start to try again.
     pub(super) fn put_back(self) -> io::Result<()> {
-        for name in sled_files(&self.directory)? {
-            if !self.files.contains(&name) {
-                fs::remove_file(self.directory.join(name))?;
+        let folder = self.0.join(WHOLE);
+        let copied = sled_files(&folder)?;
+        for name in sled_files(&self.0)? {
+            if !copied.contains(&name) {
+                fs::remove_file(self.0.join(name))?;
             }
         }
-        for name in &self.files {
-            fs::rename(self.folder().join(name), self.directory.join(name))?;
+        for name in &copied {
+            // Copied once more, not moved: a start that is cut short here must find the copy whole.
+            fs::copy(folder.join(name), self.0.join(name))?;
+            File::open(self.0.join(name))?.sync_all()?;
         }
-        Ok(())
+        self.discard()
     }
 
-    fn folder(&self) -> PathBuf {
-        self.directory.join(FOLDER)
+    /// Removes the copy, because the database is good. Until that is done nothing may be written: the next start would put
+    /// the copy back over it.
+    pub(super) fn discard(self) -> io::Result<()> {
+        fs::rename(self.0.join(WHOLE), self.0.join(PART))?;
+        File::open(&self.0)?.sync_all()?;
+        remove(&self.0.join(PART))
     }
 }
 
-impl Drop for Rescue {
-    fn drop(&mut self) {
-        if let Err(error) = discard(&self.directory) {
-            tracing::warn!(%error, folder = %self.folder().display(), "a copy that is no longer needed could not be removed");
-        }
+fn copy_into(part: &Path, directory: &Path) -> io::Result<()> {
+    fs::create_dir(part)?;
+    for name in sled_files(directory)? {
+        let copy = part.join(&name);
+        fs::copy(directory.join(&name), &copy)?;
+        File::open(copy)?.sync_all()?;
     }
+    File::open(part)?.sync_all()
 }
 
-fn discard(directory: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(directory.join(FOLDER)) {
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
@@ -78,4 +97,71 @@ fn sled_files(directory: &Path) -> io::Result<Vec<String>> {
 
 pub(super) fn is_sled_file(name: &str) -> bool {
     name == "db" || name == "conf" || name.starts_with("snap.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
+        let mut names = sled_files(directory).unwrap();
+        names.sort();
+        let read = |name: String| {
+            let bytes = fs::read(directory.join(&name)).unwrap();
+            (name, bytes)
+        };
+        names.into_iter().map(read).collect()
+    }
+
+    fn damaged() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, content) in [("db", "damaged"), ("conf", "c"), ("snap.01", "s"), ("lock", "7")] {
+            fs::write(directory.path().join(name), content).unwrap();
+        }
+        directory
+    }
+
+    /// What sled makes of it.
+    fn clear(directory: &Path) {
+        fs::write(directory.join("db"), "cleared").unwrap();
+        fs::remove_file(directory.join("snap.01")).unwrap();
+        fs::write(directory.join("snap.02"), "new").unwrap();
+    }
+
+    #[test]
+    fn what_is_put_back_is_what_was_copied() {
+        let directory = damaged();
+        let before = files(directory.path());
+        let rescue = Rescue::copy(directory.path()).unwrap();
+        clear(directory.path());
+        rescue.put_back().unwrap();
+        assert_eq!(files(directory.path()), before);
+        assert!(Rescue::left(directory.path()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_copy_that_an_interrupted_start_left_can_still_be_put_back() {
+        let directory = damaged();
+        let before = files(directory.path());
+        drop(Rescue::copy(directory.path()).unwrap());
+        clear(directory.path());
+        // Half of it done by a start that was cut short in turn.
+        fs::copy(directory.path().join("rescue/db"), directory.path().join("db")).unwrap();
+        let left = Rescue::left(directory.path()).unwrap().unwrap();
+        left.put_back().unwrap();
+        assert_eq!(files(directory.path()), before);
+    }
+
+    #[test]
+    fn a_copy_that_is_not_whole_or_not_wanted_any_more_is_never_put_back() {
+        let directory = damaged();
+        fs::create_dir(directory.path().join(PART)).unwrap();
+        fs::write(directory.path().join(PART).join("db"), "half").unwrap();
+        assert!(Rescue::left(directory.path()).unwrap().is_none());
+        let rescue = Rescue::copy(directory.path()).unwrap();
+        assert_eq!(files(&directory.path().join(WHOLE)), files(directory.path()));
+        rescue.discard().unwrap();
+        assert!(Rescue::left(directory.path()).unwrap().is_none());
+        assert!(!directory.path().join(PART).exists());
+    }
 }
