@@ -87,7 +87,8 @@ impl Settings {
             let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
                 continue;
             };
-            let origin = Origin::Environment(name.to_owned());
+            // The system lets a name have line feeds, and a message is one line.
+            let origin = Origin::Environment(name.escape_debug().to_string());
             let value = value.into_string();
             if name == SECRET_VARIABLE {
                 // Made into text some other way, different bytes could become the same secret.
@@ -352,6 +353,33 @@ mod tests {
             ),
         ] {
             assert!(given.clone().unwrap_err().starts_with(message), "{given:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_one_line_whatever_a_variable_is_called() {
+        let error = environment("JWT_SERVER__A\nB\u{1b}", "1").unwrap_err();
+        assert!(
+            error.starts_with("environment variable JWT_SERVER__A\\nB\\u{1b}: there is no setting "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_is_shown_is_toml_and_reads_back_as_the_same() {
+        let odd = "\0\u{7f}\u{85}\u{1b}[2J \"'\\ \r\n\u{202e}\u{301}é🙂";
+        for (key, given) in [("token.issuer", odd), ("token.audience", "a\u{7f},b\\")] {
+            let setting = settings_named(key);
+            let mut settings = Settings::default();
+            settings.add_flag(setting, key, given).unwrap();
+            let (shown, _) = settings.shown(setting);
+            assert!(!shown.chars().any(char::is_control), "{shown:?}");
+
+            let mut again = Settings::default();
+            again.add_file("f", &format!("{key} = {shown}")).unwrap();
+            let (was, is) = (Config::read(&settings).unwrap(), Config::read(&again).unwrap());
+            assert_eq!(is.token.issuer, was.token.issuer, "{shown}");
+            assert_eq!(is.token.audience, was.token.audience, "{shown}");
         }
     }
 

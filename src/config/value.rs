@@ -1,6 +1,11 @@
 //! A setting's value: as it was written, and the readers that make something runnable of it.
 
-use std::{fmt, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{
+    fmt::{self, Write},
+    ops::RangeInclusive,
+    str::FromStr,
+    time::Duration,
+};
 
 use bytesize::ByteSize;
 use toml::de::DeValue;
@@ -20,13 +25,34 @@ pub(super) enum Raw {
 impl fmt::Display for Raw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(text) => write!(f, "{text:?}"),
+            Self::Text(text) => f.write_str(&quoted(text)),
             Self::Integer(digits) => f.write_str(digits),
             Self::Boolean(value) => value.fmt(f),
-            Self::List(items) => write!(f, "{items:?}"),
+            Self::List(items) => {
+                let items: Vec<_> = items.iter().map(|item| quoted(item)).collect();
+                write!(f, "[{}]", items.join(", "))
+            }
             Self::Other(text) => f.write_str(text),
         }
     }
+}
+
+/// A basic string of TOML. Rust's own form of one differs in its escapes.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\'' => quoted.push(c),
+            // What can't be seen in a terminal, or does something there.
+            _ if c.escape_debug().len() > 1 => {
+                let _ = write!(quoted, "\\U{:08X}", u32::from(c));
+            }
+            _ => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 impl Raw {
