@@ -1,0 +1,179 @@
+//! What the targets share: a server over a store of its own, and what must hold of every answer.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::{BodyExt, StreamBody};
+use jwt_server::{
+    Auth, Config,
+    auth::Credentials,
+    clock::{Clock, ManualClock, Timestamp},
+    config::{Origin, Secret},
+    domain::{BearerToken, Password, Username},
+    store::SledStore,
+};
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tower_service::Service;
+use warp::{
+    Filter,
+    filters::BoxedFilter,
+    http::{HeaderMap, Method, Request, StatusCode, header},
+    hyper::body::Frame,
+    reply::Response,
+};
+
+pub const START: u64 = 1_800_000_000;
+pub const NAME: &str = "ada";
+pub const PASSWORD: &str = "correct horse battery";
+/// The key that every server of a target signs with.
+pub const SECRET: &[u8] = b"a signing secret for fuzzing, known to the fuzzer";
+
+/// A server in this process: its only user is [`NAME`].
+pub struct Server {
+    auth: Auth,
+    app: BoxedFilter<(Response,)>,
+    runtime: Runtime,
+    clock: Arc<ManualClock>,
+    _directory: TempDir,
+}
+
+/// What came back.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Server {
+    pub fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut config = Config::default();
+        config.store.path = directory.path().join("data");
+        config.store.cache = 1 << 20;
+        config.password.bcrypt_cost = 4;
+        config.password.hash_threads = 1;
+        config.token.secret = Some(Secret {
+            bytes: SECRET.to_vec().into(),
+            origin: Origin::Default,
+        });
+        change(&mut config);
+        let clock = Arc::new(ManualClock::new(Timestamp::from_secs(START)));
+        let store = SledStore::open(&config.store.path, config.store.cache, clock.now());
+        let store = Arc::new(store.expect("a new database opens"));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime");
+        let auth = runtime.block_on(async {
+            let auth = Auth::new(&config, store, Arc::clone(&clock) as _).await;
+            let auth = auth.expect("a new server starts");
+            let name = Username::parse(NAME).expect("a good name");
+            let password = Password::parse(PASSWORD.into()).expect("a good password");
+            auth.sign_up(name, password).await.expect("the first sign-up");
+            auth
+        });
+        let app = auth.app().boxed();
+        Self {
+            auth,
+            app,
+            runtime,
+            clock,
+            _directory: directory,
+        }
+    }
+
+    pub fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// A token of a session of its own.
+    pub fn sign_in(&self) -> String {
+        let claimed = Credentials::new(NAME, PASSWORD.into());
+        let issued = self.runtime.block_on(self.auth.sign_in(claimed));
+        issued
+            .expect("the right password")
+            .token
+            .expose_secret()
+            .to_owned()
+    }
+
+    /// Ends the session of `token`.
+    pub fn log_out(&self, token: &str) {
+        let token = BearerToken::parse(token).expect("a token");
+        let answer = self.runtime.block_on(self.auth.log_out(&token));
+        answer.expect("a token that is good");
+    }
+
+    /// Sends the request with its body in `chunks`, and checks what must hold of every answer.
+    pub fn send(&self, request: Request<Vec<Bytes>>) -> Answer {
+        let head = request.method() == Method::HEAD;
+        let request = request.map(|chunks| {
+            let frames = chunks
+                .into_iter()
+                .map(|chunk| Ok::<_, Infallible>(Frame::data(chunk)));
+            StreamBody::new(stream::iter(frames.collect::<Vec<_>>()))
+        });
+        let answer = self.runtime.block_on(async {
+            let response = warp::service(self.app.clone()).call(request).await;
+            let (parts, body) = response.expect("a service that never fails").into_parts();
+            let body = body.collect().await.expect("an answer's body is whole");
+            Answer {
+                status: parts.status,
+                headers: parts.headers,
+                body: body.to_bytes(),
+            }
+        });
+        answer.check(head);
+        answer
+    }
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("an answer that is JSON")
+    }
+
+    fn header(&self, name: header::HeaderName) -> Option<&str> {
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().expect("a header of ASCII"))
+    }
+
+    /// It is no 5xx; and a failure is a problem as RFC 9457 has it, which says no more than it should.
+    fn check(&self, head: bool) {
+        let status = self.status.as_u16();
+        let text = String::from_utf8_lossy(&self.body);
+        assert!((200..500).contains(&status), "{status}: {text}");
+        if status < 400 {
+            return;
+        }
+        assert_eq!(self.header(header::CACHE_CONTROL), Some("no-store"));
+        assert_eq!(
+            self.header(header::CONTENT_TYPE),
+            Some("application/problem+json")
+        );
+        let challenge = self.header(header::WWW_AUTHENTICATE);
+        assert!(status != 401 || challenge.is_some(), "401 without a challenge");
+        if head && self.body.is_empty() {
+            return;
+        }
+        let problem = self.json();
+        assert_eq!(problem["status"], status, "{text}");
+        let code = problem["code"].as_str().expect("a code");
+        assert_eq!(problem["type"], format!("urn:problem-type:jwt-server:{code}"));
+        for member in ["title", "detail"] {
+            assert!(
+                problem[member].as_str().is_some_and(|text| !text.is_empty()),
+                "{text}"
+            );
+        }
+        let title = problem["title"].as_str().unwrap_or_default();
+        for internal in ["::", "src/", "serde", "panicked"] {
+            assert!(!title.contains(internal), "{text}");
+        }
+    }
+}
