@@ -3,6 +3,9 @@
 //! recorded, and images are built from what one had made durable and some of what the next one would have. Each
 //! image must open with everything that was acknowledged, or be refused: never with less, and never with a panic.
 //!
+//! A cut in the midst of an opening is not among them: sled syncs between its steps there, and from outside nobody sees
+//! when, so an image of any part of them would be one that no cut can leave.
+//!
 //! `JWT_SERVER_POWER_CUTS` sets how many images there are; CONTRIBUTING.md has the long run.
 
 use std::{
@@ -378,8 +381,14 @@ impl Tallied {
     }
 }
 
-/// Opens `image`: what is in it, if it was not refused.
-fn judge(image: &Image, acknowledged: &Known, asked: &Known, tallied: &mut Tallied) -> Option<Known> {
+/// Opens `image`: what is in it, if it was not refused. `moment` says when the cut was.
+fn judge(
+    image: &Image,
+    acknowledged: &Known,
+    asked: &Known,
+    tallied: &mut Tallied,
+    moment: &str,
+) -> Option<Known> {
     let directory = place();
     image.write(directory.path());
     match SledStore::open(directory.path(), CACHE, NOW) {
@@ -389,7 +398,7 @@ fn judge(image: &Image, acknowledged: &Known, asked: &Known, tallied: &mut Talli
                 Some(found)
             }
             Err(what) => {
-                tallied.lost.push(what);
+                tallied.lost.push(format!("{what} ({moment})"));
                 None
             }
         },
@@ -398,6 +407,7 @@ fn judge(image: &Image, acknowledged: &Known, asked: &Known, tallied: &mut Talli
             untouched: true,
             ..
         }) => {
+            let what = format!("{what} ({moment})");
             *tallied.refused.entry(what).or_default() += 1;
             None
         }
@@ -440,6 +450,7 @@ async fn work(dice: &mut Dice, medium: Medium, cuts: usize, tallied: &mut Tallie
     let mut store = open_recorded(home.path(), &synced);
     let mut durable = Image::of(home.path());
     let mut unsynced = None;
+    let mut groups_since = 0;
     let mut first_tally = durable.0[tally::FILE].clone();
     let mut known = Known::default();
     let enough = tallied.images() + cuts;
@@ -467,9 +478,11 @@ async fn work(dice: &mut Dice, medium: Medium, cuts: usize, tallied: &mut Tallie
                     return;
                 }
                 let image = cut(dice, &durable, &group, &first_tally);
-                let found = judge(&image, &known, &asked, tallied);
+                let moment = format!("group {groups_since} since the opening, reuses a segment: {reuses}");
+                let found = judge(&image, &known, &asked, tallied, &moment);
                 left = found.map(|found| (image, found));
             }
+            groups_since += 1;
             durable = match medium {
                 Medium::Honest => group,
                 Medium::OneSyncBehind => unsynced.replace(group).unwrap_or(durable),
@@ -484,8 +497,11 @@ async fn work(dice: &mut Dice, medium: Medium, cuts: usize, tallied: &mut Tallie
             home = place();
             image.write(home.path());
             first_tally.clone_from(&image.0[tally::FILE]);
-            (durable, known) = (image, found);
             store = open_recorded(home.path(), &synced);
+            // What the opening has written it has also synced.
+            let opened = Image::of(home.path());
+            first_tally.clone_from(&opened.0[tally::FILE]);
+            (durable, known, groups_since) = (opened, found, 0);
         }
     }
 }
