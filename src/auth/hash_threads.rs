@@ -13,8 +13,8 @@ use std::{
 
 use tokio::sync::oneshot;
 
-#[cfg(target_os = "linux")]
 /// How much the threads step back behind those that answer requests, which need little and need it at once.
+#[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
 
 type Job = Box<dyn FnOnce() + Send>;

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use super::{open::OpenError, rescue, tally};
+use super::{error::OpenError, rescue, tally};
 
 /// Holds the process id of the owner, and the lock that makes it one.
 const LOCK_FILE: &str = "lock";

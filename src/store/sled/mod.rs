@@ -17,6 +17,7 @@
 
 mod committer;
 mod directory;
+mod error;
 mod index;
 mod open;
 #[cfg(test)]
@@ -26,7 +27,8 @@ mod rescue;
 mod tally;
 mod trees;
 
-pub use open::{OpenError, is_opening};
+pub use error::OpenError;
+pub use open::is_opening;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -62,7 +64,8 @@ pub struct SledStore {
 
 impl SledStore {
     /// Opens the database in the directory `path`, which is made (mode 0700) if it is not there, and forgets the sessions
-    /// that have run out by `now`, or by the last write if that was later: see [`latest`](Self::latest). `cache` is how many bytes of memory sled may use for pages.
+    /// that have run out by `now`, or by the last write if that was later: see [`latest`](Self::latest). `cache` is how many
+    /// bytes of memory sled may use for pages.
     ///
     /// It blocks, for up to a second or two with a million sessions.
     ///
