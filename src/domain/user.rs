@@ -66,6 +66,24 @@ impl User {
     }
 }
 
+#[cfg(test)]
+impl User {
+    /// Somebody without roles, whose password nobody knows.
+    pub(crate) fn somebody(username: &str, created_at: Timestamp) -> Self {
+        let hash = format!("$2b$04${}", ".".repeat(53));
+        Self {
+            id: UserId::generate(created_at),
+            username: Username::parse(username).unwrap(),
+            password_hash: PasswordHash::parse(&hash).unwrap(),
+            password_version: 0,
+            roles: Roles::default(),
+            disabled: false,
+            display_name: None,
+            created_at,
+        }
+    }
+}
+
 /// What a user wants to be called: 1 to 64 characters, none of them a control character.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DisplayName(Box<str>);

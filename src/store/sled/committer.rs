@@ -192,10 +192,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{
-        clock::Timestamp,
-        domain::{PasswordHash, Roles, UserId, Username},
-    };
+    use crate::clock::Timestamp;
 
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
@@ -233,16 +230,7 @@ mod tests {
             orders,
             syncs: Arc::clone(&syncs),
         };
-        let user = Arc::new(User {
-            id: UserId::generate(NOW),
-            username: Username::parse("ada").unwrap(),
-            password_hash: PasswordHash::parse(&format!("$2b$04${}", ".".repeat(53))).unwrap(),
-            password_version: 0,
-            roles: Roles::default(),
-            disabled: false,
-            display_name: None,
-            created_at: NOW,
-        });
+        let user = Arc::new(User::somebody("ada", NOW));
         let committer = Committer::start(trees.clone(), Arc::clone(&index), Box::new(disk)).unwrap();
         Bench {
             committer: Arc::new(committer),

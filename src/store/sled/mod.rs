@@ -262,7 +262,6 @@ impl Store for SledStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{PasswordHash, Roles};
 
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
     const HOUR: Duration = Duration::from_hours(1);
@@ -274,16 +273,7 @@ mod tests {
     /// A database with a session that lasts for two hours and whose token lasts for one.
     async fn with_a_session(directory: &tempfile::TempDir) -> (SessionId, TokenId) {
         let store = open(directory, NOW);
-        let user = User {
-            id: UserId::generate(NOW),
-            username: Username::parse("ada").unwrap(),
-            password_hash: PasswordHash::parse(&format!("$2b$04${}", ".".repeat(53))).unwrap(),
-            password_version: 0,
-            roles: Roles::default(),
-            disabled: false,
-            display_name: None,
-            created_at: NOW,
-        };
+        let user = User::somebody("ada", NOW);
         let (session, token) = Session::start(user.id, HOUR, 2 * HOUR, NOW);
         let id = session.id;
         assert_eq!(store.create_user(user).await.unwrap(), UserCreation::Created);

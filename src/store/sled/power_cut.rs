@@ -28,9 +28,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    domain::{
-        PasswordHash, Refresh, Roles, Session, SessionId, TokenId, TokenPolicy, User, UserId, Username,
-    },
+    domain::{Refresh, Session, SessionId, TokenId, TokenPolicy, User, UserId, Username},
     store::{OpenError, Store, UserCreation},
 };
 
@@ -249,13 +247,7 @@ fn user() -> User {
     let name = format!("user-{}", &id.to_string()[24..]);
     User {
         id,
-        username: Username::parse(&name).unwrap(),
-        password_hash: PasswordHash::parse(&format!("$2b$04${}", ".".repeat(53))).unwrap(),
-        password_version: 0,
-        roles: Roles::default(),
-        disabled: false,
-        display_name: None,
-        created_at: NOW,
+        ..User::somebody(&name, NOW)
     }
 }
 
