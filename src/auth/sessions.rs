@@ -168,7 +168,8 @@ impl Auth {
         )
     }
 
-    /// Ends the session of `token` and returns whose it was: this token, its predecessor and its successor are dead when this has returned.
+    /// Ends the session of `token` and returns whose it was: this token, its predecessor and its successor are dead when
+    /// this has returned.
     ///
     /// # Errors
     /// As [`authenticate`](Self::authenticate).

@@ -1,5 +1,6 @@
-//! One line in the log for each request, and the name of the request in the answer. What changes something or fails is
-//! said at `info`, the rest at `debug`. Nothing that a client wrote is in the line, except the method.
+//! What surrounds every request, whatever it asks for: whose it is, a name for it, the headers that every answer has, and
+//! one line in the log. What changes something or fails is said at `info`, the rest at `debug`. Nothing that a client wrote
+//! is in the line, except the method.
 
 use std::{
     convert::Infallible,

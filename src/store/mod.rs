@@ -1,5 +1,5 @@
-//! What the server remembers, behind one trait. Each method is one transaction: it happens whole or not at all, and when
-//! a writing one has answered, what it wrote outlives the process and the power.
+//! What the server remembers, behind one trait. Each method is one transaction, except where it says otherwise: it
+//! happens whole or not at all, and when a writing one has answered, what it wrote outlives the process and the power.
 //!
 //! "Not found" is `None` and "taken" is an outcome; a [`StoreError`] means that something broke. No method assumes that
 //! this process is the only one, and none holds a transaction open across calls, so a networked database fits behind
@@ -92,7 +92,8 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`].
     async fn signing_key(&self) -> Result<Option<StoredKey>, StoreError>;
 
-    /// Keeps another signing key. No token of the old one is good any more, so every session ends; returns how many did.
+    /// Keeps another signing key. No token of the old one is good any more, so every session ends; returns how many did. The
+    /// sessions may end in several transactions, all of them before the one that replaces the key.
     ///
     /// # Errors
     /// [`StoreError`], after which the old key may still be kept, with or without its sessions.
