@@ -9,8 +9,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// A moment, in whole seconds since 1970-01-01T00:00:00Z: the `NumericDate` of RFC 7519, section 2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// A moment, in whole seconds since 1970-01-01T00:00:00Z: the `NumericDate` of RFC 7519, section 2. The default is then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
 

@@ -22,13 +22,14 @@ const ARROWS: [(&str, &[&str]); 7] = [
 ];
 
 /// A crate, and the only places that may name it.
-const OWNERS: [(&str, &[&str]); 7] = [
+const OWNERS: [(&str, &[&str]); 8] = [
     ("sled", &["src/store/sled/"]),
     ("bcrypt", &["src/auth/passwords.rs"]),
     ("zxcvbn", &["src/auth/passwords.rs"]),
     ("jsonwebtoken", &["src/auth/tokens.rs", "src/auth/tokens/"]),
     ("warp", &["src/http/", "src/server/"]),
     ("clap", &["src/cli/"]),
+    ("governor", &["src/auth/throttle/buckets.rs"]),
     ("tracing_subscriber", &["src/telemetry.rs"]),
 ];
 

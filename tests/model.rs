@@ -296,6 +296,8 @@ impl World {
         config.store.path = directory.path().join("data");
         config.store.cache = 1 << 20;
         config.password.bcrypt_cost = 4;
+        // Guessing is another story, told in `api::throttle`.
+        config.throttle.account.free_failures = 100;
         config.password.hash_threads = 2;
         config.password.min_strength = 0;
         config.session.max_lifetime = Duration::from_secs(rules.max_lifetime);
@@ -363,7 +365,7 @@ impl World {
     fn sign_up(&mut self, user: usize) -> Result<(), TestCaseError> {
         let added = self
             .runtime
-            .block_on(self.auth().sign_up(name(user), password(user)));
+            .block_on(self.auth().sign_up(name(user), password(user), None));
         if self.model.users[user] == Standing::Absent {
             prop_assert!(added.is_ok(), "{added:?}");
             self.model.users[user] = Standing::In;
@@ -380,7 +382,7 @@ impl World {
             "not the password".into()
         };
         let claimed = Credentials::new(NAMES[user], word.into());
-        let answer = self.runtime.block_on(self.auth().sign_in(claimed));
+        let answer = self.runtime.block_on(self.auth().sign_in(claimed, None));
         match self.model.users[user] {
             Standing::In if right => {
                 let issued = answer.map_err(|error| refused(&error))?;

@@ -7,7 +7,7 @@ use super::{Auth, AuthError, OpenError, passwords::Passwords};
 use crate::{
     clock::Clock,
     config::Config,
-    domain::{Password, Roles, User, UserId, Username},
+    domain::{ClientAddress, Password, Roles, User, UserId, Username},
     store::{Store, UserCreation},
 };
 
@@ -37,12 +37,18 @@ impl Accounts {
         }
     }
 
-    /// Adds a user with these roles, whether or not anybody may sign up.
+    /// Adds a user with these roles, whether or not anybody may sign up. `from` is where they are, if they are who adds it.
     ///
     /// # Errors
     /// [`AuthError::PasswordRejected`], [`UsernameTaken`](AuthError::UsernameTaken), [`Busy`](AuthError::Busy), or a
     /// failure of the server.
-    pub async fn add(&self, username: Username, password: Password, roles: Roles) -> Result<User, AuthError> {
+    pub async fn add(
+        &self,
+        username: Username,
+        password: Password,
+        roles: Roles,
+        from: Option<ClientAddress>,
+    ) -> Result<User, AuthError> {
         self.passwords.check_length(&password)?;
         // Asked first only to save the hashing: the store decides, once, below.
         if self.store.user_by_name(&username).await?.is_some() {
@@ -60,7 +66,8 @@ impl Accounts {
             display_name: None,
             created_at: now,
         };
-        match self.store.create_user(user.clone()).await? {
+        let network = from.map(ClientAddress::network);
+        match self.store.create_user(user.clone(), network).await? {
             UserCreation::Created => Ok(user),
             UserCreation::UsernameTaken => Err(AuthError::UsernameTaken),
         }
@@ -80,13 +87,18 @@ impl Auth {
         }
     }
 
-    /// Adds a user with the roles that everybody gets.
+    /// Adds a user with the roles that everybody gets. `from` is where they are, if that is known: they are no stranger there.
     ///
     /// # Errors
     /// As [`check_sign_up`](Self::check_sign_up) and [`Accounts::add`].
-    pub async fn sign_up(&self, username: Username, password: Password) -> Result<User, AuthError> {
+    pub async fn sign_up(
+        &self,
+        username: Username,
+        password: Password,
+        from: Option<ClientAddress>,
+    ) -> Result<User, AuthError> {
         self.check_sign_up()?;
         let roles = self.0.signup.roles.clone();
-        self.0.accounts.add(username, password, roles).await
+        self.0.accounts.add(username, password, roles, from).await
     }
 }

@@ -31,6 +31,14 @@ pub enum AuthError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// Too many passwords were wrong.
+    #[error("too many failed attempts {axis}")]
+    TooManyAttempts {
+        /// Where they were counted.
+        axis: Axis,
+        /// When the next one is let through, in whole seconds.
+        retry_after: Duration,
+    },
     /// The token is not good.
     #[error("the token was refused: {0}")]
     TokenRefused(TokenRefusal),
@@ -40,6 +48,17 @@ pub enum AuthError {
     /// Something that can't happen did.
     #[error("internal error: {0}")]
     Internal(String),
+}
+
+/// Where failed attempts are counted: for the log alone, because it would tell whether others try the account as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Axis {
+    /// By the client's address.
+    #[error("from the address")]
+    Address,
+    /// By the account, of all clients that never signed in to it.
+    #[error("at the account")]
+    Account,
 }
 
 /// What was wrong with a username and password: for the log alone.

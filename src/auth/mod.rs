@@ -6,21 +6,23 @@ mod accounts;
 mod error;
 mod hash_threads;
 mod key;
+mod password_check;
 mod passwords;
 mod principal;
 mod sessions;
+mod throttle;
 mod tokens;
 
 use std::{sync::Arc, time::Duration};
 
-use self::tokens::Tokens;
 pub use self::{
     accounts::Accounts,
-    error::{AuthError, CredentialsRefusal, OpenError, PasswordRejection, TokenRefusal},
+    error::{AuthError, Axis, CredentialsRefusal, OpenError, PasswordRejection, TokenRefusal},
     key::KeyStatus,
     principal::Principal,
     sessions::{Credentials, IssuedToken},
 };
+use self::{throttle::Throttle, tokens::Tokens};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
     config::{Config, SignupConfig},
@@ -30,6 +32,8 @@ use crate::{
 
 /// How often sessions that have run out are looked for.
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
+/// How often failed attempts are written down: what a crash may forget of them, and how often a flood may wear the disk.
+const KEEP_ATTEMPTS_EVERY: Duration = Duration::from_secs(10);
 /// How many of them one write removes: few enough that no other write waits long.
 const PRUNE_BATCH: usize = 500;
 
@@ -39,6 +43,7 @@ pub struct Auth(Arc<Inner>);
 
 struct Inner {
     accounts: Accounts,
+    throttle: Throttle,
     tokens: Tokens,
     key: KeyStatus,
     policy: TokenPolicy,
@@ -65,14 +70,15 @@ impl Auth {
     pub async fn open(config: &Config) -> Result<Self, OpenError> {
         let (store, clock) = open_store(config).await?;
         let auth = Self::new(config, store, clock).await?;
-        auth.prune_from_now_on();
+        auth.look_after();
         Ok(auth)
     }
 
-    /// The same over any store and clock. Nothing is pruned unless [`prune`](Self::prune) is called.
+    /// The same over any store and clock. Nothing is pruned unless [`prune`](Self::prune) is called, and failed attempts are not
+    /// kept unless [`keep_attempts`](Self::keep_attempts) is.
     ///
     /// # Errors
-    /// [`OpenError::Store`] if the signing key can't be read or kept.
+    /// [`OpenError::Store`] if the store can't be read, or the signing key can't be kept.
     pub async fn new(
         config: &Config,
         store: Arc<dyn Store>,
@@ -80,6 +86,7 @@ impl Auth {
     ) -> Result<Self, OpenError> {
         let (key, status) = key::load(config.token.secret.as_ref(), store.as_ref()).await?;
         Ok(Self(Arc::new(Inner {
+            throttle: Throttle::load(&config.throttle, Arc::clone(&store), Arc::clone(&clock)).await?,
             accounts: Accounts::new(config, store, clock),
             tokens: Tokens::new(key, &config.token),
             key: status,
@@ -109,6 +116,15 @@ impl Auth {
         }
     }
 
+    /// Writes down which attempts have failed since the last time, so that a restart does not forget them. To be called when
+    /// the server has stopped; while it runs, that is done every ten seconds.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn keep_attempts(&self) -> Result<(), AuthError> {
+        Ok(self.0.throttle.keep().await?)
+    }
+
     /// How many users and live sessions there are.
     ///
     /// # Errors
@@ -133,20 +149,35 @@ impl Auth {
         self.0.accounts.clock.now()
     }
 
-    /// Prunes by a timer, for as long as anybody holds a handle.
-    fn prune_from_now_on(&self) {
+    /// Does what has to be done from time to time, for as long as anybody holds a handle.
+    fn look_after(&self) {
+        self.every(PRUNE_EVERY, |auth| async move {
+            match auth.prune().await {
+                Ok(0) => {}
+                Ok(pruned) => tracing::debug!(pruned, "sessions that had run out were forgotten"),
+                Err(error) => tracing::error!(%error, "sessions that had run out could not be forgotten"),
+            }
+        });
+        self.every(KEEP_ATTEMPTS_EVERY, |auth| async move {
+            if let Err(error) = auth.keep_attempts().await {
+                tracing::error!(%error, "failed attempts could not be written down");
+            }
+        });
+    }
+
+    fn every<F: Future<Output = ()> + Send>(
+        &self,
+        time: Duration,
+        work: impl Fn(Self) -> F + Send + 'static,
+    ) {
         let inner = Arc::downgrade(&self.0);
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(PRUNE_EVERY).await;
+                tokio::time::sleep(time).await;
                 let Some(auth) = inner.upgrade().map(Self) else {
                     return;
                 };
-                match auth.prune().await {
-                    Ok(0) => {}
-                    Ok(pruned) => tracing::debug!(pruned, "sessions that had run out were forgotten"),
-                    Err(error) => tracing::error!(%error, "sessions that had run out could not be forgotten"),
-                }
+                work(auth).await;
             }
         });
     }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{Auth, AuthError, CredentialsRefusal, Principal, TokenRefusal};
+use super::{Auth, AuthError, CredentialsRefusal, Principal, TokenRefusal, password_check::Claimant};
 use crate::{
     clock::Timestamp,
     domain::{
-        BearerToken, Password, Refresh, Session, SessionId, TokenRecord, User, UserChange, UserId, Username,
+        BearerToken, ClientAddress, Password, Refresh, Session, SessionId, TokenRecord, User, UserId,
+        Username,
     },
 };
 
@@ -48,51 +49,34 @@ pub struct IssuedToken {
 }
 
 impl Auth {
-    /// Starts a session for who knows the password.
+    /// Starts a session for who knows the password. `from` is where they are, if that is known: unless it is, the attempts
+    /// of one address are not counted, and everybody is a stranger.
     ///
     /// # Errors
     /// [`AuthError::InvalidCredentials`], the same and after the same work whatever was wrong;
-    /// [`AccountDisabled`](AuthError::AccountDisabled), only after the right password; [`Busy`](AuthError::Busy), or a
-    /// failure of the server.
-    pub async fn sign_in(&self, claimed: Credentials) -> Result<IssuedToken, AuthError> {
-        let user = match &claimed.username {
+    /// [`AccountDisabled`](AuthError::AccountDisabled), only after the right password;
+    /// [`TooManyAttempts`](AuthError::TooManyAttempts) after too many wrong ones; [`Busy`](AuthError::Busy), or a failure
+    /// of the server.
+    pub async fn sign_in(
+        &self,
+        claimed: Credentials,
+        from: Option<ClientAddress>,
+    ) -> Result<IssuedToken, AuthError> {
+        let name = claimed.username.as_ref();
+        let user = match name {
             Some(name) => self.0.accounts.store.user_by_name(name).await?,
             None => None,
         };
-        let refusal = match (&claimed, &user) {
-            (Credentials { username: None, .. } | Credentials { password: None, .. }, _) => {
-                CredentialsRefusal::Malformed
-            }
-            (_, None) => CredentialsRefusal::NoSuchUser,
-            (_, Some(user)) => CredentialsRefusal::WrongPassword(user.id),
-        };
-        let verified = self.0.accounts.passwords.verify(user, claimed.password).await?;
-        let verified = verified.ok_or(AuthError::InvalidCredentials(refusal))?;
-        if verified.user.disabled {
-            return Err(AuthError::AccountDisabled(verified.user.id));
-        }
-        if let Some(to) = verified.rehashed {
-            let from = verified.user.password_hash.clone();
-            let change = UserChange::Rehash { from, to };
-            self.0
-                .accounts
-                .store
-                .change_user(verified.user.id, change)
-                .await?;
-        }
+        let claimant = Claimant { name, user, from };
+        let user = self.check_password(claimant, claimed.password).await?;
         let now = self.now();
-        let (session, token) = Session::start(
-            verified.user.id,
-            self.0.policy.lifetime,
-            self.0.session_lifetime,
-            now,
-        );
+        let (session, token) = Session::start(user.id, self.0.policy.lifetime, self.0.session_lifetime, now);
         let (id, ends_at) = (session.id, session.ends_at);
         let user = self
             .0
             .accounts
             .store
-            .open_session(session, verified.user.password_version)
+            .open_session(session, user.password_version)
             .await?;
         let user = user.ok_or(AuthError::InvalidCredentials(
             CredentialsRefusal::ChangedMeanwhile,

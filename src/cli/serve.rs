@@ -57,6 +57,9 @@ async fn serve(config: &Config) -> Result<(), Failure> {
     let bound = listener.local_addr().unwrap_or(address);
     say(&banner(config, &auth, count, &format!("http://{bound}")));
     server::serve(listener, auth.app(), &config.server, stop).await;
+    if let Err(error) = auth.keep_attempts().await {
+        tracing::error!(%error, "failed attempts could not be written down");
+    }
     tracing::info!("stopped");
     Ok(())
 }

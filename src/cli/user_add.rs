@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure
         Password::parse(read_password(&username)?).map_err(|error| Failure::Other(refusal(&error)))?;
     let user = runtime()?.block_on(async {
         let accounts = Accounts::open(config).await?;
-        let added = accounts.add(username, password, roles).await;
+        let added = accounts.add(username, password, roles, None).await;
         added.map_err(|error| match error {
             AuthError::UsernameTaken => Failure::Other(format!("there is a user {name} already")),
             other => Failure::Other(refusal(&other)),

@@ -13,6 +13,7 @@ mod setting;
 mod signup;
 mod source;
 mod store;
+mod throttle;
 mod token;
 mod value;
 
@@ -29,6 +30,7 @@ pub use self::{
     signup::SignupConfig,
     source::Settings,
     store::StoreConfig,
+    throttle::ThrottleConfig,
     token::{MIN_SECRET_BYTES, Secret, TokenConfig},
 };
 
@@ -47,6 +49,8 @@ pub struct Config {
     pub signup: SignupConfig,
     /// Passwords and their hashing.
     pub password: PasswordConfig,
+    /// How fast passwords may be guessed.
+    pub throttle: ThrottleConfig,
     /// The log.
     pub log: LogConfig,
 }
@@ -64,6 +68,7 @@ impl Config {
             session: SessionConfig::read(settings)?,
             signup: SignupConfig::read(settings)?,
             password: PasswordConfig::read(settings)?,
+            throttle: ThrottleConfig::read(settings)?,
             log: LogConfig::read(settings)?,
         })
     }
@@ -85,6 +90,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
         session::SETTINGS,
         signup::SETTINGS,
         password::SETTINGS,
+        throttle::SETTINGS,
         log::SETTINGS,
     ]
     .into_iter()

@@ -1,6 +1,9 @@
 //! Where a request comes from.
 
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+};
 
 /// The address of whoever sent a request, as far as this server can tell: behind a proxy that it trusts, the one that the
 /// proxy saw. An IPv4 address that came as an IPv6 one is IPv4 again.
@@ -19,10 +22,63 @@ impl ClientAddress {
     pub fn ip(self) -> IpAddr {
         self.0
     }
+
+    /// The network that counts as one client.
+    #[must_use]
+    pub fn network(self) -> Network {
+        match self.0 {
+            IpAddr::V4(_) => Network(self.0),
+            IpAddr::V6(address) => {
+                let prefix = u128::from(address) & (u128::MAX << 64);
+                Network(IpAddr::V6(Ipv6Addr::from(prefix)))
+            }
+        }
+    }
 }
 
 impl fmt::Display for ClientAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// What one household, one office or one machine usually has: an IPv4 address, or the /64 of an IPv6 one, in which a client
+/// can take a new address for every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Network(IpAddr);
+
+impl Network {
+    /// The bytes that tell it from every other: 4 of an IPv4 address, 8 of an IPv6 prefix.
+    #[must_use]
+    pub fn to_bytes(self) -> Vec<u8> {
+        match self.0 {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets()[..8].to_vec(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(address: &str) -> Network {
+        ClientAddress::new(address.parse().unwrap()).network()
+    }
+
+    #[test]
+    fn an_ipv6_client_counts_as_its_slash_64_and_an_ipv4_one_as_itself() {
+        assert_eq!(
+            network("2001:db8:1:2::3"),
+            network("2001:db8:1:2:ffff:ffff:ffff:ffff")
+        );
+        assert_ne!(network("2001:db8:1:2::3"), network("2001:db8:1:3::3"));
+        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+        assert_eq!(network("192.0.2.1"), network("::ffff:192.0.2.1"));
+        assert_eq!(network("192.0.2.1").to_bytes(), [192, 0, 2, 1]);
+        assert_eq!(
+            network("2001:db8::1").to_bytes(),
+            [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0]
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! Values that exist only valid. Untrusted text becomes one of these types at the edge, or an error that a person can
 //! act on; below the edge nobody checks again. Nothing here knows of HTTP, of storage or of cryptography.
 
+mod attempts;
 mod bearer;
 mod client;
 mod ids;
@@ -10,8 +11,9 @@ mod session;
 mod user;
 mod username;
 
+pub use attempts::{Attempts, FORGOTTEN_AFTER, LinePolicy, MAX_FAILURES, admit_stranger, readmit_stranger};
 pub use bearer::BearerToken;
-pub use client::ClientAddress;
+pub use client::{ClientAddress, Network};
 pub(crate) use ids::random;
 pub use ids::{InvalidId, SessionId, TokenId, UserId};
 pub use password::{MAX_PASSWORD_BYTES, Password, PasswordError, PasswordHash};

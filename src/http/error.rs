@@ -250,6 +250,16 @@ impl From<&AuthError> for Problem {
                 "Too many sign-ups and sign-ins are waiting. Try again later.",
             )
             .retry_after(*retry_after),
+            AuthError::TooManyAttempts { retry_after, .. } => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_attempts",
+                "Too many attempts",
+                format!(
+                    "Too many sign-ins have failed. Try again in {}.",
+                    humantime::format_duration(*retry_after)
+                ),
+            )
+            .retry_after(*retry_after),
             // What is wrong with it would help whoever forged it.
             AuthError::TokenRefused(_) => Self::new(
                 StatusCode::UNAUTHORIZED,

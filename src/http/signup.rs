@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     auth::Auth,
-    domain::{Password, User, Username},
+    domain::{ClientAddress, Password, User, Username},
 };
 
 pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
@@ -20,6 +20,7 @@ pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
         .pass()
         .and(with(auth))
         .and(body::fields(auth.body_limits()))
+        .and(warp::ext::optional::<ClientAddress>())
         .then(sign_up)
         .map(Reply::into_response);
     warp::path!("signup")
@@ -47,13 +48,17 @@ impl From<User> for SignedUp {
     }
 }
 
-async fn sign_up(auth: Auth, fields: Result<Fields, ApiError>) -> Result<Response, ApiError> {
+async fn sign_up(
+    auth: Auth,
+    fields: Result<Fields, ApiError>,
+    from: Option<ClientAddress>,
+) -> Result<Response, ApiError> {
     auth.check_sign_up()?;
     let mut fields = fields?;
     let username = fields.take("username", |text| Username::parse(&text));
     let password = fields.take("password", |text| Password::parse(text.into()));
     let (username, password) = fields.finish(username.zip(password))?;
-    let user = auth.sign_up(username, password).await?;
+    let user = auth.sign_up(username, password, from).await?;
     let id = user.id;
     let reply = warp::reply::json(&SignedUp::from(user));
     let response = warp::reply::with_status(reply, StatusCode::CREATED).into_response();

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     auth::{Auth, Credentials, IssuedToken},
-    domain::BearerToken,
+    domain::{BearerToken, ClientAddress},
 };
 
 pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
@@ -34,6 +34,7 @@ pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
         .pass()
         .and(with(auth))
         .and(body::fields(auth.body_limits()))
+        .and(warp::ext::optional::<ClientAddress>())
         .and(accepts_text())
         .then(sign_in)
         .map(Reply::into_response);
@@ -62,13 +63,18 @@ pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
         .boxed()
 }
 
-async fn sign_in(auth: Auth, fields: Result<Fields, ApiError>, as_text: bool) -> Result<Response, ApiError> {
+async fn sign_in(
+    auth: Auth,
+    fields: Result<Fields, ApiError>,
+    from: Option<ClientAddress>,
+    as_text: bool,
+) -> Result<Response, ApiError> {
     let mut fields = fields?;
     let username = fields.take_text("username");
     let password = fields.take_text("password");
     let (username, password) = fields.finish(username.zip(password))?;
     let credentials = Credentials::new(&username, password.into());
-    Ok(token_answer(&auth.sign_in(credentials).await?, as_text))
+    Ok(token_answer(&auth.sign_in(credentials, from).await?, as_text))
 }
 
 async fn refresh(

@@ -1,6 +1,9 @@
 //! Whose request it is: the peer of the connection, or, if that is a proxy that is trusted, whom the proxy names.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use ipnet::IpNet;
 use warp::http::{HeaderMap, header};
@@ -9,23 +12,59 @@ use crate::domain::ClientAddress;
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The address of the client behind `peer`. What the proxies wrote is read from right to left, from the nearest one out,
-/// for as long as the ones who wrote it are `trusted`: the first who is not is the client. Whatever stands further left
-/// could have been written by that client itself.
-pub(super) fn address(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -> ClientAddress {
-    let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address.to_canonical()));
-    let mut nearest = peer.ip();
-    if is_trusted(nearest) {
-        for hop in hops(headers).into_iter().rev() {
-            // A hop that hides its name ends what can be known.
-            let Some(address) = hop else { break };
-            nearest = address;
-            if !is_trusted(address) {
-                break;
-            }
+/// The proxies whose word is taken for where a request comes from.
+pub(super) struct Proxies {
+    trusted: Vec<IpNet>,
+    /// Whether it was said that there seems to be one which is not trusted.
+    missed_one: AtomicBool,
+}
+
+impl Proxies {
+    pub(super) fn new(trusted: &[IpNet]) -> Self {
+        Self {
+            trusted: trusted.to_vec(),
+            missed_one: AtomicBool::new(false),
         }
     }
-    ClientAddress::new(nearest)
+
+    /// Whether the word of `peer` is taken.
+    pub(super) fn trust(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.trusted.iter().any(|net| net.contains(&peer))
+    }
+
+    /// The address of the client behind `peer`. What the proxies wrote is read from right to left, from the nearest one out,
+    /// for as long as the ones who wrote it are trusted: the first who is not is the client. Whatever stands further left
+    /// could have been written by that client itself.
+    pub(super) fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> ClientAddress {
+        let mut nearest = peer.ip();
+        if self.trust(nearest) {
+            for hop in hops(headers).into_iter().rev() {
+                // A hop that hides its name ends what can be known.
+                let Some(address) = hop else { break };
+                nearest = address;
+                if !self.trust(address) {
+                    break;
+                }
+            }
+        } else if seems_a_proxy(nearest, headers) && !self.missed_one.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                peer = %nearest,
+                "a proxy seems to pass requests on that is not in server.trusted_proxies: all its clients count as one, and \
+                 one of them that guesses passwords slows down the others"
+            );
+        }
+        ClientAddress::new(nearest)
+    }
+}
+
+/// Whether `peer` is a neighbour who says that it speaks for somebody else.
+fn seems_a_proxy(peer: IpAddr, headers: &HeaderMap) -> bool {
+    let near = match peer.to_canonical() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
+    };
+    near && (headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(header::FORWARDED))
 }
 
 /// The addresses that the proxies wrote, in their order; `None` for what is no address: in `X-Forwarded-For`, or in
@@ -85,7 +124,8 @@ mod tests {
             headers.append(*name, value.parse().unwrap());
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
-        address(format!("{peer}:1234").parse().unwrap(), &headers, &trusted).to_string()
+        let peer = format!("{peer}:1234").parse().unwrap();
+        Proxies::new(&trusted).client(peer, &headers).to_string()
     }
 
     #[test]

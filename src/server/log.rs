@@ -7,22 +7,27 @@ use std::{
     net::SocketAddr,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
-use ipnet::IpNet;
 use tower_service::Service;
 use warp::{
-    http::{HeaderName, HeaderValue, Method, Request, header},
+    http::{HeaderName, HeaderValue, Method, Request, StatusCode, header},
     reply::Response,
 };
 
-use super::client;
+use super::client::Proxies;
 use crate::{
     clock::Stopwatch,
     domain::{ClientAddress, random},
     http::{REQUEST_ID, Trace},
 };
+
+/// How long an answer is held back that turns somebody away until later (429 and 503): who asks again the moment they are
+/// answered, on as many connections as they may have, would else take the processor from everybody whom the server has time
+/// for.
+const TURNED_AWAY_PAUSE: Duration = Duration::from_secs(1);
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -43,7 +48,7 @@ const ALWAYS: [(HeaderName, HeaderValue); 2] = [
 pub(super) struct LogRequests<S> {
     pub(super) inner: S,
     pub(super) peer: SocketAddr,
-    pub(super) trusted_proxies: Arc<[IpNet]>,
+    pub(super) proxies: Arc<Proxies>,
 }
 
 impl<S, B> Service<Request<B>> for LogRequests<S>
@@ -63,7 +68,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let stopwatch = Stopwatch::start();
         let id = format!("{:016x}", u64::from_be_bytes(random()));
-        let client = client::address(self.peer, request.headers(), &self.trusted_proxies);
+        let client = self.proxies.client(self.peer, request.headers());
         let method = request.method().clone();
         request.extensions_mut().insert(client);
         let mut inner = self.inner.clone();
@@ -82,6 +87,12 @@ where
             // Sixteen hexadecimal digits always fit a header.
             if let Ok(id) = HeaderValue::try_from(id) {
                 headers.insert(X_REQUEST_ID, id);
+            }
+            if matches!(
+                response.status(),
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+            ) {
+                tokio::time::sleep(TURNED_AWAY_PAUSE).await;
             }
             Ok(response)
         })

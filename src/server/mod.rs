@@ -15,7 +15,6 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use ipnet::IpNet;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -32,6 +31,7 @@ use warp::{
 };
 
 use self::{
+    client::Proxies,
     log::LogRequests,
     places::{Place, Places},
     request::{CheckRequests, MAX_HEADER, MAX_HEADER_LINES},
@@ -49,7 +49,8 @@ const PREFLIGHT_MAX_AGE: Duration = Duration::from_mins(10);
 /// `limits.shutdown_grace` to finish, and returns whether all of it did.
 ///
 /// End your routes in [`.recover(jwt_server::recover)`](crate::recover): the bound on `routes` asks for that. A handler that
-/// panics answers 500, and the others go on. Each request gets a line in the log and an `X-Request-Id`.
+/// panics answers 500, and the others go on. Each request gets a line in the log and an `X-Request-Id`. An answer of 429 or
+/// 503 is held back for a second, so that nobody gains by asking again at once.
 pub async fn serve<F, R>(
     listener: TcpListener,
     routes: F,
@@ -103,7 +104,7 @@ where
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(2 * MAX_HEADER)
         .max_headers(2 * MAX_HEADER_LINES);
-    let trusted_proxies: Arc<[IpNet]> = limits.trusted_proxies.clone().into();
+    let proxies = Arc::new(Proxies::new(&limits.trusted_proxies));
     let places = Places::new(limits.max_connections, limits.max_connections_per_address);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -111,7 +112,7 @@ where
     loop {
         let (stream, peer, place) = tokio::select! {
             () = &mut stop => break,
-            accepted = accept(&listener, &places, &trusted_proxies) => accepted,
+            accepted = accept(&listener, &places, &proxies) => accepted,
         };
         // A client may send a small answer's last packet only when the one before has arrived; that costs 40 ms.
         let _ = stream.set_nodelay(true);
@@ -121,7 +122,7 @@ where
         let service = TowerToHyperService::new(LogRequests {
             inner: service.clone(),
             peer,
-            trusted_proxies: Arc::clone(&trusted_proxies),
+            proxies: Arc::clone(&proxies),
         });
         let connection = graceful.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
         connections.spawn(async move {
@@ -153,14 +154,14 @@ where
 async fn accept(
     listener: &TcpListener,
     places: &Places,
-    trusted: &[IpNet],
+    proxies: &Proxies,
 ) -> (TcpStream, SocketAddr, Place) {
     loop {
         let free = places.free().await;
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let address = peer.ip().to_canonical();
-                let share = (!trusted.iter().any(|net| net.contains(&address))).then_some(address);
+                let share = (!proxies.trust(address)).then_some(address);
                 if let Some(place) = places.take(free, share) {
                     return (stream, peer, place);
                 }

@@ -17,18 +17,22 @@ use secrecy::SecretSlice;
 use crate::{
     clock::Timestamp,
     domain::{
-        Refresh, Session, SessionId, TokenId, TokenPolicy, TokenRecord, User, UserChange, UserId, Username,
+        Attempts, Network, Refresh, Session, SessionId, TokenId, TokenPolicy, TokenRecord, User, UserChange,
+        UserId, Username,
     },
 };
+
+/// From how many networks at the most it is known that a user signed in from there.
+pub const MAX_NETWORKS: usize = 64;
 
 /// Where users, sessions and the signing key are kept.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Adds `user`, unless somebody has the username.
+    /// Adds `user`, who signed up from `network` if that is known, unless somebody has the username.
     ///
     /// # Errors
     /// [`StoreError`], after which the user may or may not be there.
-    async fn create_user(&self, user: User) -> Result<UserCreation, StoreError>;
+    async fn create_user(&self, user: User, network: Option<Network>) -> Result<UserCreation, StoreError>;
 
     /// The user who signs in as `name`.
     ///
@@ -99,6 +103,30 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`], after which the old key may still be kept, with or without its sessions.
     async fn replace_signing_key(&self, key: StoredKey) -> Result<usize, StoreError>;
 
+    /// When `user` last signed in or signed up from `network`, if that was noted.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn last_sign_in(&self, user: UserId, network: Network) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Notes that `user` signed in from `network`. Of more than [`MAX_NETWORKS`] a user the one noted longest ago is forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError`], after which it may or may not be noted.
+    async fn note_sign_in(&self, user: UserId, network: Network, now: Timestamp) -> Result<(), StoreError>;
+
+    /// What is remembered of failed attempts; `None` if nothing ever was.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn attempts(&self) -> Result<Option<KeptAttempts>, StoreError>;
+
+    /// Remembers what has changed of failed attempts: a place at which there is nothing any more is forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError`], after which it may or may not be remembered.
+    async fn keep_attempts(&self, changed: KeptAttempts) -> Result<(), StoreError>;
+
     /// How many users and live sessions there are.
     ///
     /// # Errors
@@ -136,6 +164,15 @@ pub struct StoredKey {
     pub secret: Option<SecretSlice<u8>>,
     /// What the key makes of a fixed text: tells whether a key from the settings is still the same.
     pub check: String,
+}
+
+/// What is remembered of failed attempts, at numbered places that a keyed hash of their subject picks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptAttempts {
+    /// The key of that hash.
+    pub hash_key: [u8; 16],
+    /// The places, and what is there.
+    pub places: Vec<(u32, Attempts)>,
 }
 
 /// How much there is.

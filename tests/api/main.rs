@@ -13,3 +13,4 @@ mod routes;
 mod server;
 mod sign_in;
 mod sign_up;
+mod throttle;

@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use jwt_server::{
     Auth, Config,
     clock::{Clock, ManualClock, Timestamp},
-    domain::{PasswordHash, Role, Roles, UserChange, Username},
+    domain::{ClientAddress, PasswordHash, Role, Roles, UserChange, Username},
     store::{SledStore, Store},
 };
 use serde_json::{Value, json};
@@ -95,6 +95,15 @@ impl Server {
             .await
     }
 
+    pub(crate) async fn sign_in_from(&self, address: &str, username: &str, password: &str) -> Answer {
+        self.post_from(
+            address,
+            "/signin",
+            &json!({"username": username, "password": password}),
+        )
+        .await
+    }
+
     /// A new user, signed in.
     pub(crate) async fn user(&self, username: &str) -> String {
         self.sign_up(username, PASSWORD)
@@ -121,6 +130,12 @@ impl Server {
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.send(request("POST", path).json(body)).await
+    }
+
+    pub(crate) async fn post_from(&self, address: &str, path: &str, body: &Value) -> Answer {
+        let address = ClientAddress::new(address.parse().unwrap());
+        self.send(request("POST", path).json(body).extension(address))
+            .await
     }
 
     pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {

@@ -8,7 +8,7 @@ use warp::http::StatusCode;
 
 use crate::server::{Answer, PASSWORD, claims, request, seconds, spawn, spawn_with};
 
-fn assert_wrong(answer: &Answer) {
+pub(crate) fn assert_wrong(answer: &Answer) {
     answer.assert_unauthorized("invalid_credentials", "Bearer realm=\"jwt-server\"");
 }
 

@@ -11,6 +11,7 @@ mod clock;
 mod commands;
 mod damage;
 mod example;
+mod flood;
 mod full;
 mod kill;
 mod log;

@@ -14,7 +14,11 @@ fn who_writes_x_forwarded_for_is_believed_only_if_they_are_trusted() {
     let answer = server.ask(&whoami(lines));
     answer.assert_status(200);
     assert_eq!(answer.json()["address"], "127.0.0.1");
-    server.kill();
+    server.ask(&whoami(lines)).assert_status(200);
+    server.signal("TERM");
+    let ended = server.wait().assert_success();
+    let said = ended.err.matches("that is not in server.trusted_proxies").count();
+    assert_eq!(said, 1, "{ended:?}");
 
     let server = home
         .server()

@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use jwt_server::{
     clock::Timestamp,
     domain::{
-        DisplayName, PasswordHash, Refresh, Role, Session, TokenId, TokenPolicy, TokenRecord, User,
-        UserChange, UserId, Username,
+        Attempts, ClientAddress, DisplayName, PasswordHash, Refresh, Role, Session, TokenId, TokenPolicy,
+        TokenRecord, User, UserChange, UserId, Username,
     },
-    store::{Count, Store, StoredKey, UserCreation},
+    store::{Count, KeptAttempts, MAX_NETWORKS, Store, StoredKey, UserCreation},
 };
 use secrecy::ExposeSecret;
 
@@ -49,7 +49,7 @@ fn user(username: &str) -> User {
 async fn created(store: &Arc<dyn Store>, username: &str) -> User {
     let user = user(username);
     assert_eq!(
-        store.create_user(user.clone()).await.unwrap(),
+        store.create_user(user.clone(), None).await.unwrap(),
         UserCreation::Created
     );
     user
@@ -76,7 +76,7 @@ pub(crate) async fn a_user_is_found_by_name_as_they_were_created(backend: &impl 
         ..user("bob")
     };
     assert_eq!(
-        store.create_user(plain.clone()).await.unwrap(),
+        store.create_user(plain.clone(), None).await.unwrap(),
         UserCreation::Created
     );
     drop(store);
@@ -96,7 +96,7 @@ pub(crate) async fn a_username_is_given_once_even_to_many_at_once(backend: &impl
                 password_hash: hash(char::from(b'a' + n)),
                 ..user("ada")
             };
-            tokio::spawn(async move { (store.create_user(user.clone()).await.unwrap(), user) })
+            tokio::spawn(async move { (store.create_user(user.clone(), None).await.unwrap(), user) })
         })
         .collect();
     let mut winners = Vec::new();
@@ -373,6 +373,76 @@ pub(crate) async fn another_signing_key_ends_every_session(backend: &impl Backen
     assert!(kept.id == "k2" && kept.secret.is_none());
 }
 
+pub(crate) async fn a_sign_in_is_noted_by_network_and_the_oldest_of_too_many_is_forgotten(
+    backend: &impl Backend,
+) {
+    let network = |n: u16| {
+        let [high, low] = n.to_be_bytes();
+        ClientAddress::new([192, 0, high, low].into()).network()
+    };
+    let store = backend.open(NOW);
+    let ada = user("ada");
+    let created = store.create_user(ada.clone(), Some(network(0))).await.unwrap();
+    assert_eq!(created, UserCreation::Created);
+    let eve = self::created(&store, "eve").await;
+    assert_eq!(
+        store.last_sign_in(ada.id, network(0)).await.unwrap(),
+        Some(ada.created_at)
+    );
+    assert_eq!(store.last_sign_in(ada.id, network(1)).await.unwrap(), None);
+    assert_eq!(store.last_sign_in(eve.id, network(0)).await.unwrap(), None);
+
+    let many = u16::try_from(MAX_NETWORKS).unwrap();
+    for n in 1..=many {
+        store
+            .note_sign_in(ada.id, network(n), later(n.into()))
+            .await
+            .unwrap();
+    }
+    store.note_sign_in(eve.id, network(7), later(7)).await.unwrap();
+    drop(store);
+    let store = backend.open(NOW);
+    assert_eq!(store.last_sign_in(ada.id, network(0)).await.unwrap(), None);
+    for n in 1..=many {
+        let noted = store.last_sign_in(ada.id, network(n)).await.unwrap();
+        assert_eq!(noted, Some(later(n.into())));
+    }
+    // One that is known already takes no other one's place.
+    store.note_sign_in(ada.id, network(1), later(1000)).await.unwrap();
+    for (n, noted) in [(1, later(1000)), (2, later(2))] {
+        assert_eq!(store.last_sign_in(ada.id, network(n)).await.unwrap(), Some(noted));
+    }
+    assert_eq!(
+        store.last_sign_in(eve.id, network(7)).await.unwrap(),
+        Some(later(7))
+    );
+}
+
+pub(crate) async fn attempts_are_kept_as_they_were_last_told(backend: &impl Backend) {
+    let attempts = |failures, at| Attempts { failures, at };
+    let kept = |places: &[(u32, Attempts)]| KeptAttempts {
+        hash_key: [7; 16],
+        places: places.to_vec(),
+    };
+    let store = backend.open(NOW);
+    assert_eq!(store.attempts().await.unwrap(), None);
+    let (first, second) = (attempts(3, NOW), attempts(u32::MAX, later(9)));
+    store
+        .keep_attempts(kept(&[(0, first), (5, first), (u32::MAX, second)]))
+        .await
+        .unwrap();
+    store
+        .keep_attempts(kept(&[(5, second), (0, Attempts::default())]))
+        .await
+        .unwrap();
+    drop(store);
+    let store = backend.open(NOW);
+    assert_eq!(
+        store.attempts().await.unwrap(),
+        Some(kept(&[(5, second), (u32::MAX, second)]))
+    );
+}
+
 pub(crate) async fn counts_are_right_after_a_restart(backend: &impl Backend) {
     let store = backend.open(NOW);
     assert_eq!(
@@ -387,7 +457,7 @@ pub(crate) async fn counts_are_right_after_a_restart(backend: &impl Backend) {
         opened(&store, &user, NOW).await;
     }
     assert_eq!(
-        store.create_user(user("ada")).await.unwrap(),
+        store.create_user(user("ada"), None).await.unwrap(),
         UserCreation::UsernameTaken
     );
     drop(store);

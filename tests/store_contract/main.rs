@@ -63,6 +63,8 @@ contract!(sled, super::Sled:
     pruning_forgets_what_has_run_out_in_batches_and_nothing_else,
     opening_forgets_what_has_run_out,
     another_signing_key_ends_every_session,
+    a_sign_in_is_noted_by_network_and_the_oldest_of_too_many_is_forgotten,
+    attempts_are_kept_as_they_were_last_told,
     counts_are_right_after_a_restart,
     sixty_four_writers_at_once_lose_nothing,
 );

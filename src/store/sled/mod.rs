@@ -7,9 +7,12 @@
 //! | `meta` | `latest` | the latest moment that a group of writes knew of, in seconds, a `u64`, big endian |
 //! | `meta` | `users` | how many users there are, a `u64`, big endian |
 //! | `meta` | `signing_key` | `KeyRecord`, JSON |
+//! | `meta` | `attempts_key` | the key of the hash that picks the places in `attempts`, 16 bytes |
 //! | `users` | user id, 16 bytes | `UserRecord`, JSON |
 //! | `usernames` | username | user id, 16 bytes |
 //! | `sessions` | session id, 16 bytes | `SessionRecord` with its whitelist, JSON |
+//! | `networks` | user id, 16 bytes, and a network, 4 or 8 | when the user last signed in from there, in seconds, a `u64`, big endian |
+//! | `attempts` | a place, a `u32`, big endian | failures in a row, a `u32`, and a moment in seconds, a `u64`, both big endian |
 //!
 //! A session is one record: log-out is one removal and takes every token of the session with it. Writes go through the
 //! [committer](committer), which answers only after the disk has them; the token check reads the [index](index), which
@@ -40,10 +43,12 @@ use self::{
     index::Index,
     trees::Trees,
 };
-use super::{Accepted, Count, Store, StoreError, StoredKey, UserCreation};
+use super::{Accepted, Count, KeptAttempts, Store, StoreError, StoredKey, UserCreation};
 use crate::{
     clock::Timestamp,
-    domain::{Refresh, Session, SessionId, TokenId, TokenPolicy, User, UserChange, UserId, Username},
+    domain::{
+        Network, Refresh, Session, SessionId, TokenId, TokenPolicy, User, UserChange, UserId, Username,
+    },
 };
 
 /// How many sessions one write removes when all of them go: few enough that no other write waits long.
@@ -122,10 +127,10 @@ fn load(trees: &Trees, index: &Index, now: Timestamp) -> Result<(), StoreError> 
 
 #[async_trait]
 impl Store for SledStore {
-    async fn create_user(&self, user: User) -> Result<UserCreation, StoreError> {
+    async fn create_user(&self, user: User, network: Option<Network>) -> Result<UserCreation, StoreError> {
         self.index.saw(user.created_at);
         self.committer
-            .commit(move |trees, _| Ok((trees.create_user(&user)?, Effect::None)))
+            .commit(move |trees, _| Ok((trees.create_user(&user, network)?, Effect::None)))
             .await
     }
 
@@ -251,6 +256,27 @@ impl Store for SledStore {
         Ok(ended)
     }
 
+    async fn last_sign_in(&self, user: UserId, network: Network) -> Result<Option<Timestamp>, StoreError> {
+        self.trees.last_sign_in(user, network)
+    }
+
+    async fn note_sign_in(&self, user: UserId, network: Network, now: Timestamp) -> Result<(), StoreError> {
+        self.index.saw(now);
+        self.committer
+            .commit(move |trees, _| Ok((trees.note_sign_in(user, network, now)?, Effect::None)))
+            .await
+    }
+
+    async fn attempts(&self) -> Result<Option<KeptAttempts>, StoreError> {
+        self.trees.attempts()
+    }
+
+    async fn keep_attempts(&self, changed: KeptAttempts) -> Result<(), StoreError> {
+        self.committer
+            .commit(move |trees, _| Ok((trees.keep_attempts(&changed)?, Effect::None)))
+            .await
+    }
+
     async fn count(&self) -> Result<Count, StoreError> {
         Ok(Count {
             users: self.trees.users()?,
@@ -276,7 +302,10 @@ mod tests {
         let user = User::somebody("ada", NOW);
         let (session, token) = Session::start(user.id, HOUR, 2 * HOUR, NOW);
         let id = session.id;
-        assert_eq!(store.create_user(user).await.unwrap(), UserCreation::Created);
+        assert_eq!(
+            store.create_user(user, None).await.unwrap(),
+            UserCreation::Created
+        );
         assert!(store.open_session(session, 0).await.unwrap().is_some());
         assert_eq!(store.latest(), NOW);
         (id, token.id)

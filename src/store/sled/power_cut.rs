@@ -138,7 +138,7 @@ impl Op {
     async fn perform(&self, store: &SledStore) {
         match self {
             Self::SignUp(user) => {
-                let created = store.create_user(user.clone()).await.unwrap();
+                let created = store.create_user(user.clone(), None).await.unwrap();
                 assert_eq!(created, UserCreation::Created);
             }
             Self::SignIn(session) => {

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     clock::Timestamp,
     domain::{
-        DisplayName, PasswordHash, Role, Session, SessionId, TokenId, TokenRecord, User, UserId, Username,
-        WhitelistEntry,
+        Attempts, DisplayName, PasswordHash, Role, Session, SessionId, TokenId, TokenRecord, User, UserId,
+        Username, WhitelistEntry,
     },
     store::{StoreError, StoredKey},
 };
@@ -132,6 +132,27 @@ impl KeyRecord {
             id: record.id,
             secret: record.secret.map(SecretSlice::from),
             check: record.check,
+        })
+    }
+}
+
+pub(super) struct AttemptsRecord;
+
+impl AttemptsRecord {
+    pub(super) fn write(attempts: Attempts) -> [u8; 12] {
+        let mut bytes = [0; 12];
+        bytes[..4].copy_from_slice(&attempts.failures.to_be_bytes());
+        bytes[4..].copy_from_slice(&attempts.at.as_secs().to_be_bytes());
+        bytes
+    }
+
+    pub(super) fn read(bytes: &[u8]) -> Result<Attempts, StoreError> {
+        let (failures, at) = bytes
+            .split_at_checked(4)
+            .ok_or_else(|| unreadable("a record of attempts"))?;
+        Ok(Attempts {
+            failures: u32::from_be_bytes(fixed(failures, "number of failures")?),
+            at: Timestamp::from_secs(u64::from_be_bytes(fixed(at, "moment")?)),
         })
     }
 }

@@ -9,12 +9,12 @@ use sled::{
 
 use super::{
     index::Index,
-    records::{self, KeyRecord, SessionRecord, UserRecord},
+    records::{self, AttemptsRecord, KeyRecord, SessionRecord, UserRecord},
 };
 use crate::{
     clock::Timestamp,
-    domain::{Session, SessionId, User, UserId, Username},
-    store::{StoreError, StoredKey, UserCreation},
+    domain::{Attempts, Network, Session, SessionId, User, UserId, Username},
+    store::{KeptAttempts, MAX_NETWORKS, StoreError, StoredKey, UserCreation},
 };
 
 const SCHEMA: &[u8] = b"schema";
@@ -22,6 +22,7 @@ const COMMITS: &[u8] = b"commits";
 const LATEST: &[u8] = b"latest";
 const USERS: &[u8] = b"users";
 const SIGNING_KEY: &[u8] = b"signing_key";
+const ATTEMPTS_KEY: &[u8] = b"attempts_key";
 
 #[derive(Clone)]
 pub(super) struct Trees {
@@ -30,6 +31,8 @@ pub(super) struct Trees {
     users: Tree,
     usernames: Tree,
     sessions: Tree,
+    networks: Tree,
+    attempts: Tree,
 }
 
 impl Trees {
@@ -39,6 +42,8 @@ impl Trees {
             users: db.open_tree("users")?,
             usernames: db.open_tree("usernames")?,
             sessions: db.open_tree("sessions")?,
+            networks: db.open_tree("networks")?,
+            attempts: db.open_tree("attempts")?,
             db,
         })
     }
@@ -108,10 +113,14 @@ impl Trees {
         self.remove_sessions(&over)
     }
 
-    pub(super) fn create_user(&self, user: &User) -> Result<UserCreation, StoreError> {
+    pub(super) fn create_user(
+        &self,
+        user: &User,
+        network: Option<Network>,
+    ) -> Result<UserCreation, StoreError> {
         let record = UserRecord::write(user)?;
-        let trees = (&self.meta, &self.users, &self.usernames);
-        let done = trees.transaction(|(meta, users, usernames)| {
+        let trees = (&self.meta, &self.users, &self.usernames, &self.networks);
+        let done = trees.transaction(|(meta, users, usernames, networks)| {
             let name = user.username.as_str().as_bytes();
             if usernames.get(name)?.is_some() {
                 return Ok(UserCreation::UsernameTaken);
@@ -121,6 +130,10 @@ impl Trees {
             meta.insert(USERS, &count.to_be_bytes())?;
             usernames.insert(name, user.id.as_bytes())?;
             users.insert(user.id.as_bytes(), record.as_slice())?;
+            if let Some(network) = network {
+                let now = user.created_at.as_secs().to_be_bytes();
+                networks.insert(network_key(user.id, network), now.as_slice())?;
+            }
             Ok(UserCreation::Created)
         });
         done.map_err(|error| match error {
@@ -201,6 +214,77 @@ impl Trees {
     pub(super) fn put_signing_key(&self, key: &StoredKey) -> Result<(), StoreError> {
         put(&self.meta, SIGNING_KEY, &KeyRecord::write(key)?)
     }
+
+    pub(super) fn last_sign_in(
+        &self,
+        user: UserId,
+        network: Network,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let key = network_key(user, network);
+        let bytes = self.networks.get(key).map_err(StoreError::failed)?;
+        bytes.map(|bytes| moment(&bytes)).transpose()
+    }
+
+    pub(super) fn note_sign_in(
+        &self,
+        user: UserId,
+        network: Network,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let key = network_key(user, network);
+        let mut batch = Batch::default();
+        let mut others = Vec::new();
+        for entry in self.networks.scan_prefix(user.as_bytes()) {
+            let (other, seen) = entry.map_err(StoreError::failed)?;
+            if other != key {
+                others.push((moment(&seen)?, other));
+            }
+        }
+        if others.len() >= MAX_NETWORKS
+            && let Some((_, oldest)) = others.into_iter().min()
+        {
+            batch.remove(oldest);
+        }
+        batch.insert(key, now.as_secs().to_be_bytes().as_slice());
+        self.networks.apply_batch(batch).map_err(StoreError::failed)
+    }
+
+    pub(super) fn attempts(&self) -> Result<Option<KeptAttempts>, StoreError> {
+        let Some(hash_key) = self.meta.get(ATTEMPTS_KEY).map_err(StoreError::failed)? else {
+            return Ok(None);
+        };
+        let mut places = Vec::new();
+        for entry in &self.attempts {
+            let (place, bytes) = entry.map_err(StoreError::failed)?;
+            let place = u32::from_be_bytes(records::fixed(&place, "place of attempts")?);
+            places.push((place, AttemptsRecord::read(&bytes)?));
+        }
+        let hash_key = records::fixed(&hash_key, "key of attempts")?;
+        Ok(Some(KeptAttempts { hash_key, places }))
+    }
+
+    pub(super) fn keep_attempts(&self, changed: &KeptAttempts) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        for (place, attempts) in &changed.places {
+            let place = place.to_be_bytes();
+            if *attempts == Attempts::default() {
+                batch.remove(place.as_slice());
+            } else {
+                batch.insert(place.as_slice(), AttemptsRecord::write(*attempts).as_slice());
+            }
+        }
+        // Without its key nothing that is kept means anything, so the key goes first.
+        put(&self.meta, ATTEMPTS_KEY, &changed.hash_key)?;
+        self.attempts.apply_batch(batch).map_err(StoreError::failed)
+    }
+}
+
+fn network_key(user: UserId, network: Network) -> Vec<u8> {
+    [user.as_bytes().as_slice(), &network.to_bytes()].concat()
+}
+
+fn moment(bytes: &[u8]) -> Result<Timestamp, StoreError> {
+    records::fixed(bytes, "moment").map(|bytes| Timestamp::from_secs(u64::from_be_bytes(bytes)))
 }
 
 fn put(tree: &Tree, key: &[u8], value: &[u8]) -> Result<(), StoreError> {

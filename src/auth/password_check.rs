@@ -1,0 +1,66 @@
+//! The one place where a password is looked at, for a sign-in or for anything else that asks for one: throttled, after the
+//! same work whatever is wrong, and with one answer.
+
+use std::sync::Arc;
+
+use super::{Auth, AuthError, CredentialsRefusal};
+use crate::domain::{ClientAddress, Password, User, UserChange, Username};
+
+/// Whose password it is said to be.
+pub(super) struct Claimant<'a> {
+    /// Under what name; none if it can't be anybody's.
+    pub(super) name: Option<&'a Username>,
+    /// Who has that name.
+    pub(super) user: Option<Arc<User>>,
+    /// Where they are, if that is known.
+    pub(super) from: Option<ClientAddress>,
+}
+
+impl Auth {
+    /// The claimed user, if the password is theirs; none can't be anybody's. A hash of another cost than the configured one is
+    /// made anew.
+    ///
+    /// # Errors
+    /// [`AuthError::InvalidCredentials`], the same and after the same work whatever was wrong;
+    /// [`AccountDisabled`](AuthError::AccountDisabled), only after the right password;
+    /// [`TooManyAttempts`](AuthError::TooManyAttempts), before anybody looks; [`Busy`](AuthError::Busy), or a failure of
+    /// the server.
+    pub(super) async fn check_password(
+        &self,
+        claimant: Claimant<'_>,
+        password: Option<Password>,
+    ) -> Result<Arc<User>, AuthError> {
+        let Claimant { name, user, from } = claimant;
+        let refusal = match (name, &user, &password) {
+            (None, ..) | (.., None) => CredentialsRefusal::Malformed,
+            (_, None, _) => CredentialsRefusal::NoSuchUser,
+            (_, Some(user), _) => CredentialsRefusal::WrongPassword(user.id),
+        };
+        let attempt = self.0.throttle.admit(name, user.as_deref(), from).await?;
+        let verified = match self.0.accounts.passwords.verify(user, password).await {
+            Ok(Some(verified)) => verified,
+            Ok(None) => {
+                attempt.wrong();
+                return Err(AuthError::InvalidCredentials(refusal));
+            }
+            Err(error) => {
+                attempt.unchecked();
+                return Err(error);
+            }
+        };
+        attempt.right(verified.user.id).await?;
+        if verified.user.disabled {
+            return Err(AuthError::AccountDisabled(verified.user.id));
+        }
+        if let Some(to) = verified.rehashed {
+            let from = verified.user.password_hash.clone();
+            let change = UserChange::Rehash { from, to };
+            self.0
+                .accounts
+                .store
+                .change_user(verified.user.id, change)
+                .await?;
+        }
+        Ok(verified.user)
+    }
+}

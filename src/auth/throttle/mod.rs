@@ -1,0 +1,364 @@
+//! How fast passwords may be guessed. Failures are counted on two axes: by the address that they come from, in buckets
+//! that refill, and by the account, whose strangers stand in a [line](crate::domain::admit_stranger). Who comes from where
+//! the user has signed in before is no stranger, and passes by both until a hundred of their own attempts have failed: so
+//! nobody can lock anybody out.
+//!
+//! What is remembered lies in a table of a fixed size, at places that a keyed hash picks: a million names or addresses take
+//! no more memory than that, and nobody can tell which ones share a place. Who shares one with an account under attack
+//! waits as its strangers do; nothing is ever pushed out, so nobody can make the server forget. The table goes to the store
+//! every few seconds and when the server stops.
+
+mod buckets;
+mod table;
+
+use std::{sync::Arc, time::Duration};
+
+use siphasher::sip::SipHasher13;
+
+use self::{buckets::Buckets, table::SharedTable};
+use super::error::{AuthError, Axis};
+use crate::{
+    clock::{Clock, Timestamp},
+    config::ThrottleConfig,
+    domain::{
+        Attempts, ClientAddress, LinePolicy, MAX_FAILURES, Network, User, UserId, Username, admit_stranger,
+        random, readmit_stranger,
+    },
+    store::{KeptAttempts, Store, StoreError},
+};
+
+/// How long after their last sign-in from there a user is no stranger in a network.
+const KNOWN_FOR: Duration = Duration::from_hours(90 * 24);
+/// How often a sign-in from a known network is noted anew.
+const NOTED_EVERY: Duration = Duration::from_hours(24);
+/// How many changed places one write carries: few enough that no other write waits long.
+const KEEP_BATCH: usize = 1000;
+
+/// How many places there are of each kind. If every guess that four hashing threads have time for in a day went to another
+/// name, each place would get some twenty.
+const PLACES_EACH: u32 = 1 << 16;
+
+pub(super) struct Throttle {
+    policy: LinePolicy,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    hash_key: [u8; 16],
+    table: SharedTable,
+    buckets: Buckets,
+}
+
+/// What the table holds, in this order.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// By account: the line of its strangers.
+    Line,
+    /// By account and network: a stranger's place in the line.
+    Place,
+    /// By account and network: the failures of who is no stranger.
+    Known,
+    /// By network: what it has left.
+    Bucket,
+}
+
+/// Leave to look at one password. What came of it must be said: a stranger's that is dropped has failed.
+#[must_use]
+pub(super) struct Attempt<'a> {
+    throttle: &'a Throttle,
+    network: Option<Network>,
+    standing: Standing,
+}
+
+enum Standing {
+    /// With the place in `known`, and when the user last signed in from there.
+    Known { place: u32, seen: Timestamp },
+    Stranger {
+        /// The line and the place in it, unless the name can't be anybody's.
+        line: Option<(u32, u32)>,
+        /// The address's bucket, unless nobody knows the address.
+        bucket: Option<u32>,
+    },
+}
+
+impl Throttle {
+    /// Goes on from what `store` has kept.
+    pub(super) async fn load(
+        config: &ThrottleConfig,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StoreError> {
+        let kept = store.attempts().await?.unwrap_or_else(|| KeptAttempts {
+            hash_key: random(),
+            places: Vec::new(),
+        });
+        let table = SharedTable::new(4 * PLACES_EACH);
+        for (place, attempts) in kept.places {
+            if attempts.are_forgotten(clock.now()) {
+                // The store forgets it as well when the table is kept the next time.
+                table.lock().mark_changed(place);
+            } else {
+                table.lock().restore(place, attempts);
+            }
+        }
+        let (failures, refill) = (config.address_failures, config.address_refill);
+        Ok(Self {
+            policy: config.account,
+            hash_key: kept.hash_key,
+            buckets: Buckets::new(table.clone(), failures, refill, Arc::clone(&clock)),
+            table,
+            store,
+            clock,
+        })
+    }
+
+    /// Leave to look at a password that `from` gives for `name`, which is `user`'s if anybody has it.
+    ///
+    /// # Errors
+    /// [`AuthError::TooManyAttempts`], or a failure of the store.
+    pub(super) async fn admit(
+        &self,
+        name: Option<&Username>,
+        user: Option<&User>,
+        from: Option<ClientAddress>,
+    ) -> Result<Attempt<'_>, AuthError> {
+        let network = from.map(ClientAddress::network);
+        let standing = match self.known(user, network).await? {
+            Some(known) => known,
+            None => self.admit_stranger(name, network)?,
+        };
+        Ok(Attempt {
+            throttle: self,
+            network,
+            standing,
+        })
+    }
+
+    /// The standing of who is no stranger.
+    async fn known(
+        &self,
+        user: Option<&User>,
+        network: Option<Network>,
+    ) -> Result<Option<Standing>, StoreError> {
+        let (Some(user), Some(network)) = (user, network) else {
+            return Ok(None);
+        };
+        let Some(seen) = self.store.last_sign_in(user.id, network).await? else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        let place = self.place(Kind::Known, user.username.as_str(), Some(network));
+        let past = self.table.lock().at(place);
+        let known = now < seen.plus(KNOWN_FOR) && (past.failures < MAX_FAILURES || past.are_forgotten(now));
+        Ok(known.then_some(Standing::Known { place, seen }))
+    }
+
+    fn admit_stranger(
+        &self,
+        name: Option<&Username>,
+        network: Option<Network>,
+    ) -> Result<Standing, AuthError> {
+        let bucket = network.map(|_| self.place(Kind::Bucket, "", network));
+        if let Some(bucket) = bucket {
+            let taken = self.buckets.take(bucket);
+            taken.map_err(|wait| too_many(Axis::Address, wait))?;
+        }
+        let line = name.map(|name| {
+            let name = name.as_str();
+            (
+                self.place(Kind::Line, name, None),
+                self.place(Kind::Place, name, network),
+            )
+        });
+        let standing = Standing::Stranger { line, bucket };
+        if let Some(line) = line {
+            let now = self.clock.now();
+            let admitted = self.in_line(line, |line, place| admit_stranger(line, place, &self.policy, now));
+            if let Err(wait) = admitted {
+                bucket.inspect(|bucket| self.buckets.give_back(*bucket));
+                return Err(too_many(Axis::Account, wait));
+            }
+        }
+        Ok(standing)
+    }
+
+    /// Writes what has changed since the last time to the store.
+    ///
+    /// # Errors
+    /// A failure of the store; what was not written is written the next time.
+    pub(super) async fn keep(&self) -> Result<(), StoreError> {
+        loop {
+            let changed = self.table.lock().take_changed(KEEP_BATCH);
+            if changed.is_empty() {
+                return Ok(());
+            }
+            let kept = KeptAttempts {
+                hash_key: self.hash_key,
+                places: changed.clone(),
+            };
+            if let Err(error) = self.store.keep_attempts(kept).await {
+                let mut table = self.table.lock();
+                for (place, _) in changed {
+                    table.mark_changed(place);
+                }
+                return Err(error);
+            }
+        }
+    }
+
+    /// Changes a line and a place in it.
+    fn in_line<T>(
+        &self,
+        (line_at, place_at): (u32, u32),
+        change: impl FnOnce(&mut Attempts, &mut Attempts) -> T,
+    ) -> T {
+        let mut table = self.table.lock();
+        let (mut line, mut place) = (table.at(line_at), table.at(place_at));
+        let outcome = change(&mut line, &mut place);
+        table.put(line_at, line);
+        table.put(place_at, place);
+        outcome
+    }
+
+    /// Where a name and a network stand in a table.
+    #[expect(clippy::cast_possible_truncation, reason = "any 16 bits of a hash will do")]
+    fn place(&self, kind: Kind, name: &str, network: Option<Network>) -> u32 {
+        let mut text = vec![kind as u8];
+        text.extend_from_slice(name.as_bytes());
+        // No name has such a byte, so no two pairs look the same.
+        text.push(0);
+        text.extend(network.map(Network::to_bytes).unwrap_or_default());
+        let hash = SipHasher13::new_with_key(&self.hash_key).hash(&text);
+        kind as u32 * PLACES_EACH + hash as u32 % PLACES_EACH
+    }
+}
+
+fn too_many(axis: Axis, retry_after: Duration) -> AuthError {
+    AuthError::TooManyAttempts { axis, retry_after }
+}
+
+impl Attempt<'_> {
+    /// The password was right, and is that of `user`, who is no stranger there from now on.
+    pub(super) async fn right(self, user: UserId) -> Result<(), StoreError> {
+        let throttle = self.throttle;
+        let now = throttle.clock.now();
+        let seen = match self.standing {
+            Standing::Known { place, seen } => {
+                throttle.table.lock().put(place, Attempts::default());
+                Some(seen)
+            }
+            Standing::Stranger { line, bucket } => {
+                if let Some(line) = line {
+                    throttle.in_line(line, |line, place| (*line, *place) = Default::default());
+                }
+                bucket.inspect(|bucket| throttle.buckets.give_back(*bucket));
+                None
+            }
+        };
+        match self.network {
+            Some(network) if seen.is_none_or(|seen| now >= seen.plus(NOTED_EVERY)) => {
+                throttle.store.note_sign_in(user, network, now).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The password was wrong.
+    pub(super) fn wrong(self) {
+        // A stranger's failure was counted before it was one.
+        if let Standing::Known { place, .. } = self.standing {
+            let now = self.throttle.clock.now();
+            let mut table = self.throttle.table.lock();
+            let mut past = table.at(place);
+            past.failed(now);
+            table.put(place, past);
+        }
+    }
+
+    /// Nobody looked at the password.
+    pub(super) fn unchecked(self) {
+        let throttle = self.throttle;
+        if let Standing::Stranger { line, bucket } = self.standing {
+            if let Some(line) = line {
+                let now = throttle.clock.now();
+                throttle.in_line(line, |line, place| {
+                    readmit_stranger(line, place, &throttle.policy, now);
+                });
+            }
+            bucket.inspect(|bucket| throttle.buckets.give_back(*bucket));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs, net::Ipv4Addr};
+
+    use super::*;
+    use crate::{clock::ManualClock, config::Config, store::SledStore};
+
+    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    async fn throttle(directory: &tempfile::TempDir) -> Throttle {
+        let store = Arc::new(SledStore::open(directory.path(), 1 << 20, NOW).unwrap());
+        let clock = Arc::new(ManualClock::new(NOW));
+        let config = Config::default().throttle;
+        Throttle::load(&config, store, clock).await.unwrap()
+    }
+
+    /// How much memory the process has, in KiB; nothing where the system does not say.
+    fn resident() -> Option<usize> {
+        let status = fs::read_to_string("/proc/self/status").ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.split_whitespace().next()?.parse().ok()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn any_number_of_names_and_addresses_takes_no_more_memory_than_the_table_has() {
+        let directory = tempfile::tempdir().unwrap();
+        let throttle = throttle(&directory).await;
+        let many = env::var("JWT_SERVER_NAMES").map_or(100_000, |many| many.parse().unwrap());
+        let before = resident();
+        for n in 0..many {
+            let name = Username::parse(&format!("user{n}")).unwrap();
+            let address = ClientAddress::new(Ipv4Addr::from_bits(0x0B00_0000 + n).into());
+            // Refused or not: both is remembered.
+            let _ = throttle.admit(Some(&name), None, Some(address)).await;
+        }
+        let after = resident();
+        let places = 4 * PLACES_EACH as usize;
+        let (capacity, changed) = throttle.table.lock().capacity();
+        assert_eq!(capacity, places);
+        assert!(changed > places / 2 && changed <= places, "{changed}");
+        throttle.keep().await.unwrap();
+        assert_eq!(throttle.table.lock().capacity().1, 0);
+        // Other tests run beside this one: the figure means something when it runs alone.
+        println!(
+            "resident before: {before:?} KiB, after: {after:?} KiB, kept: {:?} KiB",
+            resident()
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_kept_is_found_again_and_what_is_forgotten_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = throttle(&directory).await;
+        let name = Username::parse("ada").unwrap();
+        let address = Some(ClientAddress::new([192, 0, 2, 1].into()));
+        for _ in 0..30 {
+            assert!(first.admit(Some(&name), None, address).await.is_ok());
+        }
+        first.keep().await.unwrap();
+        let kept = first.store.attempts().await.unwrap().unwrap();
+        assert_eq!(kept.places.len(), 2, "the line and the bucket");
+        drop(first);
+
+        let second = throttle(&directory).await;
+        assert!(second.admit(Some(&name), None, address).await.is_err());
+        let later = ManualClock::new(NOW.plus(Duration::from_hours(26)));
+        let (config, store) = (Config::default().throttle, Arc::clone(&second.store));
+        let third = Throttle::load(&config, store, Arc::new(later)).await.unwrap();
+        assert!(third.admit(Some(&name), None, None).await.is_ok());
+        third.keep().await.unwrap();
+        let kept = third.store.attempts().await.unwrap().unwrap();
+        assert_eq!(kept.places.len(), 1, "the line, anew");
+    }
+}

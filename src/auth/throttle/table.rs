@@ -1,0 +1,78 @@
+//! What is remembered, in a table of a fixed size, which knows what has changed in it.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{clock::Timestamp, domain::Attempts};
+
+/// A handle of one table.
+#[derive(Clone)]
+pub(super) struct SharedTable(Arc<Mutex<Table>>);
+
+pub(super) struct Table {
+    /// Failures and a moment in seconds, each. Numbers, because the system gives zeros out without spending memory on them.
+    places: Vec<(u32, u64)>,
+    changed: BTreeSet<u32>,
+}
+
+impl SharedTable {
+    /// A table with `size` places, at which there is nothing.
+    pub(super) fn new(size: u32) -> Self {
+        Self(Arc::new(Mutex::new(Table {
+            places: vec![(0, 0); size as usize],
+            changed: BTreeSet::new(),
+        })))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Table> {
+        // Each use leaves the table whole, so a panic while it was held has broken nothing.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    pub(super) fn at(&self, place: u32) -> Attempts {
+        let (failures, at) = self.places.get(place as usize).copied().unwrap_or_default();
+        Attempts {
+            failures,
+            at: Timestamp::from_secs(at),
+        }
+    }
+
+    pub(super) fn put(&mut self, place: u32, attempts: Attempts) {
+        if self.at(place) != attempts
+            && let Some(there) = self.places.get_mut(place as usize)
+        {
+            *there = (attempts.failures, attempts.at.as_secs());
+            self.changed.insert(place);
+        }
+    }
+
+    /// Puts back what was kept of a place: that is no change.
+    pub(super) fn restore(&mut self, place: u32, attempts: Attempts) {
+        self.put(place, attempts);
+        self.changed.remove(&place);
+    }
+
+    /// Up to `at_most` places that have changed since they were taken the last time, as they are now.
+    pub(super) fn take_changed(&mut self, at_most: usize) -> Vec<(u32, Attempts)> {
+        let taken: Vec<u32> = self.changed.iter().take(at_most).copied().collect();
+        for place in &taken {
+            self.changed.remove(place);
+        }
+        taken.into_iter().map(|place| (place, self.at(place))).collect()
+    }
+
+    /// Has a place taken as if it had changed.
+    pub(super) fn mark_changed(&mut self, place: u32) {
+        self.changed.insert(place);
+    }
+
+    /// How many places there are, and how many have changed.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> (usize, usize) {
+        (self.places.capacity(), self.changed.len())
+    }
+}

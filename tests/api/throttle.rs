@@ -1,0 +1,240 @@
+//! How fast passwords may be guessed: by address and by account, and never at the expense of who knows theirs.
+
+use std::sync::Arc;
+
+use warp::http::StatusCode;
+
+use crate::{
+    server::{Answer, PASSWORD, Server, seconds, spawn, spawn_with},
+    sign_in::assert_wrong,
+};
+
+const HOME: &str = "192.0.2.1";
+const ELSEWHERE: &str = "198.51.100.7";
+const STRANGER: &str = "203.0.113.9";
+
+/// After how many seconds it may be tried again.
+#[track_caller]
+fn assert_throttled(answer: &Answer) -> u64 {
+    answer.assert_problem(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts");
+    let wait = answer.header("retry-after").parse().unwrap();
+    assert!(wait > 0);
+    wait
+}
+
+/// A server with the user ada, who signed in from [`HOME`] once.
+async fn with_ada() -> Server {
+    let server = spawn().await;
+    server
+        .sign_up("ada", PASSWORD)
+        .await
+        .assert_status(StatusCode::CREATED);
+    server.sign_in_from(HOME, "ada", PASSWORD).await.token();
+    server
+}
+
+/// Fails until it is throttled, and returns after how many failures that was, and how long.
+async fn hammer(server: &Server, address: &str, name: &str) -> (usize, u64) {
+    for failures in 0..300 {
+        let answer = server.sign_in_from(address, name, "wrong password").await;
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            return (failures, assert_throttled(&answer));
+        }
+        assert_wrong(&answer);
+    }
+    panic!("never throttled");
+}
+
+#[tokio::test]
+async fn an_address_that_guesses_at_many_accounts_has_to_wait_and_other_addresses_have_not() {
+    let server = with_ada().await;
+    for n in 0..100 {
+        // All of one /64.
+        let address = format!("2001:db8:0:7:{n:x}::{n:x}");
+        assert_wrong(&server.sign_in_from(&address, &format!("user{n}"), "guess").await);
+    }
+    let refused = server.sign_in_from("2001:db8:0:7::1", "user100", "guess").await;
+    assert_eq!(assert_throttled(&refused), 10);
+    for same in ["ada", "no name!"] {
+        assert_throttled(&server.sign_in_from("2001:db8:0:7::1", same, PASSWORD).await);
+    }
+    assert_wrong(&server.sign_in_from("2001:db8:0:8::1", "user100", "guess").await);
+
+    server.advance(seconds(10));
+    assert_wrong(&server.sign_in_from("2001:db8:0:7::1", "user100", "guess").await);
+    assert_throttled(&server.sign_in_from("2001:db8:0:7::1", "user101", "guess").await);
+}
+
+#[tokio::test]
+async fn who_hammers_an_account_slows_down_strangers_and_not_its_owner() {
+    let server = with_ada().await;
+    assert_eq!(hammer(&server, STRANGER, "ada").await, (30, 30));
+    // From anywhere else no more, and the owner as if nothing were.
+    assert_throttled(&server.sign_in_from("203.0.113.77", "ada", "wrong password").await);
+    server.sign_in_from(HOME, "ada", PASSWORD).await.token();
+    assert_wrong(&server.sign_in_from(HOME, "ada", "a slip").await);
+    server.sign_in_from(HOME, "ada", PASSWORD).await.token();
+    assert_throttled(&server.sign_in_from(STRANGER, "ada", "wrong password").await);
+    // Other accounts are open to everybody.
+    assert_wrong(&server.sign_in_from(STRANGER, "bob", "wrong password").await);
+}
+
+#[tokio::test]
+async fn the_owner_gets_in_from_somewhere_new_after_the_delay_though_somebody_hammers_on() {
+    let server = with_ada().await;
+    hammer(&server, STRANGER, "ada").await;
+    let wait = assert_throttled(&server.sign_in_from(ELSEWHERE, "ada", PASSWORD).await);
+    assert_eq!(wait, 60, "behind the stranger");
+    for _ in 0..wait {
+        server.advance(seconds(1));
+        let _ = server.sign_in_from(STRANGER, "ada", "wrong password").await;
+    }
+    server.sign_in_from(ELSEWHERE, "ada", PASSWORD).await.token();
+    // No stranger there any more, however it goes on.
+    hammer(&server, STRANGER, "ada").await;
+    server.sign_in_from(ELSEWHERE, "ada", PASSWORD).await.token();
+}
+
+#[tokio::test]
+async fn a_hundred_failures_in_a_row_and_then_one_an_hour() {
+    let server = with_ada().await;
+    let (mut failures, mut wait) = (0, 0);
+    while failures < 102 {
+        // Each from another address, so that no address is throttled.
+        let address = format!("203.0.{}.{}", failures / 100, failures % 100);
+        let answer = server.sign_in_from(&address, "ada", "wrong password").await;
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            wait = assert_throttled(&answer);
+            server.advance(seconds(wait));
+        } else {
+            assert_wrong(&answer);
+            assert!(failures < 100 || wait == 3600, "{failures}");
+            assert!(failures >= 100 || wait < 3600, "{failures}");
+            failures += 1;
+        }
+    }
+    server.sign_in_from(HOME, "ada", PASSWORD).await.token();
+}
+
+#[tokio::test]
+async fn nobody_can_tell_a_throttled_account_from_a_name_that_nobody_has() {
+    let server = with_ada().await;
+    let mut told = Vec::new();
+    for name in ["ada", "nobody"] {
+        let mut answers = Vec::new();
+        for _ in 0..34 {
+            let answer = server.sign_in_from(STRANGER, name, "wrong password").await;
+            answers.push((answer.status, answer.text()));
+            server.advance(seconds(1));
+        }
+        told.push(answers);
+    }
+    assert_eq!(told[0], told[1]);
+    assert_eq!(told[0][33].0, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
+async fn a_known_place_that_fails_a_hundred_times_in_a_row_is_a_strangers() {
+    let server = with_ada().await;
+    assert_eq!(hammer(&server, HOME, "ada").await, (130, 30));
+    server
+        .sign_in("ada", PASSWORD)
+        .await
+        .assert_status(StatusCode::TOO_MANY_REQUESTS);
+    server.advance(seconds(30));
+    server.sign_in_from(HOME, "ada", PASSWORD).await.token();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_right_password_is_never_one_too_many() {
+    let server = Arc::new(spawn_with(|config| config.password.hash_queue = 64).await);
+    for n in 0..4 {
+        let name = format!("user{n}");
+        server
+            .sign_up(&name, PASSWORD)
+            .await
+            .assert_status(StatusCode::CREATED);
+    }
+    // Strangers all, from one address, many at once and far more than may fail.
+    let tasks: Vec<_> = (0..4)
+        .map(|n| {
+            let server = Arc::clone(&server);
+            tokio::spawn(async move {
+                for _ in 0..60 {
+                    let answer = server.sign_in_from(STRANGER, &format!("user{n}"), PASSWORD).await;
+                    answer.token();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_turned_away_by_a_full_queue_has_not_failed() {
+    let server = spawn_with(|config| {
+        config.password.hash_threads = 1;
+        config.password.hash_queue = 1;
+        config.password.bcrypt_cost = 6;
+    })
+    .await;
+    server
+        .sign_up("ada", PASSWORD)
+        .await
+        .assert_status(StatusCode::CREATED);
+    let server = Arc::new(server);
+    let (mut failed, mut busy) = (0, 0);
+    while failed < 24 {
+        let tasks: Vec<_> = (0..6)
+            .map(|_| {
+                let server = Arc::clone(&server);
+                tokio::spawn(async move { server.sign_in_from(STRANGER, "ada", "wrong password").await })
+            })
+            .collect();
+        for task in tasks {
+            let answer = task.await.unwrap();
+            if answer.status == StatusCode::SERVICE_UNAVAILABLE {
+                busy += 1;
+            } else {
+                assert_wrong(&answer);
+                failed += 1;
+            }
+        }
+    }
+    assert!(busy > 24, "{busy} were turned away");
+    assert_eq!(hammer(&server, STRANGER, "ada").await, (30 - failed, 30));
+}
+
+#[tokio::test]
+async fn a_restart_forgets_nothing() {
+    let server = with_ada().await;
+    hammer(&server, STRANGER, "ada").await;
+    for n in 0..70 {
+        let _ = server.sign_in_from(STRANGER, &format!("user{n}"), "guess").await;
+    }
+    let wait = assert_throttled(&server.sign_in_from(STRANGER, "nobody", "guess").await);
+    server.auth.keep_attempts().await.unwrap();
+    let server = server.restart().await;
+    let again = assert_throttled(&server.sign_in_from(STRANGER, "nobody", "guess").await);
+    assert_eq!(again, wait, "the address");
+    assert_throttled(&server.sign_in_from(ELSEWHERE, "ada", PASSWORD).await);
+    server.sign_in_from(HOME, "ada", PASSWORD).await.token();
+}
+
+#[tokio::test]
+async fn who_signed_up_from_a_place_is_no_stranger_there() {
+    let server = spawn().await;
+    let body = serde_json::json!({"username": "ada", "password": PASSWORD});
+    server
+        .post_from(HOME, "/signup", &body)
+        .await
+        .assert_status(StatusCode::CREATED);
+    hammer(&server, STRANGER, "ada").await;
+    server.sign_in_from(HOME, "ada", PASSWORD).await.token();
+    // A quarter of a year later the address may be somebody else's.
+    server.advance(seconds(91 * 24 * 3600));
+    hammer(&server, STRANGER, "ada").await;
+    assert_throttled(&server.sign_in_from(HOME, "ada", PASSWORD).await);
+}
