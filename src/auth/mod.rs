@@ -155,12 +155,15 @@ impl Auth {
             match auth.prune().await {
                 Ok(0) => {}
                 Ok(pruned) => tracing::debug!(pruned, "sessions that had run out were forgotten"),
+                Err(AuthError::Store(error)) if error.is_logged() => {}
                 Err(error) => tracing::error!(%error, "sessions that had run out could not be forgotten"),
             }
         });
         self.every(KEEP_ATTEMPTS_EVERY, |auth| async move {
-            if let Err(error) = auth.keep_attempts().await {
-                tracing::error!(%error, "failed attempts could not be written down");
+            match auth.keep_attempts().await {
+                Ok(()) => {}
+                Err(AuthError::Store(error)) if error.is_logged() => {}
+                Err(error) => tracing::error!(%error, "failed attempts could not be written down"),
             }
         });
     }

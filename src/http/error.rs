@@ -101,7 +101,7 @@ impl ApiError {
     fn log(&self) {
         let request_id = trace::request_id();
         match self {
-            Self::Refused(AuthError::Store(error)) => {
+            Self::Refused(AuthError::Store(error)) if !error.is_logged() => {
                 tracing::error!(%error, request_id, "a request failed on the database");
             }
             Self::Refused(AuthError::Internal(cause)) => {

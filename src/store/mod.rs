@@ -193,6 +193,10 @@ pub enum StoreError {
     /// A record is there but makes no sense.
     #[error("the database has a record that can't be read: {0}")]
     Unreadable(String),
+    /// There is no room on the store's disk, or it can't be written. What is in memory goes on being answered; reads and
+    /// writes of the database are refused until there is room, which the store finds out by itself.
+    #[error("the database is not read or written until there is room on its disk")]
+    NoRoom,
     /// The store takes no writes any more: its writing thread has ended, after an error that is in the log.
     #[error("the database takes no writes until the server is restarted")]
     Closed,
@@ -202,5 +206,11 @@ impl StoreError {
     /// Wraps what a backend said.
     pub fn failed(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Failed(Arc::new(cause))
+    }
+
+    /// Whether this is how things have been since a moment that is in the log: whom it meets has nothing to add there.
+    #[must_use]
+    pub fn is_logged(&self) -> bool {
+        matches!(self, Self::NoRoom | Self::Closed)
     }
 }

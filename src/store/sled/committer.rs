@@ -2,21 +2,22 @@
 //! only then answers. Nobody outside this file can answer a write before the disk has it, because nobody outside has
 //! the answer to give.
 //!
-//! sled's own `flush` is not enough: on Linux it ends in `sync_file_range`, which leaves the file's metadata and the
-//! disk's write cache out. So the thread calls `sync_data` (`fdatasync`) itself, on the same file.
+//! When there is no room for a write, the thread closes the database, has whatever is asked of it refused, and goes on
+//! when it could be opened again: see [`outage`].
 
 use std::{
-    fs::File,
+    convert::Infallible,
     io, iter,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc as std_mpsc},
     thread::{self, JoinHandle},
 };
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
+    database::{Database, Failure},
     index::Index,
-    tally::{Count, Tally},
+    outage::{self, Reopen},
     trees::Trees,
 };
 use crate::{
@@ -50,59 +51,60 @@ impl Effect {
     }
 }
 
-/// Where the log lies.
-pub(super) trait Disk: Send + 'static {
-    /// Makes what the operating system has been given outlive a power cut, `commits` groups of writes by now.
-    fn sync(&self, commits: u64) -> io::Result<()>;
-
-    /// Notes that nothing more will be written.
-    fn close(&self, commits: u64);
-}
-
-/// sled's data file, and the tally beside it.
-pub(super) struct DataFile {
-    pub(super) data: File,
-    pub(super) tally: Tally,
-}
-
-impl Disk for DataFile {
-    fn sync(&self, commits: u64) -> io::Result<()> {
-        self.data.sync_data()?;
-        self.tally.write(Count {
-            stopped_cleanly: false,
-            commits,
-        })
-    }
-
-    fn close(&self, commits: u64) {
-        if let Err(error) = self.tally.write(Count {
-            stopped_cleanly: true,
-            commits,
-        }) {
-            tracing::warn!(%error, "the database was closed, but that could not be noted");
-        }
-    }
-}
-
 /// A write that has been applied and waits for the sync: told how that went, it changes the memory and answers.
 type Finish = Box<dyn FnOnce(Result<(), StoreError>, &Index) + Send>;
 /// A write that waits to be applied.
 type Write = Box<dyn FnOnce(&Trees, &Index) -> Finish + Send>;
 
 pub(super) struct Committer {
-    /// `None` only while it is being dropped.
-    queue: Option<mpsc::Sender<Write>>,
+    access: Arc<RwLock<Access>>,
+    /// Dropped to tell the thread that nobody wants it any more.
+    wanted: Option<std_mpsc::Sender<Infallible>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Committer {
-    pub(super) fn start(trees: Trees, index: Arc<Index>, disk: Box<dyn Disk>) -> io::Result<Self> {
+/// The ways to the database, or why there is none.
+struct Access {
+    trees: Result<Trees, StoreError>,
+    queue: Result<mpsc::Sender<Write>, StoreError>,
+}
+
+impl Access {
+    fn to(database: &Database) -> (Self, mpsc::Receiver<Write>) {
         let (queue, writes) = mpsc::channel(QUEUE);
+        let access = Self {
+            trees: Ok(database.trees.clone()),
+            queue: Ok(queue),
+        };
+        (access, writes)
+    }
+
+    fn refused(error: StoreError) -> Self {
+        Self {
+            trees: Err(error.clone()),
+            queue: Err(error),
+        }
+    }
+}
+
+impl Committer {
+    /// Commits to `database`, and after an outage to what `place` has then.
+    pub(super) fn start(database: Database, index: Arc<Index>, place: Box<dyn Reopen>) -> io::Result<Self> {
+        let (access, writes) = Access::to(&database);
+        let access = Arc::new(RwLock::new(access));
+        let (wanted, unwanted) = std_mpsc::channel();
+        let thread = Thread {
+            access: Arc::clone(&access),
+            index,
+            place,
+            unwanted,
+        };
         let thread = thread::Builder::new()
             .name("committer".into())
-            .spawn(move || run(trees, &index, disk.as_ref(), writes))?;
+            .spawn(move || thread.run(database, writes))?;
         Ok(Self {
-            queue: Some(queue),
+            access,
+            wanted: Some(wanted),
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -125,16 +127,35 @@ impl Committer {
                 let _ = answer.send(result);
             })
         });
-        let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
-        queue.send(job).await.map_err(|_| StoreError::Closed)?;
-        answered.await.map_err(|_| StoreError::Closed)?
+        let queue = self.access().queue.clone()?;
+        queue.send(job).await.map_err(|_| self.refusal())?;
+        answered.await.map_err(|_| self.refusal())?
+    }
+
+    /// Runs `read` on the trees as they are now, which may show a write that is not durable yet.
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(&Trees) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        read(self.access().trees.as_ref().map_err(Clone::clone)?)
+    }
+
+    /// Why a write that was in the queue was not even tried.
+    fn refusal(&self) -> StoreError {
+        let refusal = self.access().queue.as_ref().err().cloned();
+        refusal.unwrap_or(StoreError::Closed)
+    }
+
+    fn access(&self) -> RwLockReadGuard<'_, Access> {
+        self.access.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Committer {
     fn drop(&mut self) {
+        self.wanted = None;
         // With the last sender gone the thread finishes what is queued and ends.
-        self.queue = None;
+        *change(&self.access) = Access::refused(StoreError::Closed);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the database's writing thread had ended in a panic");
@@ -142,56 +163,116 @@ impl Drop for Committer {
     }
 }
 
-fn run(trees: Trees, index: &Index, disk: &dyn Disk, mut writes: mpsc::Receiver<Write>) {
-    let mut commits = match trees.commits() {
-        Ok(commits) => commits,
-        Err(error) => return give_up(&error),
-    };
-    while let Some(first) = writes.blocking_recv() {
-        let waiting = iter::from_fn(|| writes.try_recv().ok());
-        let applied: Vec<Finish> = iter::once(first)
-            .chain(waiting)
-            .take(BATCH)
-            .map(|write| write(&trees, index))
-            .collect();
-        commits += 1;
-        let synced = trees
-            .put_commits(commits, index.latest())
-            .and_then(|()| trees.flush())
-            .and_then(|()| disk.sync(commits).map_err(StoreError::failed));
-        for finish in applied {
-            finish(synced.clone(), index);
-        }
-        if let Err(error) = synced {
-            return give_up(&error);
+/// What the committing thread has besides the database.
+struct Thread {
+    access: Arc<RwLock<Access>>,
+    index: Arc<Index>,
+    place: Box<dyn Reopen>,
+    /// Disconnected when nobody wants the database any more.
+    unwanted: std_mpsc::Receiver<Infallible>,
+}
+
+impl Thread {
+    fn run(self, mut database: Database, mut writes: mpsc::Receiver<Write>) {
+        loop {
+            match self.commit_all(&mut database, &mut writes) {
+                Ok(()) => return database.close(),
+                Err(Failure::Disk(error)) => {
+                    change(&self.access).queue = Err(StoreError::Closed);
+                    return give_up(&error);
+                }
+                Err(Failure::NoRoom(error)) => tracing::error!(
+                    %error,
+                    "there is no room on the disk, or it can't be written: tokens go on being checked, and all else is refused. Make room; the server goes on by itself then"
+                ),
+            }
+            *change(&self.access) = Access::refused(StoreError::NoRoom);
+            // Whatever is in the queue is refused with this, at once.
+            drop(writes);
+            let reopened = outage::reopened(database, self.place.as_ref(), &self.index, &self.unwanted);
+            database = match reopened {
+                Ok(Some(reopened)) => reopened,
+                Ok(None) => return,
+                Err(error) => {
+                    *change(&self.access) = Access::refused(StoreError::Closed);
+                    return give_up(error.as_ref());
+                }
+            };
+            let access;
+            (access, writes) = Access::to(&database);
+            if let Err(access) = self.give(access) {
+                drop(access);
+                return database.close();
+            }
+            tracing::warn!("there is room on the disk again: writes are taken");
         }
     }
-    // sled closes with its last handle, and has a few last things to write then.
-    drop(trees);
-    match disk.sync(commits) {
-        Ok(()) => disk.close(commits),
-        Err(error) => give_up(&StoreError::failed(error)),
+
+    /// Commits what comes, until nothing can come any more.
+    fn commit_all(&self, database: &mut Database, writes: &mut mpsc::Receiver<Write>) -> Result<(), Failure> {
+        while let Some(first) = writes.blocking_recv() {
+            let waiting = iter::from_fn(|| writes.try_recv().ok());
+            let applied: Vec<Finish> = iter::once(first)
+                .chain(waiting)
+                .take(BATCH)
+                .map(|write| write(&database.trees, &self.index))
+                .collect();
+            let committed = database.commit(self.index.latest());
+            let told = match &committed {
+                Ok(()) => Ok(()),
+                Err(Failure::NoRoom(_)) => Err(StoreError::NoRoom),
+                Err(Failure::Disk(error)) => Err(error.clone()),
+            };
+            for finish in applied {
+                finish(told.clone(), &self.index);
+            }
+            committed?;
+        }
+        Ok(())
     }
+
+    /// Gives callers this access, or gives it back if there will be no callers any more.
+    fn give(&self, access: Access) -> Result<(), Access> {
+        let mut given = change(&self.access);
+        // Whoever drops the committer has said so before they take this lock.
+        if matches!(
+            self.unwanted.try_recv(),
+            Err(std_mpsc::TryRecvError::Disconnected)
+        ) {
+            return Err(access);
+        }
+        *given = access;
+        Ok(())
+    }
+}
+
+fn change(access: &RwLock<Access>) -> RwLockWriteGuard<'_, Access> {
+    // It is only ever replaced, so a panic while it was held has broken nothing.
+    access.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// After a failed sync nobody knows what the disk has: Linux reports the failure once, forgets the pages, and the next
 /// sync succeeds without them. Only reading the log anew, at a start, can tell; so this thread ends, and every write
 /// from now on is refused.
-fn give_up(error: &StoreError) {
+fn give_up(error: &dyn std::error::Error) {
     tracing::error!(%error, "the disk failed: nothing is written any more until the server is restarted");
 }
 
 #[cfg(test)]
 mod tests {
     use std::{
+        path::Path,
         sync::{
-            atomic::{AtomicUsize, Ordering},
+            atomic::{AtomicBool, AtomicUsize, Ordering},
             mpsc,
         },
         time::Duration,
     };
 
-    use super::*;
+    use super::{
+        super::{database::Disk, error::OpenError, tally::Count},
+        *,
+    };
     use crate::clock::Timestamp;
 
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -200,16 +281,77 @@ mod tests {
     struct ToldDisk {
         orders: mpsc::Receiver<io::Result<()>>,
         syncs: Arc<AtomicUsize>,
+        full: Arc<AtomicBool>,
     }
 
     impl Disk for ToldDisk {
-        fn sync(&self, _: u64) -> io::Result<()> {
+        fn write(&self, _: &Trees) -> Result<(), StoreError> {
+            if self.full.load(Ordering::SeqCst) {
+                let full = io::Error::from(io::ErrorKind::StorageFull);
+                return Err(StoreError::failed(sled::Error::Io(full)));
+            }
+            Ok(())
+        }
+
+        fn sync(&self) -> io::Result<()> {
             let order = self.orders.recv_timeout(Duration::from_secs(10));
             self.syncs.fetch_add(1, Ordering::SeqCst);
             order.unwrap_or_else(|_| Err(io::Error::other("nobody told the disk to sync")))
         }
 
-        fn close(&self, _: u64) {}
+        fn note(&self, _: Count) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn in_memory() -> Trees {
+        Trees::of(sled::Config::new().temporary(true).open().unwrap()).unwrap()
+    }
+
+    /// What is found when the database is opened again, and on a disk that is never full.
+    struct Found {
+        trees: Trees,
+        full: Arc<AtomicBool>,
+        damaged: bool,
+    }
+
+    impl Disk for Found {
+        fn sync(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn note(&self, _: Count) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Reopen for Found {
+        fn try_room(&self) -> io::Result<()> {
+            match self.full.load(Ordering::SeqCst) {
+                true => Err(io::ErrorKind::StorageFull.into()),
+                false => Ok(()),
+            }
+        }
+
+        fn reopen(&self, acknowledged: u64, index: &Index) -> Result<Database, OpenError> {
+            if self.damaged {
+                return Err(OpenError::damaged(
+                    Path::new("data"),
+                    &"its last writes are missing",
+                ));
+            }
+            self.trees.restore(index).unwrap();
+            let disk = Self {
+                trees: self.trees.clone(),
+                full: Arc::clone(&self.full),
+                damaged: false,
+            };
+            Ok(Database {
+                trees: self.trees.clone(),
+                disk: Box::new(disk),
+                commits: acknowledged,
+            })
+        }
     }
 
     struct Bench {
@@ -219,25 +361,48 @@ mod tests {
         trees: Trees,
         index: Arc<Index>,
         syncs: Arc<AtomicUsize>,
+        /// Whether there is no room.
+        full: Arc<AtomicBool>,
+        /// What is found when there is room again.
+        found: Trees,
         user: Arc<User>,
     }
 
     fn bench() -> Bench {
-        let trees = Trees::of(sled::Config::new().temporary(true).open().unwrap()).unwrap();
+        bench_that_finds(false)
+    }
+
+    /// One whose database can be opened again after an outage, unless that finds it `damaged`.
+    fn bench_that_finds(damaged: bool) -> Bench {
+        let (trees, found) = (in_memory(), in_memory());
         let (order, orders) = mpsc::channel();
         let (index, syncs) = (Arc::new(Index::default()), Arc::new(AtomicUsize::new(0)));
+        let full = Arc::new(AtomicBool::new(false));
         let disk = ToldDisk {
             orders,
             syncs: Arc::clone(&syncs),
+            full: Arc::clone(&full),
+        };
+        let place = Found {
+            trees: found.clone(),
+            full: Arc::clone(&full),
+            damaged,
+        };
+        let database = Database {
+            trees: trees.clone(),
+            disk: Box::new(disk),
+            commits: 0,
         };
         let user = Arc::new(User::somebody("ada", NOW));
-        let committer = Committer::start(trees.clone(), Arc::clone(&index), Box::new(disk)).unwrap();
+        let committer = Committer::start(database, Arc::clone(&index), Box::new(place)).unwrap();
         Bench {
+            order,
             committer: Arc::new(committer),
             trees,
             index,
-            order,
             syncs,
+            full,
+            found,
             user,
         }
     }
@@ -296,7 +461,7 @@ mod tests {
         let (first, task) = bench.open();
         bench.applied(&first).await;
         let waiting: Vec<_> = (0..20).map(|_| bench.open().1).collect();
-        let queue = bench.committer.queue.as_ref().unwrap();
+        let queue = bench.committer.access().queue.clone().unwrap();
         while queue.capacity() > QUEUE - waiting.len() {
             tokio::task::yield_now().await;
         }
@@ -312,7 +477,10 @@ mod tests {
     async fn after_a_failed_sync_nothing_is_acknowledged_or_seen_any_more() {
         let bench = bench();
         let (lost, task) = bench.open();
-        bench.order.send(Err(io::Error::other("no space left"))).unwrap();
+        bench
+            .order
+            .send(Err(io::Error::from(io::ErrorKind::StorageFull)))
+            .unwrap();
         assert!(matches!(task.await.unwrap(), Err(StoreError::Failed(_))));
         assert_eq!(bench.index.session(lost.id), None);
 
@@ -322,6 +490,88 @@ mod tests {
         assert!(matches!(task.await.unwrap(), Err(StoreError::Closed)));
         assert_eq!(bench.index.session(next.id), None);
         assert_eq!(bench.syncs.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn with_no_room_writes_are_refused_at_once_until_there_is_some_and_memory_stays_as_it_is() {
+        let bench = bench();
+        let (before, task) = bench.open();
+        bench.order.send(Ok(())).unwrap();
+        task.await.unwrap().unwrap();
+        bench.full.store(true, Ordering::SeqCst);
+        let (refused, task) = bench.open();
+        // Nothing that had been written before has got lost.
+        bench.order.send(Ok(())).unwrap();
+        assert!(matches!(task.await.unwrap(), Err(StoreError::NoRoom)));
+        for _ in 0..3 {
+            let task = bench.open().1;
+            assert!(matches!(task.await.unwrap(), Err(StoreError::NoRoom)));
+        }
+        let read = bench.committer.read(|trees| trees.session(before.id));
+        assert!(matches!(read, Err(StoreError::NoRoom)));
+        assert_eq!(bench.index.session(before.id).as_ref(), Some(&before));
+
+        // The refused write is found, and the other session is not: as if it had been logged out in the last moment.
+        bench.found.put_session(&refused).unwrap();
+        bench.order.send(Ok(())).unwrap();
+        bench.full.store(false, Ordering::SeqCst);
+        let after = loop {
+            let (session, task) = bench.open();
+            match task.await.unwrap() {
+                Ok(()) => break session,
+                Err(StoreError::NoRoom) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(error) => panic!("{error}"),
+            }
+        };
+        let read = |session: &Session| bench.committer.read(|trees| trees.session(session.id)).unwrap();
+        for session in [before, after] {
+            assert_eq!(read(&session), Some(session.clone()));
+            assert_eq!(bench.index.session(session.id), Some(session));
+        }
+        assert_eq!(read(&refused), None);
+        assert_eq!(bench.index.session(refused.id), None);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_outage_is_final_if_the_disk_has_lost_anything() {
+        let bench = bench();
+        bench.full.store(true, Ordering::SeqCst);
+        let (_, task) = bench.open();
+        bench.order.send(Err(io::Error::other("lost"))).unwrap();
+        assert!(matches!(task.await.unwrap(), Err(StoreError::Failed(_))));
+        bench.full.store(false, Ordering::SeqCst);
+        assert!(matches!(bench.open().1.await.unwrap(), Err(StoreError::Closed)));
+        bench.committer.access().queue.as_ref().unwrap_err();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_found_damaged_after_an_outage_is_not_written_any_more() {
+        let bench = bench_that_finds(true);
+        bench.full.store(true, Ordering::SeqCst);
+        let (_, task) = bench.open();
+        bench.order.send(Ok(())).unwrap();
+        bench.order.send(Ok(())).unwrap();
+        assert!(matches!(task.await.unwrap(), Err(StoreError::NoRoom)));
+        bench.full.store(false, Ordering::SeqCst);
+        loop {
+            match bench.open().1.await.unwrap() {
+                Err(StoreError::Closed) => return,
+                Err(StoreError::NoRoom) => tokio::time::sleep(Duration::from_millis(20)).await,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nobody_waits_for_room_who_is_not_wanted_any_more() {
+        let bench = bench();
+        bench.full.store(true, Ordering::SeqCst);
+        let (_, task) = bench.open();
+        bench.order.send(Ok(())).unwrap();
+        assert!(matches!(task.await.unwrap(), Err(StoreError::NoRoom)));
+        let closed = tokio::task::spawn_blocking(move || drop(bench.committer));
+        let in_time = tokio::time::timeout(Duration::from_secs(5), closed).await;
+        in_time.unwrap().unwrap();
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::Path,
 };
 
@@ -87,9 +87,7 @@ pub(super) fn mark(path: &Path, files: &[&str]) -> io::Result<()> {
 }
 
 /// Exclusive use of a directory, given back when this is dropped or the process ends.
-pub(super) struct DirectoryLock(
-    #[expect(dead_code, reason = "the lock lives as long as the open file")] File,
-);
+pub(super) struct DirectoryLock(File);
 
 impl DirectoryLock {
     pub(super) fn take(path: &Path) -> Result<Self, OpenError> {
@@ -120,5 +118,15 @@ impl DirectoryLock {
             .and_then(|()| writeln!(file, "{}", std::process::id()))
             .map_err(io_error)?;
         Ok(Self(file))
+    }
+
+    /// Fails unless it is the directory at `path` that this locks.
+    pub(super) fn is_of(&self, path: &Path) -> io::Result<()> {
+        let (held, there) = (self.0.metadata()?, fs::metadata(path.join(LOCK_FILE))?);
+        if (held.dev(), held.ino()) == (there.dev(), there.ino()) {
+            Ok(())
+        } else {
+            Err(io::Error::other("another directory is in its place"))
+        }
     }
 }

@@ -67,6 +67,18 @@ pub enum OpenError {
     },
 }
 
+/// What the system said, if it was the system that failed.
+pub(super) fn io_kind(error: &StoreError) -> Option<io::ErrorKind> {
+    let StoreError::Failed(cause) = error else {
+        return None;
+    };
+    match cause.downcast_ref::<sled::Error>() {
+        Some(sled::Error::Io(source)) => Some(source.kind()),
+        Some(_) => None,
+        None => cause.downcast_ref::<io::Error>().map(io::Error::kind),
+    }
+}
+
 impl OpenError {
     pub(super) fn io(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();

@@ -68,6 +68,11 @@ impl Index {
         self.users.get(&id).map(|live| Arc::clone(&live.user))
     }
 
+    /// Everybody with a live session.
+    pub(super) fn users(&self) -> Vec<Arc<User>> {
+        self.users.iter().map(|live| Arc::clone(&live.user)).collect()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.sessions.len()
     }

@@ -16,13 +16,16 @@
 //!
 //! A session is one record: log-out is one removal and takes every token of the session with it. Writes go through the
 //! [committer](committer), which answers only after the disk has them; the token check reads the [index](index), which
-//! holds every live session and its user in memory and is changed only by what has reached the disk.
+//! holds every live session and its user in memory and is changed only by what has reached the disk. After an
+//! [outage](outage) of the disk the database is opened anew, by the same process.
 
 mod committer;
+mod database;
 mod directory;
 mod error;
 mod index;
 mod open;
+mod outage;
 #[cfg(test)]
 mod power_cut;
 mod records;
@@ -33,14 +36,16 @@ mod trees;
 pub use error::OpenError;
 pub use open::is_opening;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
 use self::{
-    committer::{Committer, DataFile, Effect},
+    committer::{Committer, Effect},
+    database::Database,
     directory::DirectoryLock,
     index::Index,
+    outage::Place,
     trees::Trees,
 };
 use super::{Accepted, Count, KeptAttempts, Store, StoreError, StoredKey, UserCreation};
@@ -60,11 +65,10 @@ const LONGEST_STEP_BACK: Duration = Duration::from_hours(24);
 
 /// A database directory, opened and locked until this is dropped.
 pub struct SledStore {
-    trees: Trees,
     index: Arc<Index>,
     committer: Committer,
     // Dropped last, so that nobody else gets in before the database is closed.
-    _lock: DirectoryLock,
+    _lock: Arc<DirectoryLock>,
 }
 
 impl SledStore {
@@ -78,18 +82,29 @@ impl SledStore {
     /// [`OpenError`], each variant with what to do. What can't be opened is left as it was, unless the error says otherwise.
     pub fn open(path: &Path, cache: u64, now: Timestamp) -> Result<Self, OpenError> {
         let index = Arc::new(Index::default());
-        let opened = open::open(path, cache, |trees| load(trees, &index, now))?;
-        let disk = DataFile {
-            data: opened.file,
-            tally: opened.tally,
+        let (opened, lock) = open::open(path, cache, |trees| load(trees, &index, now))?;
+        Self::over(Database::of(opened), index, lock, path, cache)
+            .map_err(|source| OpenError::io(path, source))
+    }
+
+    fn over(
+        database: Database,
+        index: Arc<Index>,
+        lock: DirectoryLock,
+        path: &Path,
+        cache: u64,
+    ) -> io::Result<Self> {
+        let lock = Arc::new(lock);
+        let place = Place {
+            path: path.to_owned(),
+            cache,
+            lock: Arc::clone(&lock),
         };
-        let committer = Committer::start(opened.trees.clone(), Arc::clone(&index), Box::new(disk))
-            .map_err(|source| OpenError::io(path, source))?;
+        let committer = Committer::start(database, Arc::clone(&index), Box::new(place))?;
         Ok(Self {
-            trees: opened.trees,
             index,
             committer,
-            _lock: opened.lock,
+            _lock: lock,
         })
     }
 
@@ -135,7 +150,8 @@ impl Store for SledStore {
     }
 
     async fn user_by_name(&self, name: &Username) -> Result<Option<Arc<User>>, StoreError> {
-        Ok(self.trees.user_by_name(name)?.map(Arc::new))
+        let user = self.committer.read(|trees| trees.user_by_name(name))?;
+        Ok(user.map(Arc::new))
     }
 
     async fn change_user(&self, id: UserId, change: UserChange) -> Result<Option<Arc<User>>, StoreError> {
@@ -227,7 +243,7 @@ impl Store for SledStore {
     }
 
     async fn signing_key(&self) -> Result<Option<StoredKey>, StoreError> {
-        self.trees.signing_key()
+        self.committer.read(Trees::signing_key)
     }
 
     async fn replace_signing_key(&self, key: StoredKey) -> Result<usize, StoreError> {
@@ -279,7 +295,7 @@ impl Store for SledStore {
 
     async fn count(&self) -> Result<Count, StoreError> {
         Ok(Count {
-            users: self.trees.users()?,
+            users: self.committer.read(Trees::users)?,
             sessions: self.index.len(),
         })
     }

@@ -4,10 +4,12 @@
 
 use std::{
     cell::Cell,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io,
     panic::{self, AssertUnwindSafe},
     path::Path,
+    thread,
+    time::Duration,
 };
 
 use super::{
@@ -26,31 +28,65 @@ pub(super) const DATA_FILE: &str = "db";
 const ALWAYS_RESCUED: u64 = 16 << 20;
 /// How often sled's own thread writes to disk and collects garbage. It must run: sled's memory grows without it.
 const FLUSH_EVERY_MS: u64 = 500;
+/// How often it is looked, and how long between, whether sled has let go of a file.
+const LET_GO_TRIES: u32 = 200;
+const LET_GO_PAUSE: Duration = Duration::from_millis(5);
 
 pub(super) struct Opened {
     pub(super) trees: Trees,
     /// The data file, for syncing.
     pub(super) file: File,
     pub(super) tally: Tally,
-    pub(super) lock: DirectoryLock,
+    /// How many groups of writes it has made durable.
+    pub(super) commits: u64,
 }
 
-/// Opens the database in `path`. `read` takes in what it holds; if that can't be done, the database is damaged.
+/// Opens the database in `path`, which is this process's own as long as the lock is held. `read` takes in what it holds; if
+/// that can't be done, the database is damaged.
 pub(super) fn open(
     path: &Path,
     cache: u64,
     read: impl FnOnce(&Trees) -> Result<(), StoreError>,
-) -> Result<Opened, OpenError> {
-    let io_error = |source| OpenError::io(path, source);
-    let existed = directory::is_marked(path).map_err(io_error)?;
+) -> Result<(Opened, DirectoryLock), OpenError> {
+    let existed = directory::is_marked(path).map_err(|source| OpenError::io(path, source))?;
     directory::make_private(path, existed)?;
     let lock = DirectoryLock::take(path)?;
+    let opened = open_own(path, cache, existed, 0, read)?;
+    Ok((opened, lock))
+}
+
+/// Opens the database that this process had open, and of which it has acknowledged so many groups of writes, another time.
+pub(super) fn reopen(
+    path: &Path,
+    cache: u64,
+    lock: &DirectoryLock,
+    acknowledged: u64,
+    read: impl FnOnce(&Trees) -> Result<(), StoreError>,
+) -> Result<Opened, OpenError> {
+    // Somebody may have moved it away, and what is there now is not locked.
+    lock.is_of(path)
+        .and_then(|()| wait_until_let_go(path))
+        .map_err(|source| OpenError::io(path, source))?;
+    open_own(path, cache, true, acknowledged, read)
+}
+
+/// Opens the database in `path`, which nobody else has open. It must have `acknowledged` groups of writes at the least, and
+/// as many as its tally says.
+fn open_own(
+    path: &Path,
+    cache: u64,
+    existed: bool,
+    acknowledged: u64,
+    read: impl FnOnce(&Trees) -> Result<(), StoreError>,
+) -> Result<Opened, OpenError> {
+    let io_error = |source| OpenError::io(path, source);
     if let Some(left) = Rescue::left(path).map_err(io_error)? {
         left.put_back().map_err(io_error)?;
     }
     let size = check_data_file(path, existed)?;
     directory::remove_unfinished_snapshots(path).map_err(io_error)?;
-    let last = Tally::read(path).map_err(|error| OpenError::damaged(path, &error))?;
+    let mut last = Tally::read(path).map_err(|error| OpenError::damaged(path, &error))?;
+    last.commits = last.commits.max(acknowledged);
     let rescue = (existed && (!last.stopped_cleanly || size <= ALWAYS_RESCUED))
         .then(|| Rescue::copy(path))
         .and_then(|copied| copied.map_err(|error| warn_without_rescue(path, &error)).ok());
@@ -64,7 +100,7 @@ pub(super) fn open(
     });
     let (trees, commits) = match opened {
         Ok(opened) => opened,
-        Err(error) => return Err(put_back(error, rescue, existed)),
+        Err(error) => return Err(put_back(path, error, rescue, existed)),
     };
     if let Some(rescue) = rescue {
         rescue.discard().map_err(io_error)?;
@@ -85,7 +121,7 @@ pub(super) fn open(
         trees,
         file,
         tally,
-        lock,
+        commits,
     })
 }
 
@@ -118,9 +154,9 @@ fn check(trees: &Trees, path: &Path, existed: bool, last: Count) -> Result<(), O
 }
 
 /// Puts the files back as they were, and says in `error` whether that is so.
-fn put_back(error: OpenError, rescue: Option<Rescue>, existed: bool) -> OpenError {
+fn put_back(path: &Path, error: OpenError, rescue: Option<Rescue>, existed: bool) -> OpenError {
     let restored = match rescue {
-        Some(rescue) => rescue.put_back().is_ok(),
+        Some(rescue) => wait_until_let_go(path).and_then(|()| rescue.put_back()).is_ok(),
         None => !existed,
     };
     match error {
@@ -131,6 +167,22 @@ fn put_back(error: OpenError, rescue: Option<Rescue>, existed: bool) -> OpenErro
         },
         other => other,
     }
+}
+
+/// sled's threads may still have something to write when its last handle is gone. Its lock on the file lasts as long.
+fn wait_until_let_go(path: &Path) -> io::Result<()> {
+    let file = match File::open(path.join(DATA_FILE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    for _ in 0..LET_GO_TRIES {
+        match file.try_lock() {
+            Ok(()) => return file.unlock(),
+            Err(TryLockError::WouldBlock) => thread::sleep(LET_GO_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(io::Error::other("what was written last is still being written"))
 }
 
 fn warn_without_rescue(path: &Path, error: &io::Error) {

@@ -21,10 +21,11 @@ use tempfile::TempDir;
 
 use super::{
     SledStore,
-    committer::{Committer, DataFile, Disk},
+    database::{DataFile, Database, Disk},
     directory,
     index::Index,
     open, rescue, tally,
+    trees::Trees,
 };
 use crate::{
     clock::Timestamp,
@@ -113,16 +114,16 @@ struct Recorder {
 }
 
 impl Disk for Recorder {
-    fn sync(&self, commits: u64) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         // Before, because what is written while the sync runs may or may not be part of it.
         let image = Image::of(&self.directory);
-        self.disk.sync(commits)?;
+        self.disk.sync()?;
         self.synced.lock().unwrap().push(image);
         Ok(())
     }
 
-    fn close(&self, commits: u64) {
-        self.disk.close(commits);
+    fn note(&self, count: tally::Count) -> io::Result<()> {
+        self.disk.note(count)
     }
 }
 
@@ -212,8 +213,8 @@ impl Known {
         let mut found = Self::default();
         for name in asked.users.keys() {
             let user = store
-                .trees
-                .user_by_name(name)
+                .committer
+                .read(|trees| trees.user_by_name(name))
                 .map_err(|error| error.to_string())?;
             match user {
                 Some(user) => {
@@ -235,7 +236,7 @@ impl Known {
         if store.index.len() != found.live().len() {
             return Err("there are sessions that nobody asked for".into());
         }
-        if store.trees.users().ok() != Some(found.users.len() as u64) {
+        if store.committer.read(Trees::users).ok() != Some(found.users.len() as u64) {
             return Err("the users are not as many as are counted".into());
         }
         Ok(found)
@@ -409,7 +410,7 @@ fn judge(
 
 fn open_recorded(directory: &Path, synced: &Arc<Mutex<Vec<Image>>>) -> SledStore {
     let index = Arc::new(Index::default());
-    let opened = open::open(directory, CACHE, |trees| trees.load(&index, NOW)).unwrap();
+    let (opened, lock) = open::open(directory, CACHE, |trees| trees.load(&index, NOW)).unwrap();
     let disk = Recorder {
         disk: DataFile {
             data: opened.file,
@@ -418,13 +419,12 @@ fn open_recorded(directory: &Path, synced: &Arc<Mutex<Vec<Image>>>) -> SledStore
         directory: directory.to_owned(),
         synced: Arc::clone(synced),
     };
-    let committer = Committer::start(opened.trees.clone(), Arc::clone(&index), Box::new(disk)).unwrap();
-    SledStore {
+    let database = Database {
         trees: opened.trees,
-        index,
-        committer,
-        _lock: opened.lock,
-    }
+        disk: Box::new(disk),
+        commits: opened.commits,
+    };
+    SledStore::over(database, index, lock, directory, CACHE).unwrap()
 }
 
 /// What a sync does.

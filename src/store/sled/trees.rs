@@ -113,6 +113,35 @@ impl Trees {
         self.remove_sessions(&over)
     }
 
+    /// Makes the sessions, and the users who have one, what they are in `index`. It knows all that was acknowledged of them
+    /// and nothing else; this may have some of what was asked for after that and refused.
+    pub(super) fn restore(&self, index: &Index) -> Result<(), StoreError> {
+        let mut unknown = Vec::new();
+        for key in self.sessions.iter().keys() {
+            let key = key.map_err(StoreError::failed)?;
+            let id = SessionId::from_bytes(records::fixed(&key, "session id")?);
+            if index.session(id).is_none() {
+                unknown.push(id);
+            }
+        }
+        self.remove_sessions(&unknown)?;
+        for known in index
+            .any(usize::MAX)
+            .into_iter()
+            .filter_map(|id| index.session(id))
+        {
+            if self.session(known.id)?.as_ref() != Some(&known) {
+                self.put_session(&known)?;
+            }
+        }
+        for known in index.users() {
+            if self.user(known.id)?.as_ref() != Some(known.as_ref()) {
+                self.put_user(&known)?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn create_user(
         &self,
         user: &User,

@@ -1,0 +1,244 @@
+//! The rules of refresh tokens (RFC 9700, section 4.14.2), as part of a [`Session`]: each use spends one and gives the
+//! next. They are numbered within their session, so a session knows which of them was spent without keeping any.
+//!
+//! ```text
+//!   generation 0 ──use──▶ 1 ──use──▶ 2
+//!   reuse: over           the same    good until it is used, for
+//!                         pair, for   its lifetime at most
+//!                         the grace
+//! ```
+//!
+//! Who comes with the one before the last, within the grace, has lost an answer or has two tabs open, and gets what the
+//! first one got. Whoever comes with an older one, or later, has a copy: one of the two who have it is a thief, and nobody
+//! can tell which, so the session is over.
+
+use std::time::Duration;
+
+use super::{
+    Session, TokenPolicy, TokenRecord,
+    session::{MAX_ACCEPTED, WhitelistEntry},
+};
+use crate::clock::Timestamp;
+
+/// Which refresh token of a session is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefreshGrant {
+    /// How many were spent before it.
+    pub generation: u32,
+    /// When the one before it was spent.
+    pub granted_at: Timestamp,
+    /// The first second at which it is no longer good.
+    pub expires_at: Timestamp,
+}
+
+/// What the use of a refresh token gives.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// An access token and the next refresh token.
+    Minted(TokenRecord, RefreshGrant),
+    /// The pair that an earlier use of the same refresh token gave.
+    Stands(TokenRecord, RefreshGrant),
+    /// It was spent, and not just now: the session is over.
+    Reused,
+    /// It is not good, and never was or has run out.
+    Refused,
+}
+
+impl Session {
+    /// Gives the session its first refresh token, good for `lifetime` if it is not used, and never past the session's end.
+    pub fn grant_refresh(&mut self, lifetime: Duration, now: Timestamp) -> RefreshGrant {
+        let grant = RefreshGrant {
+            generation: 0,
+            granted_at: now,
+            expires_at: now.plus(lifetime).min(self.ends_at),
+        };
+        self.refresh = Some(grant);
+        grant
+    }
+
+    /// Uses the refresh token of this `generation` at `now`. The access token that comes with the next one is the successor
+    /// of the session's newest, which stays accepted for the grace.
+    pub fn rotate(
+        &mut self,
+        generation: u32,
+        policy: &TokenPolicy,
+        lifetime: Duration,
+        now: Timestamp,
+    ) -> Rotation {
+        let Some(grant) = self.refresh.filter(|grant| now < grant.expires_at) else {
+            return Rotation::Refused;
+        };
+        if generation > grant.generation {
+            return Rotation::Refused;
+        }
+        let spent = generation < grant.generation;
+        let in_grace = generation + 1 == grant.generation && now < grant.granted_at.plus(policy.refresh_grace);
+        if spent && !in_grace {
+            return Rotation::Reused;
+        }
+        self.tokens.retain(|entry| now < entry.accepted_until);
+        let newest = self.tokens.last().map(|entry| entry.token);
+        match newest {
+            Some(token) if spent || self.tokens.len() >= MAX_ACCEPTED => return Rotation::Stands(token, grant),
+            _ => {}
+        }
+        if let Some(old) = self.tokens.last_mut() {
+            old.accepted_until = old.token.expires_at.min(now.plus(policy.refresh_grace));
+        }
+        let token = TokenRecord::issue(now, policy.lifetime, self.ends_at);
+        self.tokens.push(WhitelistEntry::fresh(token));
+        if spent {
+            // Its access token ran out within the grace. The refresh token that came with it is as good as it was.
+            return Rotation::Minted(token, grant);
+        }
+        let next = RefreshGrant {
+            generation: generation + 1,
+            granted_at: now,
+            expires_at: now.plus(lifetime).min(self.ends_at),
+        };
+        self.refresh = Some(next);
+        Rotation::Minted(token, next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Refresh, UserId};
+
+    const POLICY: TokenPolicy = TokenPolicy {
+        lifetime: Duration::from_mins(5),
+        refresh_window: Duration::from_secs(30),
+        refresh_grace: Duration::from_secs(10),
+    };
+    const DAY: Duration = Duration::from_hours(24);
+    const WEEK: Duration = Duration::from_hours(7 * 24);
+
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    fn session() -> (Session, TokenRecord) {
+        let (mut session, token) = Session::start(UserId::generate(at(0)), POLICY.lifetime, 30 * DAY, at(0));
+        let _ = session.grant_refresh(WEEK, at(0));
+        (session, token)
+    }
+
+    fn rotate(session: &mut Session, generation: u32, now: u64) -> Rotation {
+        session.rotate(generation, &POLICY, WEEK, at(now))
+    }
+
+    #[track_caller]
+    fn minted(rotation: Rotation) -> (TokenRecord, RefreshGrant) {
+        match rotation {
+            Rotation::Minted(token, grant) => (token, grant),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_use_gives_a_new_pair_and_the_old_access_token_the_grace() {
+        let (mut session, first) = session();
+        let (second, grant) = minted(rotate(&mut session, 0, 100));
+        assert_eq!((grant.generation, grant.expires_at), (1, at(100).plus(WEEK)));
+        assert_eq!(second.expires_at, at(400));
+        assert_eq!(session.accepts(first.id, at(109)), Some(first));
+        assert_eq!(session.accepts(first.id, at(110)), None);
+        // Days later, when no access token is left.
+        let (third, grant) = minted(rotate(&mut session, 1, 400_000));
+        assert_eq!(grant.generation, 2);
+        assert_eq!(session.accepts(third.id, at(400_001)), Some(third));
+    }
+
+    #[test]
+    fn who_comes_second_within_the_grace_gets_the_same_pair() {
+        let (mut session, _) = session();
+        let (token, grant) = minted(rotate(&mut session, 0, 100));
+        for now in [100, 109] {
+            assert_eq!(rotate(&mut session, 0, now), Rotation::Stands(token, grant));
+        }
+        assert_eq!(rotate(&mut session, 0, 110), Rotation::Reused);
+    }
+
+    #[test]
+    fn the_grace_lets_no_grandparent_through() {
+        let (mut session, _) = session();
+        let _ = minted(rotate(&mut session, 0, 100));
+        let (token, grant) = minted(rotate(&mut session, 1, 101));
+        assert_eq!(rotate(&mut session, 1, 102), Rotation::Stands(token, grant));
+        assert_eq!(rotate(&mut session, 0, 102), Rotation::Reused);
+    }
+
+    #[test]
+    fn a_refresh_token_runs_out_unused_and_with_its_session() {
+        let (mut session, _) = session();
+        let week = WEEK.as_secs();
+        assert_eq!(session.expires_at(), at(week));
+        assert_eq!(rotate(&mut session.clone(), 0, week), Rotation::Refused);
+        let (mut now, mut generation) = (0, 0);
+        while now < 28 * DAY.as_secs() {
+            now += 6 * DAY.as_secs();
+            let (_, grant) = minted(rotate(&mut session, generation, now));
+            generation = grant.generation;
+            assert_eq!(grant.expires_at, at(now).plus(WEEK).min(session.ends_at));
+            if session.ends_at <= grant.expires_at {
+                break;
+            }
+        }
+        let last = 30 * DAY.as_secs() - 1;
+        let (token, _) = minted(rotate(&mut session, generation, last));
+        assert_eq!(token.expires_at, session.ends_at);
+        assert_eq!(rotate(&mut session, generation + 1, last + 1), Rotation::Refused);
+        assert_eq!(session.expires_at(), session.ends_at);
+    }
+
+    #[test]
+    fn what_has_run_out_or_was_never_given_is_no_reuse() {
+        let (mut session, _) = session();
+        let _ = minted(rotate(&mut session, 0, 100));
+        assert_eq!(rotate(&mut session, 7, 101), Rotation::Refused);
+        assert_eq!(rotate(&mut session, u32::MAX, 101), Rotation::Refused);
+        assert_eq!(rotate(&mut session, 0, 100 + WEEK.as_secs()), Rotation::Refused);
+        let (mut without, _) = Session::start(UserId::generate(at(0)), POLICY.lifetime, DAY, at(0));
+        assert_eq!(rotate(&mut without, 0, 1), Rotation::Refused);
+    }
+
+    #[test]
+    fn both_forms_of_refresh_go_on_one_chain() {
+        let (mut session, first) = session();
+        let Refresh::Minted(second) = session.refresh(first.id, &POLICY, at(280)) else {
+            panic!()
+        };
+        let (third, _) = minted(rotate(&mut session, 0, 285));
+        assert_eq!(session.refresh(first.id, &POLICY, at(286)), Refresh::Stands(second));
+        assert_eq!(session.refresh(second.id, &POLICY, at(286)), Refresh::Stands(third));
+    }
+
+    #[test]
+    fn many_uses_within_one_grace_never_pass_the_bound() {
+        let (mut session, _) = session();
+        for generation in 0..100 {
+            let expected = u32::try_from(MAX_ACCEPTED - 1).unwrap();
+            match rotate(&mut session, generation.min(expected), 1) {
+                Rotation::Minted(..) => assert!(generation < expected),
+                Rotation::Stands(_, grant) => assert_eq!(grant.generation, expected),
+                other => panic!("{other:?}"),
+            }
+            assert!(session.tokens.len() <= MAX_ACCEPTED);
+        }
+    }
+
+    #[test]
+    fn an_access_token_that_ran_out_within_the_grace_is_made_anew() {
+        let short = TokenPolicy {
+            lifetime: Duration::from_secs(2),
+            ..POLICY
+        };
+        let (mut session, _) = session();
+        let (first, grant) = minted(session.rotate(0, &short, WEEK, at(100)));
+        let (second, same) = minted(session.rotate(0, &short, WEEK, at(103)));
+        assert_eq!(grant, same);
+        assert_ne!(first.id, second.id);
+    }
+}

@@ -1,0 +1,121 @@
+//! An open database and the disk that it is on: making what was written durable, and telling what it means if that fails.
+//!
+//! sled's own `flush` is not enough: on Linux it ends in `sync_file_range`, which leaves the file's metadata and the
+//! disk's write cache out. So `sync_data` (`fdatasync`) is called on the same file, which was opened once more for it.
+
+use std::{fs::File, io};
+
+use super::{
+    open::Opened,
+    outage,
+    tally::{Count, Tally},
+    trees::Trees,
+};
+use crate::{clock::Timestamp, store::StoreError};
+
+/// Where the log lies.
+pub(super) trait Disk: Send + 'static {
+    /// Gives the operating system what `trees` has been told.
+    ///
+    /// # Errors
+    /// What sled said. It says the same of whatever it is asked after that.
+    fn write(&self, trees: &Trees) -> Result<(), StoreError> {
+        trees.flush()
+    }
+
+    /// Makes what the operating system has been given outlive a power cut.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Notes how many groups of writes have been made durable.
+    fn note(&self, count: Count) -> io::Result<()>;
+}
+
+/// sled's data file, and the tally beside it.
+pub(super) struct DataFile {
+    pub(super) data: File,
+    pub(super) tally: Tally,
+}
+
+impl Disk for DataFile {
+    fn sync(&self) -> io::Result<()> {
+        self.data.sync_data()
+    }
+
+    fn note(&self, count: Count) -> io::Result<()> {
+        self.tally.write(count)
+    }
+}
+
+/// An open database, and the disk that it is on.
+pub(super) struct Database {
+    pub(super) trees: Trees,
+    pub(super) disk: Box<dyn Disk>,
+    /// How many groups of writes have been made durable.
+    pub(super) commits: u64,
+}
+
+/// Why a group of writes was not made durable.
+pub(super) enum Failure {
+    /// There was no room for it. Whatever was acknowledged before is safe.
+    NoRoom(StoreError),
+    /// Nobody knows what the disk has.
+    Disk(StoreError),
+}
+
+impl Database {
+    pub(super) fn of(opened: Opened) -> Self {
+        let disk = DataFile {
+            data: opened.file,
+            tally: opened.tally,
+        };
+        Self {
+            trees: opened.trees,
+            disk: Box::new(disk),
+            commits: opened.commits,
+        }
+    }
+
+    /// Makes what has been applied since the last time durable.
+    pub(super) fn commit(&mut self, latest: Timestamp) -> Result<(), Failure> {
+        let commits = self.commits + 1;
+        let written = self.trees.put_commits(commits, latest);
+        if let Err(error) = written.and_then(|()| self.disk.write(&self.trees)) {
+            // If anything that sled did write has got lost since the last sync, this is told.
+            let safe = outage::is_of_room(&error) && self.disk.sync().is_ok();
+            return Err(if safe {
+                Failure::NoRoom(error)
+            } else {
+                Failure::Disk(error)
+            });
+        }
+        self.disk
+            .sync()
+            .map_err(|error| Failure::Disk(StoreError::failed(error)))?;
+        let count = Count {
+            stopped_cleanly: false,
+            commits,
+        };
+        if let Err(error) = self.disk.note(count).map_err(StoreError::failed) {
+            let safe = outage::is_of_room(&error);
+            return Err(if safe {
+                Failure::NoRoom(error)
+            } else {
+                Failure::Disk(error)
+            });
+        }
+        self.commits = commits;
+        Ok(())
+    }
+
+    pub(super) fn close(self) {
+        // sled closes with its last handle, and has a few last things to write then.
+        drop(self.trees);
+        let count = Count {
+            stopped_cleanly: true,
+            commits: self.commits,
+        };
+        if let Err(error) = self.disk.sync().and_then(|()| self.disk.note(count)) {
+            tracing::error!(%error, "the database was closed, but whether all of it is on the disk is not known");
+        }
+    }
+}
