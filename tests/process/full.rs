@@ -11,6 +11,9 @@ use crate::{
 /// In blocks of 512 bytes, or of 1024 in some shells: room for a few hundred users.
 const ROOM: u32 = 256;
 
+/// What the log says when there is none.
+pub(crate) const NO_ROOM: &str = "there is no room on the disk, or it can't be written";
+
 /// Signs up until there is no room, and returns who is in.
 fn fill(server: &Server) -> Vec<String> {
     let mut users = Vec::new();
@@ -41,7 +44,7 @@ fn with_no_room_on_the_disk_writes_are_refused_reads_go_on_and_nothing_answered_
         users.len()
     );
 
-    server.logs("the disk failed: nothing is written any more");
+    server.logs(NO_ROOM);
     for answer in [
         server.sign_up("barbara", PASSWORD),
         server.sign_in("ada", PASSWORD),
@@ -57,6 +60,7 @@ fn with_no_room_on_the_disk_writes_are_refused_reads_go_on_and_nothing_answered_
     server.signal("TERM");
     let ended = server.wait().assert_success();
     assert!(!ended.err.contains("panicked"), "{ended:?}");
+    assert_eq!(ended.err.matches(NO_ROOM).count(), 1, "{ended:?}");
 
     // There is room again.
     let server = home.start();

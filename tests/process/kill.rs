@@ -12,16 +12,19 @@ use std::{
 
 use crate::{
     client::{Answer, Client, Deadline, PASSWORD, PATIENCE, claims, sign_in, sign_up, with_token},
-    server::{Home, Server},
+    server::{Home, Program, Server},
 };
 
 /// Refreshes mint at once, and both tokens of a refresh stay good for as long as a test takes, the long run included.
-fn start(home: &Home) -> Server {
-    home.server()
+pub(crate) fn refreshing(server: Program) -> Program {
+    server
         .flag("--token.lifetime", "12h")
         .flag("--token.refresh_window", "12h")
         .flag("--token.refresh_grace", "12h")
-        .start()
+}
+
+fn start(home: &Home) -> Server {
+    refreshing(home.server()).start()
 }
 
 /// Kills the server at once and starts the next one.
@@ -136,7 +139,7 @@ fn what_a_killed_start_left_half_written_is_no_damage() {
 
 /// Something that the server has answered, and so must know for ever after.
 #[derive(Debug)]
-enum Acknowledged {
+pub(crate) enum Acknowledged {
     User(String),
     Live(String),
     Revoked(String),
@@ -145,7 +148,7 @@ enum Acknowledged {
 
 impl Acknowledged {
     #[track_caller]
-    fn assert_holds(&self, server: &Server) {
+    pub(crate) fn assert_holds(&self, server: &Server) {
         match self {
             Self::User(name) => assert_eq!(server.sign_in(name, PASSWORD).status, 200, "{self:?}"),
             Self::Live(token) => assert_eq!(server.me(token).status, 200, "{self:?}"),
@@ -205,10 +208,11 @@ fn work_once(client: Client, name: &str, notebook: &mut Notebook) -> io::Result<
 /// How many rounds there are unless the environment says otherwise; the long run is in CONTRIBUTING.md.
 const ROUNDS: usize = 5;
 
-fn rounds() -> usize {
+/// How many rounds the environment asks for, or else this many.
+pub(crate) fn rounds(otherwise: usize) -> usize {
     match env::var("JWT_SERVER_CRASH_ROUNDS") {
         Ok(rounds) => rounds.parse().expect("JWT_SERVER_CRASH_ROUNDS is a number"),
-        Err(_) => ROUNDS,
+        Err(_) => otherwise,
     }
 }
 
@@ -217,7 +221,7 @@ fn nothing_that_was_answered_is_lost_by_kill_9_in_the_midst_of_work() {
     const CLIENTS: usize = 4;
     /// So many of the facts of all earlier rounds are asked about again after each kill, and all of them after the last.
     const AGAIN: usize = 200;
-    let rounds = rounds();
+    let rounds = rounds(ROUNDS);
     let home = Home::new();
     let mut acknowledged = Vec::new();
     let mut server = start(&home);

@@ -16,6 +16,7 @@ mod full;
 mod kill;
 mod log;
 mod proxy;
+mod room;
 mod server;
 mod socket;
 mod start;

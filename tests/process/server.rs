@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Resource, Rlimit};
 use tempfile::TempDir;
 
 use crate::client::{Client, Deadline, PATIENCE};
@@ -133,7 +134,16 @@ impl Program {
 
     /// Lets no file of its grow beyond so many blocks: a write past that fails, as it does on a disk without room.
     pub(crate) fn longest_file(self, blocks: u32) -> Self {
-        self.within(&format!("trap '' XFSZ; ulimit -f {blocks}"))
+        self.within(&format!("trap '' XFSZ; ulimit -S -f {blocks}"))
+    }
+
+    /// Runs it among the mounts of another process, in this directory.
+    pub(crate) fn among_mounts_of(self, process: u32, directory: &Path) -> Self {
+        let mut inside = self.within(&format!("cd '{}'", directory.display()));
+        let process = process.to_string();
+        let arguments = ["--preserve-credentials", "-U", "-m", "-t", &process];
+        inside.command = rewrapped(&inside.command, "nsenter", &arguments);
+        inside
     }
 
     /// Runs it where `directory` can't be written, whoever writes.
@@ -386,10 +396,26 @@ impl Server {
         );
     }
 
+    /// Lets its files grow as long as it could have from the start, or no longer than so many bytes from now on.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw);
+        let none = rustix::process::getrlimit(Resource::Fsize).maximum;
+        let limit = Rlimit {
+            current: bytes,
+            maximum: none,
+        };
+        rustix::process::prlimit(id, Resource::Fsize, limit).unwrap();
+    }
+
     /// Waits until its log has `text`.
     pub(crate) fn logs(&self, text: &str) {
+        self.logs_times(text, 1);
+    }
+
+    /// Waits until its log has `text` so many times.
+    pub(crate) fn logs_times(&self, text: &str, times: usize) {
         let deadline = Deadline::after(PATIENCE);
-        while !self.process.err.text().contains(text) {
+        while self.process.err.text().matches(text).count() < times {
             assert!(
                 !deadline.is_over(),
                 "the log never said {text:?}: {}",
