@@ -147,6 +147,12 @@ fn until_no_room(server: &Server, round: usize) -> Vec<Acknowledged> {
     panic!("there was room for all of {}", facts.len());
 }
 
+fn assert_all_hold<'a>(facts: impl IntoIterator<Item = &'a Acknowledged>, server: &Server) {
+    for fact in facts {
+        fact.assert_holds(server);
+    }
+}
+
 fn the_server_goes_on_by_itself(home: &Home, disk: &dyn Disk) {
     const ROUNDS: usize = 3;
     let start = || refreshing(disk.under(home.server())).start();
@@ -190,7 +196,7 @@ fn the_server_goes_on_by_itself(home: &Home, disk: &dyn Disk) {
         facts.push(Acknowledged::User(format!("after-{round}")));
         facts.extend([revoked, refused].map(Acknowledged::Revoked));
         facts.push(Acknowledged::Refreshed { old: live, successor });
-        facts.iter().for_each(|fact| fact.assert_holds(&server));
+        assert_all_hold(&facts, &server);
     }
     let log = server.kill().err;
     assert_eq!(log.matches(NO_ROOM).count(), ROUNDS, "{log}");
@@ -198,7 +204,7 @@ fn the_server_goes_on_by_itself(home: &Home, disk: &dyn Disk) {
     assert!(!log.contains("internal error"), "{log}");
 
     let server = start();
-    facts.iter().for_each(|fact| fact.assert_holds(&server));
+    assert_all_hold(&facts, &server);
     assert!(!server.banner().contains("note:"), "{}", server.banner());
 }
 
@@ -373,18 +379,16 @@ fn nothing_that_was_answered_is_lost_by_full_disks_and_kill_9_in_the_midst_of_wo
         }
         let earlier = facts.len();
         facts.extend(load.stop());
-        facts[earlier..]
-            .iter()
-            .for_each(|fact| fact.assert_holds(&server));
+        assert_all_hold(&facts[earlier..], &server);
         // Nor has a later outage lost what an earlier one had not. The stride reaches others each time.
         let stride = earlier / AGAIN + 1;
         let some = facts[..earlier].iter().skip(round % stride).step_by(stride);
-        some.for_each(|fact| fact.assert_holds(&server));
+        assert_all_hold(some, &server);
     }
     let log = server.kill().err;
     assert!(!log.contains("internal error"), "{log}");
     let server = start();
-    facts.iter().for_each(|fact| fact.assert_holds(&server));
+    assert_all_hold(&facts, &server);
     println!(
         "{rounds} rounds of a full disk, every other one with kill -9, {} acknowledged writes, none lost",
         facts.len()

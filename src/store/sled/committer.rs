@@ -140,6 +140,13 @@ impl Committer {
         read(self.access().trees.as_ref().map_err(Clone::clone)?)
     }
 
+    /// Wakes the committing thread if it waits for a write that has failed already: where that write was the end of a batch,
+    /// sled keeps the error and wakes nobody (`exit_reservation` in its `logger.rs`). Whoever flushes next does.
+    pub(super) fn nudge(&self) {
+        // What it says is said to the committing thread too.
+        let _ = self.read(Trees::flush);
+    }
+
     /// Why a write that was in the queue was not even tried.
     fn refusal(&self) -> StoreError {
         let refusal = self.access().queue.as_ref().err().cloned();
@@ -153,6 +160,7 @@ impl Committer {
 
 impl Drop for Committer {
     fn drop(&mut self) {
+        self.nudge();
         self.wanted = None;
         // With the last sender gone the thread finishes what is queued and ends.
         *change(&self.access) = Access::refused(StoreError::Closed);
@@ -327,10 +335,10 @@ mod tests {
 
     impl Reopen for Found {
         fn try_room(&self) -> io::Result<()> {
-            match self.full.load(Ordering::SeqCst) {
-                true => Err(io::ErrorKind::StorageFull.into()),
-                false => Ok(()),
+            if self.full.load(Ordering::SeqCst) {
+                return Err(io::ErrorKind::StorageFull.into());
             }
+            Ok(())
         }
 
         fn reopen(&self, acknowledged: u64, index: &Index) -> Result<Database, OpenError> {

@@ -62,6 +62,17 @@ pub(super) enum Failure {
     Disk(StoreError),
 }
 
+impl Failure {
+    /// What it means that a write failed, where `is_safe` says whether all earlier ones are on the disk.
+    fn of(error: StoreError, is_safe: bool) -> Self {
+        if is_safe && outage::is_of_room(&error) {
+            Self::NoRoom(error)
+        } else {
+            Self::Disk(error)
+        }
+    }
+}
+
 impl Database {
     pub(super) fn of(opened: Opened) -> Self {
         let disk = DataFile {
@@ -81,28 +92,16 @@ impl Database {
         let written = self.trees.put_commits(commits, latest);
         if let Err(error) = written.and_then(|()| self.disk.write(&self.trees)) {
             // If anything that sled did write has got lost since the last sync, this is told.
-            let safe = outage::is_of_room(&error) && self.disk.sync().is_ok();
-            return Err(if safe {
-                Failure::NoRoom(error)
-            } else {
-                Failure::Disk(error)
-            });
+            let is_safe = self.disk.sync().is_ok();
+            return Err(Failure::of(error, is_safe));
         }
-        self.disk
-            .sync()
-            .map_err(|error| Failure::Disk(StoreError::failed(error)))?;
-        let count = Count {
+        let synced = self.disk.sync().map_err(StoreError::failed);
+        synced.map_err(Failure::Disk)?;
+        let noted = self.disk.note(Count {
             stopped_cleanly: false,
             commits,
-        };
-        if let Err(error) = self.disk.note(count).map_err(StoreError::failed) {
-            let safe = outage::is_of_room(&error);
-            return Err(if safe {
-                Failure::NoRoom(error)
-            } else {
-                Failure::Disk(error)
-            });
-        }
+        });
+        noted.map_err(|error| Failure::of(StoreError::failed(error), true))?;
         self.commits = commits;
         Ok(())
     }

@@ -234,6 +234,8 @@ impl Store for SledStore {
 
     async fn prune(&self, now: Timestamp, at_most: usize) -> Result<usize, StoreError> {
         self.index.saw(now);
+        // Here, because this is called again and again by a timer: so nobody waits for ever.
+        self.committer.nudge();
         self.committer
             .commit(move |trees, index| {
                 let expired = trees.remove_expired(&index.expired(now, at_most), now)?;

@@ -220,10 +220,22 @@ fn open_sled(path: &Path, cache: u64) -> Result<Trees, OpenError> {
 /// sled says some kinds of damage with a panic, at the opening or at the first read. That must not reach the user, nor
 /// stop at this thread's end.
 fn catch_damage<T>(path: &Path, attempt: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
+    quietly(attempt).unwrap_or_else(|_| Err(OpenError::damaged(path, &"its log can't be replayed")))
+}
+
+/// Drops the handles of a database that had no room for a write. It says for each of them once more what is known.
+pub(super) fn abandon(trees: Trees) {
+    if quietly(|| drop(trees)).is_err() {
+        tracing::warn!("what was left of the database ended in a panic");
+    }
+}
+
+/// Runs what sled need not say anything of, or panic about in the log.
+fn quietly<T>(attempt: impl FnOnce() -> T) -> thread::Result<T> {
     OPENING.set(true);
     let outcome = panic::catch_unwind(AssertUnwindSafe(attempt));
     OPENING.set(false);
-    outcome.unwrap_or_else(|_| Err(OpenError::damaged(path, &"its log can't be replayed")))
+    outcome
 }
 
 thread_local! {
@@ -231,7 +243,7 @@ thread_local! {
 }
 
 /// Whether this thread is opening a database, so that a panic is sled's way of saying "damaged" and will be reported as
-/// that: a panic hook can then keep quiet.
+/// that, or is done with one that has failed, and that was reported: a panic hook can then keep quiet.
 #[must_use]
 pub fn is_opening() -> bool {
     OPENING.get()

@@ -34,7 +34,7 @@ use crate::store::StoreError;
 /// How often it is tried whether there is room.
 const TRY_EVERY: Duration = Duration::from_secs(1);
 /// How long it may come to be between two openings that failed although there seemed to be room.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// So many bytes are room: two segments of sled's log. With less there would be another outage at once.
 const ROOM: usize = 1 << 20;
 /// What is written to try it, in the database's directory.
@@ -108,7 +108,7 @@ pub(super) fn reopened(
     unwanted: &Receiver<Infallible>,
 ) -> Result<Option<Database>, Box<dyn Error>> {
     let Database { trees, disk, commits } = broken;
-    drop(trees);
+    open::abandon(trees);
     let mut pause = TRY_EVERY;
     let mut said = String::new();
     loop {
@@ -132,5 +132,106 @@ pub(super) fn reopened(
             }
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::Timestamp,
+        domain::{Session, User},
+        store::sled::trees::Trees,
+    };
+
+    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+    const HOUR: Duration = Duration::from_hours(1);
+
+    /// A database that has been opened and closed again, with what was written meanwhile.
+    fn left(path: &Path, write: impl FnOnce(&Trees)) -> Place {
+        let (opened, lock) = open::open(path, 1 << 20, |_| Ok(())).unwrap();
+        write(&opened.trees);
+        Place {
+            path: path.to_owned(),
+            cache: 1 << 20,
+            lock: Arc::new(lock),
+        }
+    }
+
+    #[test]
+    fn the_database_is_made_what_memory_knows_was_acknowledged() {
+        let directory = tempfile::tempdir().unwrap();
+        let index = Index::default();
+        let [ada, barbara] = ["ada", "barbara"].map(|name| Arc::new(User::somebody(name, NOW)));
+        let started = |user: &User| Session::start(user.id, HOUR, HOUR, NOW).0;
+        let [same, closed, changed, refused] = [&ada, &ada, &ada, &barbara].map(|user| started(user));
+        let place = left(directory.path(), |trees| {
+            for user in [&ada, &barbara] {
+                let _ = trees.create_user(user).unwrap();
+            }
+            for session in [&same, &refused] {
+                trees.put_session(session).unwrap();
+            }
+            let mut other = changed.clone();
+            other.ends_at = NOW.plus(2 * HOUR);
+            trees.put_session(&other).unwrap();
+            let mut other = User::clone(&ada);
+            other.disabled = true;
+            trees.put_user(&other).unwrap();
+        });
+        for session in [&same, &closed, &changed] {
+            index.open(session.clone(), Arc::clone(&ada));
+        }
+        let database = place.reopen(0, &index).unwrap();
+        for session in [same, closed, changed] {
+            assert_eq!(database.trees.session(session.id).unwrap(), Some(session));
+        }
+        assert_eq!(database.trees.session(refused.id).unwrap(), None);
+        for user in [ada, barbara] {
+            let found = database.trees.user_by_name(&user.username).unwrap();
+            assert_eq!(found.as_ref(), Some(user.as_ref()));
+        }
+    }
+
+    #[test]
+    fn less_than_was_acknowledged_or_another_directory_is_not_opened_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("data");
+        let index = Index::default();
+        let place = left(&path, |trees| trees.put_commits(7, NOW).unwrap());
+        place.try_room().unwrap();
+        let refusal = place.reopen(8, &index).err();
+        assert!(matches!(
+            refusal,
+            Some(OpenError::Damaged { untouched: true, .. })
+        ));
+        drop(place.reopen(7, &index).unwrap());
+
+        let moved = directory.path().join("moved");
+        fs::rename(&path, &moved).unwrap();
+        assert!(place.try_room().is_err());
+        left(&path, |trees| trees.put_commits(7, NOW).unwrap());
+        let refusal = place.reopen(7, &index).err();
+        assert!(
+            matches!(refusal, Some(OpenError::Inaccessible { .. })),
+            "{refusal:?}"
+        );
+        fs::remove_dir_all(&path).unwrap();
+        fs::rename(&moved, &path).unwrap();
+        place.reopen(7, &index).unwrap();
+    }
+
+    #[test]
+    fn only_want_of_room_is_waited_out() {
+        let sled = |kind: ErrorKind| StoreError::failed(sled::Error::Io(kind.into()));
+        assert!(is_of_room(&sled(ErrorKind::StorageFull)));
+        assert!(is_of_room(&StoreError::failed(io::Error::from(
+            ErrorKind::QuotaExceeded
+        ))));
+        assert!(!is_of_room(&sled(ErrorKind::Other)));
+        assert!(!is_of_room(&StoreError::failed(sled::Error::ReportableBug(
+            "?".into()
+        ))));
+        assert!(!is_of_room(&StoreError::Unreadable("?".into())));
     }
 }
