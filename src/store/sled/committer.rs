@@ -203,7 +203,8 @@ impl Thread {
                 Ok(None) => return,
                 Err(error) => {
                     *change(&self.access) = Access::refused(StoreError::Closed);
-                    return give_up(error.as_ref());
+                    tracing::error!(%error, "the database can't be opened again: nothing is read or written any more until the server is restarted");
+                    return;
                 }
             };
             let access;
@@ -262,7 +263,7 @@ fn change(access: &RwLock<Access>) -> RwLockWriteGuard<'_, Access> {
 /// After a failed sync nobody knows what the disk has: Linux reports the failure once, forgets the pages, and the next
 /// sync succeeds without them. Only reading the log anew, at a start, can tell; so this thread ends, and every write
 /// from now on is refused.
-fn give_up(error: &dyn std::error::Error) {
+fn give_up(error: &StoreError) {
     tracing::error!(%error, "the disk failed: nothing is written any more until the server is restarted");
 }
 
