@@ -73,15 +73,17 @@ impl Session {
             return Rotation::Refused;
         }
         let spent = generation < grant.generation;
-        let in_grace = generation + 1 == grant.generation && now < grant.granted_at.plus(policy.refresh_grace);
+        let in_grace =
+            generation + 1 == grant.generation && now < grant.granted_at.plus(policy.refresh_grace);
         if spent && !in_grace {
             return Rotation::Reused;
         }
         self.tokens.retain(|entry| now < entry.accepted_until);
         let newest = self.tokens.last().map(|entry| entry.token);
-        match newest {
-            Some(token) if spent || self.tokens.len() >= MAX_ACCEPTED => return Rotation::Stands(token, grant),
-            _ => {}
+        if let Some(token) = newest
+            && (self.tokens.len() >= MAX_ACCEPTED || (spent && token.issued_at >= grant.granted_at))
+        {
+            return Rotation::Stands(token, grant);
         }
         if let Some(old) = self.tokens.last_mut() {
             old.accepted_until = old.token.expires_at.min(now.plus(policy.refresh_grace));
@@ -211,8 +213,14 @@ mod tests {
             panic!()
         };
         let (third, _) = minted(rotate(&mut session, 0, 285));
-        assert_eq!(session.refresh(first.id, &POLICY, at(286)), Refresh::Stands(second));
-        assert_eq!(session.refresh(second.id, &POLICY, at(286)), Refresh::Stands(third));
+        assert_eq!(
+            session.refresh(first.id, &POLICY, at(286)),
+            Refresh::Stands(second)
+        );
+        assert_eq!(
+            session.refresh(second.id, &POLICY, at(286)),
+            Refresh::Stands(third)
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use super::{SessionId, TokenId, UserId};
+use super::{RefreshGrant, SessionId, TokenId, UserId};
 use crate::clock::Timestamp;
 
 /// The most tokens that one session has accepted at a time. Only a client that refreshes many times within one grace
@@ -74,6 +74,8 @@ pub struct Session {
     pub ends_at: Timestamp,
     /// The whitelist of this session: a chain, oldest first.
     pub tokens: Vec<WhitelistEntry>,
+    /// The refresh token that is good, if the session has one.
+    pub refresh: Option<RefreshGrant>,
 }
 
 /// How long tokens last, and when they can be exchanged. Whole seconds.
@@ -129,6 +131,7 @@ impl Session {
             created_at: now,
             ends_at,
             tokens: vec![WhitelistEntry::fresh(token)],
+            refresh: None,
         };
         (session, token)
     }
@@ -140,11 +143,12 @@ impl Session {
         (now < entry.accepted_until).then_some(entry.token)
     }
 
-    /// The first second at which none of its tokens is accepted.
+    /// The first second at which none of its tokens is good.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
-        let last = self.tokens.last();
-        last.map_or(Timestamp::from_secs(0), |entry| entry.accepted_until)
+        let access = self.tokens.last().map(|entry| entry.accepted_until);
+        let refresh = self.refresh.map(|grant| grant.expires_at);
+        access.max(refresh).unwrap_or_default()
     }
 
     /// Exchanges the token named `presented` at `now`. Inside its window it gets a successor, and stays accepted itself

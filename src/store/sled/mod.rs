@@ -275,7 +275,7 @@ impl Store for SledStore {
     }
 
     async fn last_sign_in(&self, user: UserId, network: Network) -> Result<Option<Timestamp>, StoreError> {
-        self.trees.last_sign_in(user, network)
+        self.committer.read(|trees| trees.last_sign_in(user, network))
     }
 
     async fn note_sign_in(&self, user: UserId, network: Network, now: Timestamp) -> Result<(), StoreError> {
@@ -286,7 +286,7 @@ impl Store for SledStore {
     }
 
     async fn attempts(&self) -> Result<Option<KeptAttempts>, StoreError> {
-        self.trees.attempts()
+        self.committer.read(Trees::attempts)
     }
 
     async fn keep_attempts(&self, changed: KeptAttempts) -> Result<(), StoreError> {

@@ -167,7 +167,7 @@ mod tests {
         let [same, closed, changed, refused] = [&ada, &ada, &ada, &barbara].map(|user| started(user));
         let place = left(directory.path(), |trees| {
             for user in [&ada, &barbara] {
-                let _ = trees.create_user(user).unwrap();
+                let _ = trees.create_user(user, None).unwrap();
             }
             for session in [&same, &refused] {
                 trees.put_session(session).unwrap();

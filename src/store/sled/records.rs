@@ -104,6 +104,7 @@ impl SessionRecord {
             created_at: record.created_at,
             ends_at: record.ends_at,
             tokens: record.tokens.iter().map(entry).collect::<Result<_, _>>()?,
+            refresh: None,
         })
     }
 }
