@@ -24,7 +24,7 @@ use jwt_server::{
     Auth, AuthError, Config,
     auth::{Credentials, IssuedToken, TokenRefusal},
     clock::{Clock, ManualClock, Timestamp},
-    domain::{BearerToken, Password, TokenPolicy, UserChange, Username},
+    domain::{BearerToken, Client, Password, TokenPolicy, UserChange, Username},
     store::{SledStore, Store},
 };
 use proptest::{prelude::*, test_runner::FileFailurePersistence};
@@ -382,7 +382,9 @@ impl World {
             "not the password".into()
         };
         let claimed = Credentials::new(NAMES[user], word.into());
-        let answer = self.runtime.block_on(self.auth().sign_in(claimed, None));
+        let answer = self
+            .runtime
+            .block_on(self.auth().sign_in(claimed, &Client::default()));
         match self.model.users[user] {
             Standing::In if right => {
                 let issued = answer.map_err(|error| refused(&error))?;

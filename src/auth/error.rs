@@ -22,6 +22,12 @@ pub enum AuthError {
     /// No such user, or not their password.
     #[error("wrong credentials: {0}")]
     InvalidCredentials(CredentialsRefusal),
+    /// The current password of somebody who is signed in is another one.
+    #[error("not the current password")]
+    WrongPassword(UserId),
+    /// The account was deleted while something was done with it.
+    #[error("the account is gone")]
+    AccountGone,
     /// The password was right, but the user has been shut out.
     #[error("the account is disabled")]
     AccountDisabled(UserId),
@@ -124,6 +130,15 @@ pub enum TokenRefusal {
     /// It was revoked, refreshed longer ago than the grace, or never issued.
     #[error("not on the whitelist")]
     NotOnTheWhitelist,
+    /// This server gives no refresh tokens.
+    #[error("there are no refresh tokens here")]
+    NoRefreshTokens,
+    /// It is not a refresh token of this server.
+    #[error("not a refresh token of this server")]
+    NotARefreshToken,
+    /// It is a refresh token that was spent before: its session has ended.
+    #[error("a spent refresh token was used again")]
+    Reused,
     /// Its user has been shut out.
     #[error("the account is disabled")]
     AccountDisabled,

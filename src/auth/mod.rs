@@ -5,10 +5,14 @@
 mod accounts;
 mod error;
 mod hash_threads;
+mod issue;
 mod key;
+mod my_account;
 mod password_check;
 mod passwords;
 mod principal;
+mod refresh;
+mod refresh_tokens;
 mod sessions;
 mod throttle;
 mod tokens;
@@ -18,14 +22,15 @@ use std::{sync::Arc, time::Duration};
 pub use self::{
     accounts::Accounts,
     error::{AuthError, Axis, CredentialsRefusal, OpenError, PasswordRejection, TokenRefusal},
+    issue::{IssuedRefreshToken, IssuedToken},
     key::KeyStatus,
     principal::Principal,
-    sessions::{Credentials, IssuedToken},
+    sessions::Credentials,
 };
-use self::{throttle::Throttle, tokens::Tokens};
+use self::{refresh_tokens::RefreshTokens, throttle::Throttle, tokens::Tokens};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
-    config::{Config, SignupConfig},
+    config::{Config, SessionConfig, SignupConfig},
     domain::TokenPolicy,
     store::{Count, SledStore, Store},
 };
@@ -47,7 +52,8 @@ struct Inner {
     tokens: Tokens,
     key: KeyStatus,
     policy: TokenPolicy,
-    session_lifetime: Duration,
+    session: SessionConfig,
+    refresh_tokens: RefreshTokens,
     signup: SignupConfig,
     body: BodyLimits,
 }
@@ -85,13 +91,16 @@ impl Auth {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
         let (key, status) = key::load(config.token.secret.as_ref(), store.as_ref()).await?;
+        let refresh_key = store.refresh_key(RefreshTokens::fresh_key()).await?;
+        let refresh_tokens = RefreshTokens::new(&refresh_key);
         Ok(Self(Arc::new(Inner {
             throttle: Throttle::load(&config.throttle, Arc::clone(&store), Arc::clone(&clock)).await?,
             accounts: Accounts::new(config, store, clock),
             tokens: Tokens::new(key, &config.token),
             key: status,
             policy: config.token.policy,
-            session_lifetime: config.session.max_lifetime,
+            session: config.session,
+            refresh_tokens,
             signup: config.signup.clone(),
             body: BodyLimits {
                 size: config.server.max_body,

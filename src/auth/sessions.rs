@@ -1,17 +1,12 @@
-//! A session from sign-in to log-out. The rules of refreshing are [`Session::refresh`](crate::domain::Session::refresh).
-
-use std::time::Duration;
+//! A session from sign-in to log-out, and who its tokens speak for.
 
 use secrecy::SecretString;
 
-use super::{Auth, AuthError, CredentialsRefusal, Principal, TokenRefusal, password_check::Claimant};
-use crate::{
-    clock::Timestamp,
-    domain::{
-        BearerToken, ClientAddress, Password, Refresh, Session, SessionId, TokenRecord, User, UserId,
-        Username,
-    },
+use super::{
+    Auth, AuthError, CredentialsRefusal, IssuedToken, Principal, TokenRefusal, issue::Of,
+    password_check::Claimant,
 };
+use crate::domain::{BearerToken, Client, Password, Session, UserId, Username};
 
 /// What a sign-in claims. A name or a password that can't be anybody's is kept as nothing, so that it costs the same
 /// work and gets the same answer as a wrong one.
@@ -32,56 +27,45 @@ impl Credentials {
     }
 }
 
-/// A token, ready to be handed out.
-#[derive(Debug)]
-pub struct IssuedToken {
-    /// The token itself.
-    pub token: SecretString,
-    /// How long it is good.
-    pub expires_in: Duration,
-    /// How long until its refresh window opens; zero inside it. It never opens for a token that lasts to the end of its
-    /// session: then this is `expires_in`.
-    pub refresh_in: Duration,
-    /// Whether this answer made the token.
-    pub refreshed: bool,
-    /// Who it speaks for.
-    pub user: UserId,
-}
-
 impl Auth {
-    /// Starts a session for who knows the password. `from` is where they are, if that is known: unless it is, the attempts
-    /// of one address are not counted, and everybody is a stranger.
+    /// Starts a session for who knows the password. `from` is who asks: unless it is known where they are, they are a
+    /// stranger, and the attempts of their address are not counted.
     ///
     /// # Errors
     /// [`AuthError::InvalidCredentials`], the same and after the same work whatever was wrong;
     /// [`AccountDisabled`](AuthError::AccountDisabled), only after the right password;
     /// [`TooManyAttempts`](AuthError::TooManyAttempts) after too many wrong ones; [`Busy`](AuthError::Busy), or a failure
     /// of the server.
-    pub async fn sign_in(
-        &self,
-        claimed: Credentials,
-        from: Option<ClientAddress>,
-    ) -> Result<IssuedToken, AuthError> {
+    pub async fn sign_in(&self, claimed: Credentials, from: &Client) -> Result<IssuedToken, AuthError> {
+        let store = &self.0.accounts.store;
         let name = claimed.username.as_ref();
         let user = match name {
-            Some(name) => self.0.accounts.store.user_by_name(name).await?,
+            Some(name) => store.user_by_name(name).await?,
             None => None,
         };
-        let claimant = Claimant { name, user, from };
+        let claimant = Claimant {
+            name,
+            user,
+            from: from.address,
+        };
         let user = self.check_password(claimant, claimed.password).await?;
-        let now = self.now();
-        let (session, token) = Session::start(user.id, self.0.policy.lifetime, self.0.session_lifetime, now);
-        let (id, ends_at) = (session.id, session.ends_at);
-        let user = self
-            .0
-            .accounts
-            .store
-            .open_session(session, user.password_version)
-            .await?;
-        let user = user.ok_or(AuthError::InvalidCredentials(
+        let (now, rules) = (self.now(), &self.0.session);
+        let (mut session, token) = Session::start(user.id, self.0.policy.lifetime, rules.max_lifetime, now);
+        session.client = from.clone();
+        let grant = rules
+            .refresh_tokens
+            .map(|lifetime| session.grant_refresh(lifetime, now));
+        let of = Of {
+            session: session.id,
+            ends_at: session.ends_at,
+        };
+        let opened = store.open_session(session, user.password_version, rules.max_per_user);
+        let user = opened.await?.ok_or(AuthError::InvalidCredentials(
             CredentialsRefusal::ChangedMeanwhile,
         ))?;
-        self.issue(&user, id, ends_at, token, true)
+        let mut issued = self.issue(&user, of, token, true)?;
+        issued.refresh = grant.map(|grant| self.issue_refresh(of.session, grant));
+        Ok(issued)
     }
 
     /// Who `token` speaks for: its signature, its claims and the whitelist must all say so, and the user must not be
@@ -117,41 +101,6 @@ impl Auth {
         ))
     }
 
-    /// Inside its refresh window, exchanges `token` for its successor; earlier, gives the same one back. A second refresh of
-    /// the same token gives the same successor.
-    ///
-    /// # Errors
-    /// As [`authenticate`](Self::authenticate).
-    pub async fn refresh(&self, token: &BearerToken) -> Result<IssuedToken, AuthError> {
-        let principal = self.authenticate(token).await?;
-        let (session, presented) = (principal.session_id(), principal.token());
-        let store = &self.0.accounts.store;
-        let (successor, minted) = match store
-            .refresh(session, presented.id, self.0.policy, self.now())
-            .await?
-        {
-            Refresh::Minted(successor) => (successor, true),
-            Refresh::Stands(standing) => (standing, false),
-            Refresh::Refused => return Err(AuthError::TokenRefused(TokenRefusal::NotOnTheWhitelist)),
-        };
-        if successor == presented {
-            return Ok(self.describe(
-                principal.id(),
-                token.expose().into(),
-                principal.session_ends_at(),
-                presented,
-                false,
-            ));
-        }
-        self.issue(
-            principal.user(),
-            session,
-            principal.session_ends_at(),
-            successor,
-            minted,
-        )
-    }
-
     /// Ends the session of `token` and returns whose it was: this token, its predecessor and its successor are dead when
     /// this has returned.
     ///
@@ -165,35 +114,5 @@ impl Auth {
             .close_session(principal.session_id())
             .await?;
         Ok(principal.id())
-    }
-
-    fn issue(
-        &self,
-        user: &User,
-        session: SessionId,
-        session_ends_at: Timestamp,
-        token: TokenRecord,
-        refreshed: bool,
-    ) -> Result<IssuedToken, AuthError> {
-        let text = self.0.tokens.sign(user, session, token)?;
-        Ok(self.describe(user.id, text, session_ends_at, token, refreshed))
-    }
-
-    fn describe(
-        &self,
-        user: UserId,
-        text: SecretString,
-        session_ends_at: Timestamp,
-        token: TokenRecord,
-        refreshed: bool,
-    ) -> IssuedToken {
-        let now = self.now();
-        IssuedToken {
-            token: text,
-            expires_in: token.expires_at.since(now),
-            refresh_in: self.0.policy.window_opens(token, session_ends_at).since(now),
-            refreshed,
-            user,
-        }
     }
 }

@@ -5,6 +5,8 @@ use std::{
     net::{IpAddr, Ipv6Addr},
 };
 
+use super::Device;
+
 /// The address of whoever sent a request, as far as this server can tell: behind a proxy that it trusts, the one that the
 /// proxy saw. An IPv4 address that came as an IPv6 one is IPv4 again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +42,15 @@ impl fmt::Display for ClientAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// Who sends a request, as far as it says so and can be seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Client {
+    /// Where it is, if that is known.
+    pub address: Option<ClientAddress>,
+    /// What it says that it is.
+    pub device: Option<Device>,
 }
 
 /// What one household, one office or one machine usually has: an IPv4 address, or the /64 of an IPv6 one, in which a client

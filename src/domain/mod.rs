@@ -4,6 +4,7 @@
 mod attempts;
 mod bearer;
 mod client;
+mod device;
 mod ids;
 mod password;
 mod role;
@@ -14,7 +15,8 @@ mod username;
 
 pub use attempts::{Attempts, FORGOTTEN_AFTER, LinePolicy, MAX_FAILURES, admit_stranger, readmit_stranger};
 pub use bearer::BearerToken;
-pub use client::{ClientAddress, Network};
+pub use client::{Client, ClientAddress, Network};
+pub use device::Device;
 pub(crate) use ids::random;
 pub use ids::{InvalidId, SessionId, TokenId, UserId};
 pub use password::{MAX_PASSWORD_BYTES, Password, PasswordError, PasswordHash};

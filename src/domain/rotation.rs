@@ -90,6 +90,7 @@ impl Session {
         }
         let token = TokenRecord::issue(now, policy.lifetime, self.ends_at);
         self.tokens.push(WhitelistEntry::fresh(token));
+        self.used_at = self.used_at.max(now);
         if spent {
             // Its access token ran out within the grace. The refresh token that came with it is as good as it was.
             return Rotation::Minted(token, grant);

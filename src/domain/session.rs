@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use super::{RefreshGrant, SessionId, TokenId, UserId};
+use super::{Client, RefreshGrant, SessionId, TokenId, UserId};
 use crate::clock::Timestamp;
 
 /// The most tokens that one session has accepted at a time. Only a client that refreshes many times within one grace
@@ -66,7 +66,7 @@ impl WhitelistEntry {
 pub struct Session {
     /// Names the session.
     pub id: SessionId,
-    /// Who signed in.
+    /// Whose it is.
     pub user: UserId,
     /// When they signed in.
     pub created_at: Timestamp,
@@ -76,6 +76,10 @@ pub struct Session {
     pub tokens: Vec<WhitelistEntry>,
     /// The refresh token that is good, if the session has one.
     pub refresh: Option<RefreshGrant>,
+    /// Who signed in.
+    pub client: Client,
+    /// When one of its tokens was used last, at the least.
+    pub used_at: Timestamp,
 }
 
 /// How long tokens last, and when they can be exchanged. Whole seconds.
@@ -132,6 +136,8 @@ impl Session {
             ends_at,
             tokens: vec![WhitelistEntry::fresh(token)],
             refresh: None,
+            client: Client::default(),
+            used_at: now,
         };
         (session, token)
     }
@@ -169,6 +175,7 @@ impl Session {
         old.accepted_until = old.token.expires_at.min(now.plus(policy.refresh_grace));
         let successor = TokenRecord::issue(now, policy.lifetime, self.ends_at);
         self.tokens.push(WhitelistEntry::fresh(successor));
+        self.used_at = self.used_at.max(now);
         Refresh::Minted(successor)
     }
 }

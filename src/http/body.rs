@@ -146,6 +146,11 @@ impl Fields {
             .ok()
     }
 
+    /// Whether there is a field `name`.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.left.iter().any(|(field, _)| field == name)
+    }
+
     /// The value of the field `name`, which must be a string.
     pub(super) fn take_text(&mut self, name: &'static str) -> Option<String> {
         let place = self.left.iter().position(|(field, _)| field == name);

@@ -81,7 +81,8 @@ impl ApiError {
         match self {
             Self::Refused(
                 AuthError::InvalidCredentials(CredentialsRefusal::WrongPassword(user))
-                | AuthError::AccountDisabled(user),
+                | AuthError::AccountDisabled(user)
+                | AuthError::WrongPassword(user),
             ) => Some(*user),
             _ => None,
         }
@@ -237,6 +238,12 @@ impl From<&AuthError> for Problem {
                 "There is no user with this username and password.",
             )
             .challenge(""),
+            AuthError::WrongPassword(_) => Self::new(
+                StatusCode::FORBIDDEN,
+                "wrong_password",
+                "Wrong password",
+                "This is not your current password.",
+            ),
             AuthError::AccountDisabled(_) => Self::new(
                 StatusCode::FORBIDDEN,
                 "account_disabled",
@@ -261,7 +268,7 @@ impl From<&AuthError> for Problem {
             )
             .retry_after(*retry_after),
             // What is wrong with it would help whoever forged it.
-            AuthError::TokenRefused(_) => Self::new(
+            AuthError::TokenRefused(_) | AuthError::AccountGone => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "invalid_token",
                 "Token not valid",

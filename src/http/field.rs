@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     auth::PasswordRejection,
-    domain::{PasswordError, UsernameError},
+    domain::{DisplayNameError, PasswordError, UsernameError},
 };
 
 /// What is wrong with one field of a body.
@@ -37,6 +37,12 @@ impl FieldProblem for PasswordError {
             Self::TooLong => "too_long",
             Self::ContainsNul => "bad_character",
         }
+    }
+}
+
+impl FieldProblem for DisplayNameError {
+    fn code(&self) -> &'static str {
+        "bad_name"
     }
 }
 

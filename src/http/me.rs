@@ -7,7 +7,13 @@ use warp::{
     reply::{Json, Response},
 };
 
-use super::{error::ApiError, guard, method::GET, trace::note};
+use super::{
+    account,
+    error::ApiError,
+    guard,
+    method::{GET, GET_PATCH_OR_DELETE},
+    trace::note,
+};
 use crate::{
     auth::{Auth, Principal},
     domain::{DisplayName, Role},
@@ -29,8 +35,13 @@ pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
     let welcome = warp::path!("welcome")
         .and(welcome_route.or(GET.refuse_others()).unify())
         .map(|response| note(response, |trace| trace.route = Some("/welcome")));
+    let me_routes = me_route
+        .or(account::change_me(auth))
+        .unify()
+        .or(GET_PATCH_OR_DELETE.refuse_others())
+        .unify();
     let me = warp::path!("me")
-        .and(me_route.or(GET.refuse_others()).unify())
+        .and(me_routes)
         .map(|response| note(response, |trace| trace.route = Some("/me")));
     welcome.boxed().or(me.boxed()).unify().boxed()
 }
@@ -65,11 +76,16 @@ struct Me<'a> {
 }
 
 fn me(principal: &Principal) -> Json {
+    describe(principal, principal.display_name())
+}
+
+/// Who `principal` is, under this name.
+pub(super) fn describe(principal: &Principal, name: Option<&DisplayName>) -> Json {
     warp::reply::json(&Me {
         id: principal.id().to_string(),
         username: principal.username().as_str(),
         roles: principal.roles().iter().map(Role::as_str).collect(),
-        display_name: principal.display_name().map(DisplayName::as_str),
+        display_name: name.map(DisplayName::as_str),
         created_at: principal.created_at().to_string(),
         session_id: principal.session_id().to_string(),
     })

@@ -13,6 +13,10 @@ pub(super) struct Methods(&'static str);
 /// `HEAD` goes wherever `GET` does; the connection leaves its body out.
 pub(super) const GET: Methods = Methods("GET, HEAD");
 pub(super) const POST: Methods = Methods("POST");
+pub(super) const PATCH: Methods = Methods("PATCH");
+pub(super) const DELETE: Methods = Methods("DELETE");
+pub(super) const GET_OR_DELETE: Methods = Methods("GET, HEAD, DELETE");
+pub(super) const GET_PATCH_OR_DELETE: Methods = Methods("GET, HEAD, PATCH, DELETE");
 pub(super) const GET_OR_POST: Methods = Methods("GET, HEAD, POST");
 
 impl Methods {

@@ -1,13 +1,16 @@
 //! HTTP: requests are parsed into the domain's types, handed to `auth`, and its answers become responses. Each file is
 //! one group of endpoints; no failure of theirs is a warp rejection, so none can be mistaken for "no such route".
 
+mod account;
 mod body;
+mod client;
 mod error;
 mod field;
 mod guard;
 mod me;
 mod method;
 mod problem;
+mod sessions;
 mod signup;
 mod tokens;
 mod trace;
@@ -25,13 +28,17 @@ pub(crate) use self::{
 use crate::auth::Auth;
 
 impl Auth {
-    /// The server's own routes, to be mounted beside others: `/welcome`, `/me`, `/refresh`, `/signin`, `/logout`,
-    /// `/signup` and `/whoami`. Any other path is rejected as not found, so that what comes after `.or(…)` gets its turn.
+    /// The server's own routes, to be mounted beside others: `/welcome`, `/me` and what is below it, `/refresh`, `/signin`,
+    /// `/logout`, `/signup` and `/whoami`. Any other path is rejected as not found, so that what comes after `.or(…)` gets its turn.
     #[must_use]
     pub fn routes(&self) -> BoxedFilter<(Response,)> {
         // The most asked goes first.
         me::routes(self)
             .or(tokens::routes(self))
+            .unify()
+            .or(sessions::routes(self))
+            .unify()
+            .or(account::routes(self))
             .unify()
             .or(signup::routes(self))
             .unify()

@@ -1,6 +1,6 @@
 //! `POST /signin`, `/refresh` and `/logout`: what makes, exchanges and ends a token.
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use warp::{
     Filter, Reply,
@@ -11,6 +11,7 @@ use warp::{
 
 use super::{
     body::{self, Fields},
+    client::client,
     error::ApiError,
     guard,
     method::{GET_OR_POST, POST},
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     auth::{Auth, Credentials, IssuedToken},
-    domain::{BearerToken, ClientAddress},
+    domain::{BearerToken, Client},
 };
 
 pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
@@ -30,11 +31,22 @@ pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
         .and(accepts_text())
         .then(refresh)
         .map(Reply::into_response);
+    // Comes first, and lets all pass by that are not of this form.
+    let refresh_with_route = POST
+        .pass()
+        .and(only_if(auth.has_refresh_tokens()))
+        .and(with(auth))
+        .and(guard::bearer())
+        .and(body::fields(auth.body_limits()))
+        .and(accepts_text())
+        .then(refresh_with)
+        .map(Reply::into_response);
+    let refresh_route = refresh_with_route.or(refresh_route).unify();
     let sign_in_route = POST
         .pass()
         .and(with(auth))
         .and(body::fields(auth.body_limits()))
-        .and(warp::ext::optional::<ClientAddress>())
+        .and(client())
         .and(accepts_text())
         .then(sign_in)
         .map(Reply::into_response);
@@ -66,7 +78,7 @@ pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
 async fn sign_in(
     auth: Auth,
     fields: Result<Fields, ApiError>,
-    from: Option<ClientAddress>,
+    from: Client,
     as_text: bool,
 ) -> Result<Response, ApiError> {
     let mut fields = fields?;
@@ -74,7 +86,7 @@ async fn sign_in(
     let password = fields.take_text("password");
     let (username, password) = fields.finish(username.zip(password))?;
     let credentials = Credentials::new(&username, password.into());
-    Ok(token_answer(&auth.sign_in(credentials, from).await?, as_text))
+    Ok(token_answer(&auth.sign_in(credentials, &from).await?, as_text))
 }
 
 async fn refresh(
@@ -83,6 +95,39 @@ async fn refresh(
     as_text: bool,
 ) -> Result<Response, ApiError> {
     Ok(token_answer(&auth.refresh(&token?).await?, as_text))
+}
+
+/// With the refresh token that the body names; else as [`refresh`].
+async fn refresh_with(
+    auth: Auth,
+    token: Result<BearerToken, ApiError>,
+    fields: Result<Fields, ApiError>,
+    as_text: bool,
+) -> Result<Response, ApiError> {
+    let no_bearer = matches!(token, Err(ApiError::NoCredentials));
+    match fields {
+        Ok(mut fields) if no_bearer || fields.has("refresh_token") => {
+            let refresh_token = fields.take_text("refresh_token");
+            let refresh_token: SecretString = fields.finish(refresh_token)?.into();
+            Ok(token_answer(&auth.refresh_with(&refresh_token).await?, as_text))
+        }
+        // Nothing was sent that is meant to be JSON.
+        Ok(_) | Err(ApiError::UnsupportedMediaType) => refresh(auth, token, as_text).await,
+        Err(error) if no_bearer => Err(error),
+        Err(_) => refresh(auth, token, as_text).await,
+    }
+}
+
+/// Passes all requests or none.
+fn only_if(wanted: bool) -> impl Filter<Extract = (), Error = warp::Rejection> + Copy {
+    let check = move || {
+        std::future::ready(if wanted {
+            Ok(())
+        } else {
+            Err(warp::reject::reject())
+        })
+    };
+    warp::any().and_then(check).untuple_one()
 }
 
 async fn log_out(auth: Auth, token: Result<BearerToken, ApiError>) -> Result<Response, ApiError> {
@@ -101,6 +146,10 @@ struct TokenAnswer<'a> {
     expires_in: u64,
     refresh_in: u64,
     refreshed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_expires_in: Option<u64>,
 }
 
 fn token_answer(issued: &IssuedToken, as_text: bool) -> Response {
@@ -114,6 +163,14 @@ fn token_answer(issued: &IssuedToken, as_text: bool) -> Response {
             expires_in: issued.expires_in.as_secs(),
             refresh_in: issued.refresh_in.as_secs(),
             refreshed: issued.refreshed,
+            refresh_token: issued
+                .refresh
+                .as_ref()
+                .map(|refresh| refresh.token.expose_secret()),
+            refresh_expires_in: issued
+                .refresh
+                .as_ref()
+                .map(|refresh| refresh.expires_in.as_secs()),
         })
         .into_response()
     };

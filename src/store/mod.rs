@@ -9,7 +9,7 @@ mod sled;
 
 pub use self::sled::{OpenError, SledStore, is_opening};
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use secrecy::SecretSlice;
@@ -17,8 +17,8 @@ use secrecy::SecretSlice;
 use crate::{
     clock::Timestamp,
     domain::{
-        Attempts, Network, Refresh, Session, SessionId, TokenId, TokenPolicy, TokenRecord, User, UserChange,
-        UserId, Username,
+        Attempts, Network, PasswordHash, Refresh, Rotation, Session, SessionId, TokenId, TokenPolicy,
+        TokenRecord, User, UserChange, UserId, Username,
     },
 };
 
@@ -41,18 +41,51 @@ pub trait Store: Send + Sync + 'static {
     async fn user_by_name(&self, name: &Username) -> Result<Option<Arc<User>>, StoreError>;
 
     /// Changes one user and returns them as they are now; `None` if there is no such user. It holds for every live token of
-    /// theirs at once.
+    /// theirs at once; another password ends every session of theirs.
     ///
     /// # Errors
     /// [`StoreError`], after which the change may or may not be there.
     async fn change_user(&self, id: UserId, change: UserChange) -> Result<Option<Arc<User>>, StoreError>;
 
+    /// Gives a user another password, ends every session of theirs but `kept`, and returns them as they are now. `None`, and
+    /// nothing is changed, if the user is gone, or has another password by now than the one of version `verified`.
+    ///
+    /// # Errors
+    /// [`StoreError`], after which the change may or may not be there, whole.
+    async fn change_password(
+        &self,
+        id: UserId,
+        verified: u32,
+        to: PasswordHash,
+        kept: Option<SessionId>,
+    ) -> Result<Option<Arc<User>>, StoreError>;
+
+    /// Removes a user with all that is theirs: every session ends, and the username is free. `false`, and nothing is changed,
+    /// if the user is gone, or `verified` is not the version of their password.
+    ///
+    /// # Errors
+    /// [`StoreError`], after which the user may or may not be there, whole.
+    async fn delete_user(&self, id: UserId, verified: u32) -> Result<bool, StoreError>;
+
     /// Starts `session`, and returns its user as they are now. `None`, and nothing is written, if the user is gone, is
     /// disabled, or has another password by now than the one of version `verified`: checking one takes long enough for that.
+    /// Of more than `at_most` live sessions of theirs the oldest end.
     ///
     /// # Errors
     /// [`StoreError`], after which the session may or may not be there.
-    async fn open_session(&self, session: Session, verified: u32) -> Result<Option<Arc<User>>, StoreError>;
+    async fn open_session(
+        &self,
+        session: Session,
+        verified: u32,
+        at_most: usize,
+    ) -> Result<Option<Arc<User>>, StoreError>;
+
+    /// The live sessions of `user` at `now`, oldest first, with the moment of their last use: an implementation may have that
+    /// in memory alone and forget it in a restart.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError>;
 
     /// Who the token named `token` of `session` speaks for; `None` unless the whitelist has it at `now`. This is asked
     /// at every request: an implementation answers it from memory.
@@ -78,6 +111,26 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Refresh, StoreError>;
 
+    /// Uses the refresh token of this `generation` of `session` by the rules of [`Session::rotate`]; refused as well if the
+    /// session's user is gone or disabled. One that is used again ends the session.
+    ///
+    /// # Errors
+    /// [`StoreError`], after which the token may or may not be spent: asking again gives the same successor.
+    async fn rotate(
+        &self,
+        session: SessionId,
+        generation: u32,
+        policy: TokenPolicy,
+        lifetime: Duration,
+        now: Timestamp,
+    ) -> Result<Rotation, StoreError>;
+
+    /// Ends every session of `user` but `kept`, and returns how many did.
+    ///
+    /// # Errors
+    /// [`StoreError`], after which they may or may not have ended.
+    async fn close_sessions(&self, user: UserId, kept: Option<SessionId>) -> Result<usize, StoreError>;
+
     /// Ends `session` with all its tokens. Ending one that is not there is no error.
     ///
     /// # Errors
@@ -89,6 +142,12 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`].
     async fn prune(&self, now: Timestamp, at_most: usize) -> Result<usize, StoreError>;
+
+    /// The key that refresh tokens are made with: the one that is kept, else `fresh`, which is kept from now on.
+    ///
+    /// # Errors
+    /// [`StoreError`], after which `fresh` may or may not be kept.
+    async fn refresh_key(&self, fresh: SecretSlice<u8>) -> Result<SecretSlice<u8>, StoreError>;
 
     /// The key that tokens are signed with, as the last start left it.
     ///

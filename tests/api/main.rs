@@ -5,10 +5,12 @@
     reason = "a test that can't go on should say where it stopped"
 )]
 
+mod account;
 mod authorization;
 mod bodies;
 mod guard;
 mod refresh;
+mod refresh_tokens;
 mod routes;
 mod server;
 mod sign_in;

@@ -4,13 +4,16 @@ use warp::http::{Method, StatusCode};
 
 use crate::server::{METHODS, request, spawn};
 
-const ROUTES: [(&str, &str); 6] = [
+const ROUTES: [(&str, &str); 9] = [
     ("/signup", "POST"),
     ("/signin", "POST"),
     ("/refresh", "GET, HEAD, POST"),
     ("/logout", "GET, HEAD, POST"),
     ("/welcome", "GET, HEAD"),
-    ("/me", "GET, HEAD"),
+    ("/me", "GET, HEAD, PATCH, DELETE"),
+    ("/me/password", "POST"),
+    ("/me/sessions", "GET, HEAD, DELETE"),
+    ("/me/sessions/x", "DELETE"),
 ];
 
 #[tokio::test]

@@ -132,6 +132,12 @@ impl Server {
         self.send(request("POST", path).json(body)).await
     }
 
+    pub(crate) async fn post_with_token(&self, path: &str, token: &str, body: &Value) -> Answer {
+        let bearer = format!("Bearer {token}");
+        self.send(request("POST", path).header("authorization", bearer).json(body))
+            .await
+    }
+
     pub(crate) async fn post_from(&self, address: &str, path: &str, body: &Value) -> Answer {
         let address = ClientAddress::new(address.parse().unwrap());
         self.send(request("POST", path).json(body).extension(address))

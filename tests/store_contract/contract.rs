@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use jwt_server::{
     clock::Timestamp,
     domain::{
-        Attempts, ClientAddress, DisplayName, PasswordHash, Refresh, Role, Session, TokenId, TokenPolicy,
-        TokenRecord, User, UserChange, UserId, Username,
+        Attempts, Client, ClientAddress, Device, DisplayName, PasswordHash, Refresh, Role, Rotation, Session,
+        TokenId, TokenPolicy, TokenRecord, User, UserChange, UserId, Username,
     },
     store::{Count, KeptAttempts, MAX_NETWORKS, Store, StoredKey, UserCreation},
 };
@@ -15,6 +15,10 @@ use secrecy::ExposeSecret;
 use super::Backend;
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+const DAY: Duration = Duration::from_hours(24);
+const WEEK: Duration = Duration::from_hours(7 * 24);
+/// More sessions than most tests open.
+const MOST: usize = 100;
 const POLICY: TokenPolicy = TokenPolicy {
     lifetime: Duration::from_mins(5),
     refresh_window: Duration::from_secs(30),
@@ -57,7 +61,9 @@ async fn created(store: &Arc<dyn Store>, username: &str) -> User {
 
 async fn opened(store: &Arc<dyn Store>, user: &User, now: Timestamp) -> (Session, TokenRecord) {
     let (session, token) = Session::start(user.id, POLICY.lifetime, Duration::from_hours(1), now);
-    let opened = store.open_session(session.clone(), user.password_version).await;
+    let opened = store
+        .open_session(session.clone(), user.password_version, MOST)
+        .await;
     assert!(opened.unwrap().is_some());
     (session, token)
 }
@@ -160,7 +166,7 @@ pub(crate) async fn a_session_is_opened_only_for_a_user_as_verified(backend: &im
     let ada = created(&store, "ada").await;
     let open = async |user, verified| {
         let (session, token) = Session::start(user, POLICY.lifetime, POLICY.lifetime, NOW);
-        let opened = store.open_session(session.clone(), verified).await.unwrap();
+        let opened = store.open_session(session.clone(), verified, MOST).await.unwrap();
         assert_eq!(
             opened.is_some(),
             is_accepted(&store, &session, token.id, NOW).await
@@ -299,6 +305,249 @@ pub(crate) async fn a_session_that_was_closed_is_not_refreshed(backend: &impl Ba
         .unwrap();
     assert_eq!(refused, Refresh::Refused);
     assert_eq!(store.count().await.unwrap().sessions, 0);
+}
+
+/// A session with a refresh token.
+async fn opened_with_refresh(store: &Arc<dyn Store>, user: &User) -> Session {
+    let (mut session, _) = Session::start(user.id, POLICY.lifetime, 30 * DAY, NOW);
+    session.grant_refresh(WEEK, NOW);
+    let opened = store
+        .open_session(session.clone(), user.password_version, MOST)
+        .await;
+    assert!(opened.unwrap().is_some());
+    session
+}
+
+async fn rotate(store: &Arc<dyn Store>, session: &Session, generation: u32, now: Timestamp) -> Rotation {
+    store
+        .rotate(session.id, generation, POLICY, WEEK, now)
+        .await
+        .unwrap()
+}
+
+pub(crate) async fn a_refresh_token_is_spent_once_and_its_reuse_ends_the_session(backend: &impl Backend) {
+    let store = backend.open(NOW);
+    let ada = created(&store, "ada").await;
+    let session = opened_with_refresh(&store, &ada).await;
+    let Rotation::Minted(token, grant) = rotate(&store, &session, 0, later(100)).await else {
+        panic!("not minted")
+    };
+    assert_eq!(grant.generation, 1);
+    assert!(is_accepted(&store, &session, token.id, later(100)).await);
+    drop(store);
+
+    let store = backend.open(later(100));
+    assert_eq!(
+        rotate(&store, &session, 0, later(109)).await,
+        Rotation::Stands(token, grant),
+        "the same after a restart"
+    );
+    // When no access token has been left for days.
+    let days = later(5 * 24 * 3600);
+    let Rotation::Minted(token, grant) = rotate(&store, &session, 1, days).await else {
+        panic!("not minted")
+    };
+    assert_eq!(grant.generation, 2);
+    for shut_out in [true, false] {
+        store
+            .change_user(ada.id, UserChange::Disabled(shut_out))
+            .await
+            .unwrap();
+        let refused = rotate(&store, &session, 1, days).await == Rotation::Refused;
+        assert_eq!(refused, shut_out);
+    }
+    assert_eq!(rotate(&store, &session, 0, days).await, Rotation::Reused);
+    assert!(!is_accepted(&store, &session, token.id, days).await);
+    assert_eq!(rotate(&store, &session, 2, days).await, Rotation::Refused);
+    drop(store);
+    let store = backend.open(days);
+    assert_eq!(store.count().await.unwrap().sessions, 0);
+    assert_eq!(rotate(&store, &session, 2, days).await, Rotation::Refused);
+}
+
+pub(crate) async fn of_sixty_four_uses_of_a_refresh_token_at_once_all_get_the_same_successor(
+    backend: &impl Backend,
+) {
+    let store = backend.open(NOW);
+    let ada = created(&store, "ada").await;
+    let session = opened_with_refresh(&store, &ada).await;
+    let tasks: Vec<_> = (0..64)
+        .map(|_| {
+            let (store, session) = (Arc::clone(&store), session.clone());
+            tokio::spawn(async move { rotate(&store, &session, 0, later(5)).await })
+        })
+        .collect();
+    let (mut minted, mut pairs) = (0, Vec::new());
+    for task in tasks {
+        match task.await.unwrap() {
+            Rotation::Minted(token, grant) => {
+                minted += 1;
+                pairs.push((token, grant));
+            }
+            Rotation::Stands(token, grant) => pairs.push((token, grant)),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((minted, pairs.len()), (1, 64));
+    assert!(pairs.iter().all(|pair| *pair == pairs[0]));
+}
+
+pub(crate) async fn another_password_ends_every_session_but_the_one_that_is_kept(backend: &impl Backend) {
+    let store = backend.open(NOW);
+    let (ada, eve) = (created(&store, "ada").await, created(&store, "eve").await);
+    let (kept, kept_token) = opened(&store, &ada, NOW).await;
+    let (ended, ended_token) = opened(&store, &ada, NOW).await;
+    let (others, others_token) = opened(&store, &eve, NOW).await;
+    let change = async |verified, kept| {
+        let changed = store.change_password(ada.id, verified, hash('z'), kept);
+        changed.await.unwrap()
+    };
+    assert_eq!(
+        change(7, Some(kept.id)).await,
+        None,
+        "not the version that was verified"
+    );
+    assert!(is_accepted(&store, &ended, ended_token.id, NOW).await);
+
+    let user = change(0, Some(kept.id)).await.unwrap();
+    assert_eq!((user.password_version, &user.password_hash), (1, &hash('z')));
+    let alive = [
+        (&kept, kept_token, true),
+        (&ended, ended_token, false),
+        (&others, others_token, true),
+    ];
+    for (session, token, alive) in alive {
+        assert_eq!(is_accepted(&store, session, token.id, NOW).await, alive);
+    }
+    drop(store);
+    let store = backend.open(NOW);
+    for (session, token, alive) in alive {
+        assert_eq!(is_accepted(&store, session, token.id, NOW).await, alive);
+    }
+    // An administrator's change keeps none.
+    store
+        .change_user(ada.id, UserChange::Password(hash('y')))
+        .await
+        .unwrap();
+    assert!(!is_accepted(&store, &kept, kept_token.id, NOW).await);
+    assert_eq!(store.close_sessions(eve.id, Some(others.id)).await.unwrap(), 0);
+    assert_eq!(store.close_sessions(eve.id, None).await.unwrap(), 1);
+    assert!(!is_accepted(&store, &others, others_token.id, NOW).await);
+}
+
+pub(crate) async fn a_deleted_user_takes_everything_along_and_frees_the_name(backend: &impl Backend) {
+    let store = backend.open(NOW);
+    let home = ClientAddress::new([192, 0, 2, 1].into()).network();
+    let ada = created(&store, "ada").await;
+    let (session, token) = opened(&store, &ada, NOW).await;
+    store.note_sign_in(ada.id, home, NOW).await.unwrap();
+    assert!(!store.delete_user(ada.id, 1).await.unwrap(), "not the version");
+    assert!(is_accepted(&store, &session, token.id, NOW).await);
+
+    assert!(store.delete_user(ada.id, 0).await.unwrap());
+    assert!(!store.delete_user(ada.id, 0).await.unwrap(), "gone already");
+    assert!(!is_accepted(&store, &session, token.id, NOW).await);
+    drop(store);
+    let store = backend.open(NOW);
+    assert_eq!(store.user_by_name(&name("ada")).await.unwrap(), None);
+    assert_eq!(store.last_sign_in(ada.id, home).await.unwrap(), None);
+    assert!(!is_accepted(&store, &session, token.id, NOW).await);
+    let none = Count {
+        users: 0,
+        sessions: 0,
+    };
+    assert_eq!(store.count().await.unwrap(), none);
+    let namesake = created(&store, "ada").await;
+    assert_eq!(
+        store.user_by_name(&name("ada")).await.unwrap().as_deref(),
+        Some(&namesake)
+    );
+}
+
+pub(crate) async fn one_session_too_many_ends_the_oldest(backend: &impl Backend) {
+    let store = backend.open(NOW);
+    let ada = created(&store, "ada").await;
+    let open = async |n: u64| {
+        let now = later(n);
+        let (session, token) = Session::start(ada.id, POLICY.lifetime, DAY, now);
+        assert!(store.open_session(session.clone(), 0, 3).await.unwrap().is_some());
+        (session, token)
+    };
+    let mut all = Vec::new();
+    for n in 0..5 {
+        all.push(open(n).await);
+    }
+    for (n, (session, token)) in all.iter().enumerate() {
+        assert_eq!(
+            is_accepted(&store, session, token.id, later(5)).await,
+            n >= 2,
+            "{n}"
+        );
+    }
+    // What has run out takes nobody's place.
+    let last = all[4].1.expires_at.since(NOW).as_secs() - 1;
+    let _ = open(last).await;
+    assert!(is_accepted(&store, &all[4].0, all[4].1.id, later(last)).await);
+    assert_eq!(store.count().await.unwrap().sessions, 2);
+    // Many at once end up at the bound as well.
+    let tasks: Vec<_> = (0..32)
+        .map(|_| {
+            let (store, ada) = (Arc::clone(&store), ada.id);
+            tokio::spawn(async move {
+                let (session, _) = Session::start(ada, POLICY.lifetime, DAY, later(last));
+                store.open_session(session, 0, 3).await.unwrap().unwrap();
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(store.count().await.unwrap().sessions, 3);
+}
+
+pub(crate) async fn sessions_are_listed_oldest_first_with_their_last_use(backend: &impl Backend) {
+    let store = backend.open(NOW);
+    let (ada, eve) = (created(&store, "ada").await, created(&store, "eve").await);
+    let _ = opened(&store, &eve, NOW).await;
+    let (mut first, token) = Session::start(ada.id, POLICY.lifetime, DAY, NOW);
+    first.client = Client {
+        address: Some(ClientAddress::new([192, 0, 2, 1].into())),
+        device: Device::parse("Firefox on Linux"),
+    };
+    assert!(
+        store
+            .open_session(first.clone(), 0, MOST)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    let (second, _) = opened(&store, &ada, later(1)).await;
+    assert!(is_accepted(&store, &first, token.id, later(60)).await);
+
+    let ids = |sessions: &[Session]| sessions.iter().map(|session| session.id).collect::<Vec<_>>();
+    let sessions = store.sessions(ada.id, later(60)).await.unwrap();
+    assert_eq!(ids(&sessions), [first.id, second.id]);
+    assert_eq!(sessions[0].client, first.client);
+    assert_eq!((sessions[0].used_at, sessions[1].used_at), (later(60), later(1)));
+    let sessions = store.sessions(ada.id, later(300)).await.unwrap();
+    assert_eq!(ids(&sessions), [second.id], "the first has run out");
+    drop(store);
+    let store = backend.open(NOW);
+    let sessions = store.sessions(ada.id, NOW).await.unwrap();
+    assert_eq!(sessions[0].client, first.client);
+    assert!(sessions[0].used_at >= NOW);
+}
+
+pub(crate) async fn the_key_of_refresh_tokens_stays_the_same(backend: &impl Backend) {
+    let key = async |store: &Arc<dyn Store>, fresh: u8| {
+        let kept = store.refresh_key(vec![fresh; 32].into()).await.unwrap();
+        kept.expose_secret().to_vec()
+    };
+    let store = backend.open(NOW);
+    assert_eq!(key(&store, 1).await, [1; 32]);
+    assert_eq!(key(&store, 2).await, [1; 32]);
+    drop(store);
+    assert_eq!(key(&backend.open(NOW), 3).await, [1; 32]);
 }
 
 pub(crate) async fn pruning_forgets_what_has_run_out_in_batches_and_nothing_else(backend: &impl Backend) {

@@ -21,7 +21,7 @@ use super::{
     trees::Trees,
 };
 use crate::{
-    domain::{Session, SessionId, User},
+    domain::{Session, SessionId, User, UserId},
     store::StoreError,
 };
 
@@ -33,20 +33,36 @@ const QUEUE: usize = 1024;
 /// What a write changes in memory once the disk has it.
 pub(super) enum Effect {
     None,
-    Open(Session, Arc<User>),
+    /// A new session, and those of the same user that have to go for it.
+    Open {
+        session: Session,
+        user: Arc<User>,
+        closed: Vec<SessionId>,
+    },
     Replace(Session),
     Close(Vec<SessionId>),
-    Change(Arc<User>),
+    /// A user who has changed, and those of their sessions that end by that.
+    Change(Arc<User>, Vec<SessionId>),
 }
 
 impl Effect {
     fn show(self, index: &Index) {
         match self {
             Self::None => {}
-            Self::Open(session, user) => index.open(session, user),
+            Self::Open {
+                session,
+                user,
+                closed,
+            } => {
+                index.close(&closed);
+                index.open(session, user);
+            }
             Self::Replace(session) => index.replace(session),
-            Self::Close(ids) => ids.into_iter().for_each(|id| index.close(id)),
-            Self::Change(user) => index.change(&user),
+            Self::Close(ids) => index.close(&ids),
+            Self::Change(user, closed) => {
+                index.close(&closed);
+                index.change(&user);
+            }
         }
     }
 }
@@ -54,7 +70,36 @@ impl Effect {
 /// A write that has been applied and waits for the sync: told how that went, it changes the memory and answers.
 type Finish = Box<dyn FnOnce(Result<(), StoreError>, &Index) + Send>;
 /// A write that waits to be applied.
-type Write = Box<dyn FnOnce(&Trees, &Index) -> Finish + Send>;
+type Write = Box<dyn FnOnce(&Trees, &mut Group) -> Finish + Send>;
+
+/// What a write knows besides the trees: the memory, which shows nothing of the group of writes that is being applied, and
+/// what that memory lacks.
+pub(super) struct Group<'a> {
+    pub(super) index: &'a Index,
+    opened: Vec<(UserId, SessionId)>,
+}
+
+impl Group<'_> {
+    /// Every session of `user`, those included that were opened in this group.
+    pub(super) fn sessions_of(&self, user: UserId) -> Vec<SessionId> {
+        let opened = self.opened.iter().filter(|(owner, _)| *owner == user);
+        let known = self.index.sessions_of(user);
+        known.into_iter().chain(opened.map(|(_, id)| *id)).collect()
+    }
+
+    /// Every session of `user` but `kept`.
+    pub(super) fn sessions_but(&self, user: UserId, kept: Option<SessionId>) -> Vec<SessionId> {
+        let mut sessions = self.sessions_of(user);
+        sessions.retain(|id| Some(*id) != kept);
+        sessions
+    }
+
+    fn note(&mut self, effect: &Effect) {
+        if let Effect::Open { session, .. } = effect {
+            self.opened.push((session.user, session.id));
+        }
+    }
+}
 
 pub(super) struct Committer {
     access: Arc<RwLock<Access>>,
@@ -113,11 +158,14 @@ impl Committer {
     /// be seen in memory. If the caller stops waiting, the write happens all the same.
     pub(super) async fn commit<T: Send + 'static>(
         &self,
-        write: impl FnOnce(&Trees, &Index) -> Result<(T, Effect), StoreError> + Send + 'static,
+        write: impl FnOnce(&Trees, &Group<'_>) -> Result<(T, Effect), StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let job: Write = Box::new(move |trees, index| {
-            let applied = write(trees, index);
+        let job: Write = Box::new(move |trees, group| {
+            let applied = write(trees, group);
+            if let Ok((_, effect)) = &applied {
+                group.note(effect);
+            }
             Box::new(move |synced, index| {
                 let result = synced.and(applied).map(|(value, effect)| {
                     effect.show(index);
@@ -209,8 +257,7 @@ impl Thread {
             };
             let access;
             (access, writes) = Access::to(&database);
-            if let Err(access) = self.give(access) {
-                drop(access);
+            if !self.give(access) {
                 return database.close();
             }
             tracing::warn!("there is room on the disk again: writes are taken");
@@ -221,10 +268,14 @@ impl Thread {
     fn commit_all(&self, database: &mut Database, writes: &mut mpsc::Receiver<Write>) -> Result<(), Failure> {
         while let Some(first) = writes.blocking_recv() {
             let waiting = iter::from_fn(|| writes.try_recv().ok());
+            let mut group = Group {
+                index: &self.index,
+                opened: Vec::new(),
+            };
             let applied: Vec<Finish> = iter::once(first)
                 .chain(waiting)
                 .take(BATCH)
-                .map(|write| write(&database.trees, &self.index))
+                .map(|write| write(&database.trees, &mut group))
                 .collect();
             let committed = database.commit(self.index.latest());
             let told = match &committed {
@@ -240,18 +291,18 @@ impl Thread {
         Ok(())
     }
 
-    /// Gives callers this access, or gives it back if there will be no callers any more.
-    fn give(&self, access: Access) -> Result<(), Access> {
+    /// Gives callers this access, unless there will be no callers any more: then there is none, and this is `false`.
+    fn give(&self, access: Access) -> bool {
         let mut given = change(&self.access);
         // Whoever drops the committer has said so before they take this lock.
         if matches!(
             self.unwanted.try_recv(),
             Err(std_mpsc::TryRecvError::Disconnected)
         ) {
-            return Err(access);
+            return false;
         }
         *given = access;
-        Ok(())
+        true
     }
 }
 
@@ -430,7 +481,12 @@ mod tests {
                 committer
                     .commit(move |trees, _| {
                         trees.put_session(&opened)?;
-                        Ok(((), Effect::Open(opened, user)))
+                        let effect = Effect::Open {
+                            session: opened,
+                            user,
+                            closed: Vec::new(),
+                        };
+                        Ok(((), effect))
                     })
                     .await
             });

@@ -20,7 +20,7 @@ use crate::{
 
 #[derive(Default)]
 pub(super) struct Index {
-    sessions: DashMap<SessionId, Session>,
+    sessions: DashMap<SessionId, LiveSession>,
     users: DashMap<UserId, LiveUser>,
     /// When each session expires, soonest first. Only writes take this lock, never the token check.
     expiries: Mutex<BTreeSet<(Timestamp, SessionId)>>,
@@ -28,17 +28,26 @@ pub(super) struct Index {
     latest: AtomicU64,
 }
 
+/// A session, and what is known of it in memory alone.
+struct LiveSession {
+    session: Session,
+    /// When it was used last, in seconds: durable only with the next write of the session.
+    used_at: AtomicU64,
+}
+
 /// A user with at least one live session.
 struct LiveUser {
     user: Arc<User>,
-    sessions: usize,
+    sessions: Vec<SessionId>,
 }
 
 impl Index {
     pub(super) fn accepted(&self, id: SessionId, token: TokenId, now: Timestamp) -> Option<Accepted> {
         let (token, session_ends_at, user) = {
-            let session = self.sessions.get(&id)?;
-            (session.accepts(token, now)?, session.ends_at, session.user)
+            let live = self.sessions.get(&id)?;
+            let accepted = live.session.accepts(token, now)?;
+            live.use_at(now);
+            (accepted, live.session.ends_at, live.session.user)
         };
         let user = self.user(user)?;
         Some(Accepted {
@@ -61,7 +70,24 @@ impl Index {
     }
 
     pub(super) fn session(&self, id: SessionId) -> Option<Session> {
-        self.sessions.get(&id).map(|session| session.clone())
+        self.sessions.get(&id).map(|live| live.session.clone())
+    }
+
+    pub(super) fn session_and_user(&self, id: SessionId) -> Option<(Session, Arc<User>)> {
+        let session = self.session(id)?;
+        let user = self.user(session.user)?;
+        Some((session, user))
+    }
+
+    /// The session with the moment of its last use, also if the disk does not know it yet.
+    pub(super) fn session_as_used(&self, id: SessionId) -> Option<Session> {
+        self.sessions.get(&id).map(|live| live.as_used())
+    }
+
+    pub(super) fn sessions_of(&self, user: UserId) -> Vec<SessionId> {
+        self.users
+            .get(&user)
+            .map_or_else(Vec::new, |live| live.sessions.clone())
     }
 
     pub(super) fn user(&self, id: UserId) -> Option<Arc<User>> {
@@ -95,14 +121,15 @@ impl Index {
             Entry::Occupied(mut live) => {
                 let live = live.get_mut();
                 live.user = user;
-                live.sessions += 1;
+                live.sessions.push(session.id);
             }
             Entry::Vacant(place) => {
-                place.insert(LiveUser { user, sessions: 1 });
+                let sessions = vec![session.id];
+                place.insert(LiveUser { user, sessions });
             }
         }
         self.expiries().insert((session.expires_at(), session.id));
-        self.sessions.insert(session.id, session);
+        self.sessions.insert(session.id, LiveSession::of(session));
     }
 
     /// A session as it is after a refresh.
@@ -111,20 +138,23 @@ impl Index {
             return;
         };
         let mut expiries = self.expiries();
-        expiries.remove(&(known.expires_at(), known.id));
+        expiries.remove(&(known.session.expires_at(), session.id));
         expiries.insert((session.expires_at(), session.id));
-        *known = session;
+        known.use_at(session.used_at);
+        known.session = session;
     }
 
-    pub(super) fn close(&self, id: SessionId) {
-        let Some((_, session)) = self.sessions.remove(&id) else {
-            return;
-        };
-        self.expiries().remove(&(session.expires_at(), id));
-        if let Entry::Occupied(mut live) = self.users.entry(session.user) {
-            live.get_mut().sessions -= 1;
-            if live.get().sessions == 0 {
-                live.remove();
+    pub(super) fn close(&self, ids: &[SessionId]) {
+        for id in ids {
+            let Some((_, LiveSession { session, .. })) = self.sessions.remove(id) else {
+                continue;
+            };
+            self.expiries().remove(&(session.expires_at(), *id));
+            if let Entry::Occupied(mut live) = self.users.entry(session.user) {
+                live.get_mut().sessions.retain(|other| other != id);
+                if live.get().sessions.is_empty() {
+                    live.remove();
+                }
             }
         }
     }
@@ -138,5 +168,28 @@ impl Index {
     fn expiries(&self) -> std::sync::MutexGuard<'_, BTreeSet<(Timestamp, SessionId)>> {
         // Each use leaves the set whole, so a panic while it was held has broken nothing.
         self.expiries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LiveSession {
+    fn of(session: Session) -> Self {
+        Self {
+            used_at: AtomicU64::new(session.used_at.as_secs()),
+            session,
+        }
+    }
+
+    fn use_at(&self, now: Timestamp) {
+        // Written once a second at the most, though it is read at every request.
+        if self.used_at.load(Ordering::Relaxed) < now.as_secs() {
+            self.used_at.fetch_max(now.as_secs(), Ordering::Relaxed);
+        }
+    }
+
+    fn as_used(&self) -> Session {
+        Session {
+            used_at: Timestamp::from_secs(self.used_at.load(Ordering::Relaxed)),
+            ..self.session.clone()
+        }
     }
 }

@@ -7,6 +7,7 @@
 //! | `meta` | `latest` | the latest moment that a group of writes knew of, in seconds, a `u64`, big endian |
 //! | `meta` | `users` | how many users there are, a `u64`, big endian |
 //! | `meta` | `signing_key` | `KeyRecord`, JSON |
+//! | `meta` | `refresh_key` | the key that refresh tokens are made with, 32 bytes |
 //! | `meta` | `attempts_key` | the key of the hash that picks the places in `attempts`, 16 bytes |
 //! | `users` | user id, 16 bytes | `UserRecord`, JSON |
 //! | `usernames` | username | user id, 16 bytes |
@@ -39,6 +40,7 @@ pub use open::is_opening;
 use std::{io, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use secrecy::SecretSlice;
 
 use self::{
     committer::{Committer, Effect},
@@ -52,7 +54,8 @@ use super::{Accepted, Count, KeptAttempts, Store, StoreError, StoredKey, UserCre
 use crate::{
     clock::Timestamp,
     domain::{
-        Network, Refresh, Session, SessionId, TokenId, TokenPolicy, User, UserChange, UserId, Username,
+        Network, PasswordHash, Refresh, Rotation, Session, SessionId, TokenId, TokenPolicy, User, UserChange,
+        UserId, Username,
     },
 };
 
@@ -140,6 +143,17 @@ fn load(trees: &Trees, index: &Index, now: Timestamp) -> Result<(), StoreError> 
     trees.load(index, now.max(latest))
 }
 
+/// Those of `sessions` that have to go so that `at_most` live ones stay: the ones that have run out, and the oldest.
+fn surplus(sessions: Vec<Session>, at_most: usize, now: Timestamp) -> Vec<SessionId> {
+    let (mut live, over): (Vec<_>, Vec<_>) = sessions
+        .into_iter()
+        .partition(|session| now < session.expires_at());
+    live.sort_by_key(|session| (session.created_at, session.id));
+    let too_many = live.len().saturating_sub(at_most);
+    let closed = over.iter().chain(&live[..too_many]);
+    closed.map(|session| session.id).collect()
+}
+
 #[async_trait]
 impl Store for SledStore {
     async fn create_user(&self, user: User, network: Option<Network>) -> Result<UserCreation, StoreError> {
@@ -156,31 +170,92 @@ impl Store for SledStore {
 
     async fn change_user(&self, id: UserId, change: UserChange) -> Result<Option<Arc<User>>, StoreError> {
         self.committer
-            .commit(move |trees, _| {
+            .commit(move |trees, group| {
                 let Some(user) = trees.user(id)? else {
                     return Ok((None, Effect::None));
                 };
+                let closed = match change {
+                    UserChange::Password(_) => group.sessions_of(id),
+                    _ => Vec::new(),
+                };
                 let user = Arc::new(user.with(change));
-                trees.put_user(&user)?;
-                Ok((Some(Arc::clone(&user)), Effect::Change(user)))
+                trees.put_user(&user, &closed)?;
+                Ok((Some(Arc::clone(&user)), Effect::Change(user, closed)))
             })
             .await
     }
 
-    async fn open_session(&self, session: Session, verified: u32) -> Result<Option<Arc<User>>, StoreError> {
-        self.index.saw(session.created_at);
+    async fn change_password(
+        &self,
+        id: UserId,
+        verified: u32,
+        to: PasswordHash,
+        kept: Option<SessionId>,
+    ) -> Result<Option<Arc<User>>, StoreError> {
         self.committer
-            .commit(move |trees, _| {
+            .commit(move |trees, group| {
+                let user = trees.user(id)?;
+                let Some(user) = user.filter(|user| user.password_version == verified) else {
+                    return Ok((None, Effect::None));
+                };
+                let closed = group.sessions_but(id, kept);
+                let user = Arc::new(user.with(UserChange::Password(to)));
+                trees.put_user(&user, &closed)?;
+                Ok((Some(Arc::clone(&user)), Effect::Change(user, closed)))
+            })
+            .await
+    }
+
+    async fn delete_user(&self, id: UserId, verified: u32) -> Result<bool, StoreError> {
+        self.committer
+            .commit(move |trees, group| {
+                let user = trees.user(id)?;
+                let Some(user) = user.filter(|user| user.password_version == verified) else {
+                    return Ok((false, Effect::None));
+                };
+                let closed = group.sessions_of(id);
+                trees.remove_user(&user, &closed)?;
+                Ok((true, Effect::Close(closed)))
+            })
+            .await
+    }
+
+    async fn open_session(
+        &self,
+        session: Session,
+        verified: u32,
+        at_most: usize,
+    ) -> Result<Option<Arc<User>>, StoreError> {
+        let now = session.created_at;
+        self.index.saw(now);
+        self.committer
+            .commit(move |trees, group| {
                 let user = trees.user(session.user)?;
                 let Some(user) = user.filter(|user| !user.disabled && user.password_version == verified)
                 else {
                     return Ok((None, Effect::None));
                 };
-                trees.put_session(&session)?;
+                let others = group.sessions_of(user.id);
+                let closed = surplus(trees.sessions(&others)?, at_most.saturating_sub(1), now);
+                trees.change_sessions(Some(&session), &closed)?;
                 let user = Arc::new(user);
-                Ok((Some(Arc::clone(&user)), Effect::Open(session, user)))
+                let effect = Effect::Open {
+                    session,
+                    user: Arc::clone(&user),
+                    closed,
+                };
+                Ok((Some(user), effect))
             })
             .await
+    }
+
+    async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError> {
+        self.index.saw(now);
+        let ids = self.index.sessions_of(user).into_iter();
+        let sessions = ids.filter_map(|id| self.index.session_as_used(id));
+        let mut sessions: Vec<_> = sessions.filter(|session| now < session.expires_at()).collect();
+        sessions.sort_by_key(|session| (session.created_at, session.id));
+        Ok(sessions)
     }
 
     async fn accepted(
@@ -223,6 +298,54 @@ impl Store for SledStore {
             .await
     }
 
+    async fn rotate(
+        &self,
+        session: SessionId,
+        generation: u32,
+        policy: TokenPolicy,
+        lifetime: Duration,
+        now: Timestamp,
+    ) -> Result<Rotation, StoreError> {
+        self.index.saw(now);
+        let Some((mut known, user)) = self.index.session_and_user(session) else {
+            return Ok(Rotation::Refused);
+        };
+        if user.disabled {
+            return Ok(Rotation::Refused);
+        }
+        match known.rotate(generation, &policy, lifetime, now) {
+            settled @ (Rotation::Stands(..) | Rotation::Refused) => return Ok(settled),
+            Rotation::Minted(..) | Rotation::Reused => {}
+        }
+        self.committer
+            .commit(move |trees, _| {
+                let Some(mut session) = trees.session(session)? else {
+                    return Ok((Rotation::Refused, Effect::Close(vec![session])));
+                };
+                let outcome = session.rotate(generation, &policy, lifetime, now);
+                match outcome {
+                    Rotation::Minted(..) => trees.put_session(&session)?,
+                    Rotation::Reused => {
+                        trees.remove_sessions(&[session.id])?;
+                        return Ok((outcome, Effect::Close(vec![session.id])));
+                    }
+                    Rotation::Stands(..) | Rotation::Refused => {}
+                }
+                Ok((outcome, Effect::Replace(session)))
+            })
+            .await
+    }
+
+    async fn close_sessions(&self, user: UserId, kept: Option<SessionId>) -> Result<usize, StoreError> {
+        self.committer
+            .commit(move |trees, group| {
+                let closed = group.sessions_but(user, kept);
+                trees.remove_sessions(&closed)?;
+                Ok((closed.len(), Effect::Close(closed)))
+            })
+            .await
+    }
+
     async fn close_session(&self, session: SessionId) -> Result<(), StoreError> {
         self.committer
             .commit(move |trees, _| {
@@ -237,10 +360,19 @@ impl Store for SledStore {
         // Here, because this is called again and again by a timer: so nobody waits for ever.
         self.committer.nudge();
         self.committer
-            .commit(move |trees, index| {
-                let expired = trees.remove_expired(&index.expired(now, at_most), now)?;
+            .commit(move |trees, group| {
+                let expired = trees.remove_expired(&group.index.expired(now, at_most), now)?;
                 Ok((expired.len(), Effect::Close(expired)))
             })
+            .await
+    }
+
+    async fn refresh_key(&self, fresh: SecretSlice<u8>) -> Result<SecretSlice<u8>, StoreError> {
+        if let Some(kept) = self.committer.read(Trees::refresh_key)? {
+            return Ok(kept);
+        }
+        self.committer
+            .commit(move |trees, _| Ok((trees.keep_refresh_key(fresh)?, Effect::None)))
             .await
     }
 
@@ -254,8 +386,8 @@ impl Store for SledStore {
         loop {
             let removed = self
                 .committer
-                .commit(|trees, index| {
-                    let some = index.any(CLEAR_BATCH);
+                .commit(|trees, group| {
+                    let some = group.index.any(CLEAR_BATCH);
                     trees.remove_sessions(&some)?;
                     Ok((some.len(), Effect::Close(some)))
                 })
@@ -324,7 +456,7 @@ mod tests {
             store.create_user(user, None).await.unwrap(),
             UserCreation::Created
         );
-        assert!(store.open_session(session, 0).await.unwrap().is_some());
+        assert!(store.open_session(session, 0, 9).await.unwrap().is_some());
         assert_eq!(store.latest(), NOW);
         (id, token.id)
     }

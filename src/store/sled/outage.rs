@@ -177,7 +177,7 @@ mod tests {
             trees.put_session(&other).unwrap();
             let mut other = User::clone(&ada);
             other.disabled = true;
-            trees.put_user(&other).unwrap();
+            trees.put_user(&other, &[]).unwrap();
         });
         for session in [&same, &closed, &changed] {
             index.open(session.clone(), Arc::clone(&ada));

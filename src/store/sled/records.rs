@@ -1,14 +1,16 @@
 //! Users, sessions and keys as they lie in the database: JSON, so that a field can be added, and read back through the
 //! domain's own constructors, so that nothing invalid gets in from the disk.
 
+use std::net::IpAddr;
+
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     clock::Timestamp,
     domain::{
-        Attempts, DisplayName, PasswordHash, Role, Session, SessionId, TokenId, TokenRecord, User, UserId,
-        Username, WhitelistEntry,
+        Attempts, Client, ClientAddress, Device, DisplayName, PasswordHash, RefreshGrant, Role, Session,
+        SessionId, TokenId, TokenRecord, User, UserId, Username, WhitelistEntry,
     },
     store::{StoreError, StoredKey},
 };
@@ -63,6 +65,15 @@ pub(super) struct SessionRecord {
     ends_at: Timestamp,
     /// `jti`, `iat`, `exp`, accepted until; oldest first.
     tokens: Vec<(String, Timestamp, Timestamp, Timestamp)>,
+    /// Generation, granted at, expires at; absent when the session has no refresh token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refresh: Option<(u32, Timestamp, Timestamp)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
+    #[serde(default)]
+    used_at: Timestamp,
 }
 
 impl SessionRecord {
@@ -81,6 +92,12 @@ impl SessionRecord {
             created_at: session.created_at,
             ends_at: session.ends_at,
             tokens: session.tokens.iter().map(row).collect(),
+            refresh: session
+                .refresh
+                .map(|grant| (grant.generation, grant.granted_at, grant.expires_at)),
+            address: session.client.address.map(ClientAddress::ip),
+            device: session.client.device.as_ref().map(ToString::to_string),
+            used_at: session.used_at,
         })
     }
 
@@ -104,7 +121,18 @@ impl SessionRecord {
             created_at: record.created_at,
             ends_at: record.ends_at,
             tokens: record.tokens.iter().map(entry).collect::<Result<_, _>>()?,
-            refresh: None,
+            refresh: record
+                .refresh
+                .map(|(generation, granted_at, expires_at)| RefreshGrant {
+                    generation,
+                    granted_at,
+                    expires_at,
+                }),
+            client: Client {
+                address: record.address.map(ClientAddress::new),
+                device: record.device.as_deref().and_then(Device::parse),
+            },
+            used_at: record.used_at.max(record.created_at),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use secrecy::{ExposeSecret, SecretSlice};
 use sled::{
     Batch, Db, Tree,
     transaction::{ConflictableTransactionError, TransactionError, Transactional},
@@ -23,6 +24,7 @@ const LATEST: &[u8] = b"latest";
 const USERS: &[u8] = b"users";
 const SIGNING_KEY: &[u8] = b"signing_key";
 const ATTEMPTS_KEY: &[u8] = b"attempts_key";
+const REFRESH_KEY: &[u8] = b"refresh_key";
 
 #[derive(Clone)]
 pub(super) struct Trees {
@@ -135,11 +137,24 @@ impl Trees {
             }
         }
         for known in index.users() {
-            if self.user(known.id)?.as_ref() != Some(known.as_ref()) {
-                self.put_user(&known)?;
+            match self.user(known.id)? {
+                Some(found) if found == *known => {}
+                Some(_) => self.put_user(&known, &[])?,
+                None => self.put_back_user(&known)?,
             }
         }
         Ok(())
+    }
+
+    /// Adds a user again who was removed, and removes who has taken the name since.
+    fn put_back_user(&self, user: &User) -> Result<(), StoreError> {
+        if let Some(other) = self.user_by_name(&user.username)? {
+            self.remove_user(&other, &[])?;
+        }
+        match self.create_user(user, None)? {
+            UserCreation::Created => Ok(()),
+            UserCreation::UsernameTaken => Err(StoreError::Unreadable(format!("user {}", user.id))),
+        }
     }
 
     pub(super) fn create_user(
@@ -165,10 +180,7 @@ impl Trees {
             }
             Ok(UserCreation::Created)
         });
-        done.map_err(|error| match error {
-            TransactionError::Abort(unreadable) => unreadable,
-            TransactionError::Storage(error) => StoreError::failed(error),
-        })
+        done.map_err(transaction_failed)
     }
 
     pub(super) fn users(&self) -> Result<u64, StoreError> {
@@ -188,8 +200,45 @@ impl Trees {
         }
     }
 
-    pub(super) fn put_user(&self, user: &User) -> Result<(), StoreError> {
-        put(&self.users, user.id.as_bytes(), &UserRecord::write(user)?)
+    /// Keeps a user as they are now, without the sessions that end by that.
+    pub(super) fn put_user(&self, user: &User, closed: &[SessionId]) -> Result<(), StoreError> {
+        let record = UserRecord::write(user)?;
+        let done = (&self.users, &self.sessions).transaction(|(users, sessions)| {
+            users.insert(user.id.as_bytes(), record.as_slice())?;
+            for id in closed {
+                sessions.remove(id.as_bytes())?;
+            }
+            Ok(())
+        });
+        done.map_err(transaction_failed)
+    }
+
+    /// Removes a user with their name, their sessions and their networks.
+    pub(super) fn remove_user(&self, user: &User, closed: &[SessionId]) -> Result<(), StoreError> {
+        let networks = self.networks.scan_prefix(user.id.as_bytes()).keys();
+        let networks: Vec<_> = networks.collect::<Result<_, _>>().map_err(StoreError::failed)?;
+        let trees = (
+            &self.meta,
+            &self.users,
+            &self.usernames,
+            &self.sessions,
+            &self.networks,
+        );
+        let done = trees.transaction(|(meta, users, usernames, sessions, noted)| {
+            let count = records::counter(meta.get(USERS)?.as_deref());
+            let count = count.map_err(ConflictableTransactionError::Abort)?;
+            meta.insert(USERS, &count.saturating_sub(1).to_be_bytes())?;
+            usernames.remove(user.username.as_str().as_bytes())?;
+            users.remove(user.id.as_bytes())?;
+            for id in closed {
+                sessions.remove(id.as_bytes())?;
+            }
+            for network in &networks {
+                noted.remove(network)?;
+            }
+            Ok(())
+        });
+        done.map_err(transaction_failed)
     }
 
     pub(super) fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
@@ -199,20 +248,34 @@ impl Trees {
             .transpose()
     }
 
+    /// Those of the sessions that are there.
+    pub(super) fn sessions(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {
+        let sessions = ids.iter().map(|id| self.session(*id));
+        sessions.filter_map(Result::transpose).collect()
+    }
+
+    /// Keeps `opened` and removes the others, together.
+    pub(super) fn change_sessions(
+        &self,
+        opened: Option<&Session>,
+        closed: &[SessionId],
+    ) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        for id in closed {
+            batch.remove(id.as_bytes().as_slice());
+        }
+        if let Some(session) = opened {
+            batch.insert(session.id.as_bytes().as_slice(), SessionRecord::write(session)?);
+        }
+        self.sessions.apply_batch(batch).map_err(StoreError::failed)
+    }
+
     pub(super) fn put_session(&self, session: &Session) -> Result<(), StoreError> {
-        put(
-            &self.sessions,
-            session.id.as_bytes(),
-            &SessionRecord::write(session)?,
-        )
+        self.change_sessions(Some(session), &[])
     }
 
     pub(super) fn remove_sessions(&self, ids: &[SessionId]) -> Result<(), StoreError> {
-        let mut batch = Batch::default();
-        for id in ids {
-            batch.remove(id.as_bytes().as_slice());
-        }
-        self.sessions.apply_batch(batch).map_err(StoreError::failed)
+        self.change_sessions(None, ids)
     }
 
     /// Removes those of `candidates` that have expired by `now`, and returns them. One may have been refreshed since it was
@@ -233,6 +296,20 @@ impl Trees {
         }
         self.remove_sessions(&expired)?;
         Ok(expired)
+    }
+
+    pub(super) fn refresh_key(&self) -> Result<Option<SecretSlice<u8>>, StoreError> {
+        let bytes = self.meta.get(REFRESH_KEY).map_err(StoreError::failed)?;
+        Ok(bytes.map(|bytes| bytes.to_vec().into()))
+    }
+
+    /// The key that is kept, else `fresh`, which is from now on.
+    pub(super) fn keep_refresh_key(&self, fresh: SecretSlice<u8>) -> Result<SecretSlice<u8>, StoreError> {
+        if let Some(kept) = self.refresh_key()? {
+            return Ok(kept);
+        }
+        put(&self.meta, REFRESH_KEY, fresh.expose_secret())?;
+        Ok(fresh)
     }
 
     pub(super) fn signing_key(&self) -> Result<Option<StoredKey>, StoreError> {
@@ -305,6 +382,13 @@ impl Trees {
         // Without its key nothing that is kept means anything, so the key goes first.
         put(&self.meta, ATTEMPTS_KEY, &changed.hash_key)?;
         self.attempts.apply_batch(batch).map_err(StoreError::failed)
+    }
+}
+
+fn transaction_failed(error: TransactionError<StoreError>) -> StoreError {
+    match error {
+        TransactionError::Abort(unreadable) => unreadable,
+        TransactionError::Storage(error) => StoreError::failed(error),
     }
 }
 

@@ -1,0 +1,86 @@
+//! What is handed out: access tokens and refresh tokens, with how long they last.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::{Auth, AuthError};
+use crate::{
+    clock::Timestamp,
+    domain::{RefreshGrant, SessionId, TokenRecord, User, UserId},
+};
+
+/// A token, ready to be handed out.
+#[derive(Debug)]
+pub struct IssuedToken {
+    /// The token itself.
+    pub token: SecretString,
+    /// How long it is good.
+    pub expires_in: Duration,
+    /// How long until its refresh window opens; zero inside it. It never opens for a token that lasts to the end of its
+    /// session: then this is `expires_in`.
+    pub refresh_in: Duration,
+    /// Whether this answer made the token.
+    pub refreshed: bool,
+    /// The refresh token that comes with it, if one does.
+    pub refresh: Option<IssuedRefreshToken>,
+    /// Who it speaks for.
+    pub user: UserId,
+}
+
+/// A refresh token, ready to be handed out.
+#[derive(Debug)]
+pub struct IssuedRefreshToken {
+    /// The token itself.
+    pub token: SecretString,
+    /// How long it is good if it is not used.
+    pub expires_in: Duration,
+}
+
+/// The session that tokens are issued of.
+#[derive(Clone, Copy)]
+pub(super) struct Of {
+    pub(super) session: SessionId,
+    pub(super) ends_at: Timestamp,
+}
+
+impl Auth {
+    /// Signs `token`, which speaks for `user`.
+    pub(super) fn issue(
+        &self,
+        user: &User,
+        of: Of,
+        token: TokenRecord,
+        refreshed: bool,
+    ) -> Result<IssuedToken, AuthError> {
+        let text = self.0.tokens.sign(user, of.session, token)?;
+        Ok(self.describe(user.id, text, of, token, refreshed))
+    }
+
+    /// What there is to say of a `token` whose text is there already.
+    pub(super) fn describe(
+        &self,
+        user: UserId,
+        text: SecretString,
+        of: Of,
+        token: TokenRecord,
+        refreshed: bool,
+    ) -> IssuedToken {
+        let now = self.now();
+        IssuedToken {
+            token: text,
+            expires_in: token.expires_at.since(now),
+            refresh_in: self.0.policy.window_opens(token, of.ends_at).since(now),
+            refreshed,
+            refresh: None,
+            user,
+        }
+    }
+
+    pub(super) fn issue_refresh(&self, session: SessionId, grant: RefreshGrant) -> IssuedRefreshToken {
+        IssuedRefreshToken {
+            token: self.0.refresh_tokens.write(session, grant.generation),
+            expires_in: grant.expires_at.since(self.now()),
+        }
+    }
+}

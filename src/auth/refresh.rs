@@ -1,0 +1,82 @@
+//! Refreshing, in both forms: with the access token itself inside its window, and with a refresh token at any time. The rules
+//! are [`Session::refresh`](crate::domain::Session::refresh) and [`Session::rotate`](crate::domain::Session::rotate).
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Auth, AuthError, IssuedToken, TokenRefusal, issue::Of};
+use crate::domain::{BearerToken, Refresh, Rotation};
+
+impl Auth {
+    /// Inside its refresh window, exchanges `token` for its successor; earlier, gives the same one back. A second refresh of
+    /// the same token gives the same successor.
+    ///
+    /// # Errors
+    /// As [`authenticate`](Self::authenticate).
+    pub async fn refresh(&self, token: &BearerToken) -> Result<IssuedToken, AuthError> {
+        let principal = self.authenticate(token).await?;
+        let presented = principal.token();
+        let of = Of {
+            session: principal.session_id(),
+            ends_at: principal.session_ends_at(),
+        };
+        let store = &self.0.accounts.store;
+        let (successor, minted) = match store
+            .refresh(of.session, presented.id, self.0.policy, self.now())
+            .await?
+        {
+            Refresh::Minted(successor) => (successor, true),
+            Refresh::Stands(standing) => (standing, false),
+            Refresh::Refused => return Err(AuthError::TokenRefused(TokenRefusal::NotOnTheWhitelist)),
+        };
+        if successor == presented {
+            let text = token.expose().into();
+            return Ok(self.describe(principal.id(), text, of, presented, false));
+        }
+        self.issue(principal.user(), of, successor, minted)
+    }
+
+    /// Whether sign-ins give refresh tokens.
+    #[must_use]
+    pub fn has_refresh_tokens(&self) -> bool {
+        self.0.session.refresh_tokens.is_some()
+    }
+
+    /// Spends `refresh_token` and gives a new pair; within the grace, the same one to everybody who comes with it. One that was
+    /// spent before ends its session.
+    ///
+    /// # Errors
+    /// [`AuthError::TokenRefused`], or a failure of the server.
+    pub async fn refresh_with(&self, refresh_token: &SecretString) -> Result<IssuedToken, AuthError> {
+        let refused = |why| Err(AuthError::TokenRefused(why));
+        let Some(lifetime) = self.0.session.refresh_tokens else {
+            return refused(TokenRefusal::NoRefreshTokens);
+        };
+        let Some((session, generation)) = self.0.refresh_tokens.read(refresh_token.expose_secret()) else {
+            return refused(TokenRefusal::NotARefreshToken);
+        };
+        let (store, now) = (&self.0.accounts.store, self.now());
+        let rotation = store
+            .rotate(session, generation, self.0.policy, lifetime, now)
+            .await?;
+        let (token, grant, minted) = match rotation {
+            Rotation::Minted(token, grant) => (token, grant, true),
+            Rotation::Stands(token, grant) => (token, grant, false),
+            Rotation::Reused => {
+                tracing::warn!(%session, "a spent refresh token was used again, so somebody has a copy: its session has ended");
+                return refused(TokenRefusal::Reused);
+            }
+            Rotation::Refused => return refused(TokenRefusal::NotOnTheWhitelist),
+        };
+        // It may have been revoked since.
+        let Some(accepted) = store.accepted(session, token.id, now).await? else {
+            return refused(TokenRefusal::NotOnTheWhitelist);
+        };
+        let of = Of {
+            session,
+            ends_at: accepted.session_ends_at,
+        };
+        let mut issued = self.issue(&accepted.user, of, token, minted)?;
+        issued.refresh = Some(self.issue_refresh(session, grant));
+        Ok(issued)
+    }
+}

@@ -1,0 +1,322 @@
+//! `/me` and below: one's own name, password and account, and where one is signed in.
+
+use jwt_server::domain::ClientAddress;
+use serde_json::{Value, json};
+use warp::http::StatusCode;
+
+use crate::{
+    server::{Answer, PASSWORD, Server, request, seconds, spawn, spawn_with},
+    sign_in::assert_wrong,
+};
+
+const NEW: &str = "another horse battery";
+
+async fn send(server: &Server, method: &str, path: &str, token: &str, body: &Value) -> Answer {
+    let bearer = format!("Bearer {token}");
+    server
+        .send(request(method, path).header("authorization", bearer).json(body))
+        .await
+}
+
+async fn delete(server: &Server, path: &str, token: &str) -> Answer {
+    let bearer = format!("Bearer {token}");
+    server
+        .send(request("DELETE", path).header("authorization", bearer))
+        .await
+}
+
+async fn change_password(server: &Server, token: &str, current: &str, new: &str) -> Answer {
+    let body = json!({"current_password": current, "new_password": new});
+    send(server, "POST", "/me/password", token, &body).await
+}
+
+/// The ids of a user's sessions, oldest first, and which of them asks.
+async fn sessions(server: &Server, token: &str) -> Vec<(String, bool)> {
+    let answer = server.get("/me/sessions", token).await;
+    answer.assert_status(StatusCode::OK);
+    let sessions = answer.json()["sessions"].as_array().unwrap().clone();
+    sessions
+        .iter()
+        .map(|session| {
+            (
+                session["id"].as_str().unwrap().to_owned(),
+                session["current"] == true,
+            )
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_user_chooses_what_to_be_called() {
+    let server = spawn().await;
+    let token = server.user("ada").await;
+    let rename =
+        async |name: Value| send(&server, "PATCH", "/me", &token, &json!({"display_name": name})).await;
+    let answer = rename("  Ada Lovelace ✨ ".into()).await;
+    answer.assert_status(StatusCode::OK);
+    assert_eq!(answer.json()["display_name"], "Ada Lovelace ✨");
+    assert_eq!(answer.json(), server.me(&token).await.json());
+    for (bad, code) in [
+        (json!(""), "bad_name"),
+        (json!("a\u{7}b"), "bad_name"),
+        (json!("x".repeat(65)), "bad_name"),
+        (json!(7), "wrong_type"),
+    ] {
+        rename(bad).await.assert_fields(&[("display_name", code)]);
+    }
+    let body = json!({"display_name": "Ada", "roles": ["ADMIN"]});
+    let answer = send(&server, "PATCH", "/me", &token, &body).await;
+    answer.assert_fields(&[("roles", "unknown")]);
+    let server = server.restart().await;
+    assert_eq!(server.me(&token).await.json()["display_name"], "Ada Lovelace ✨");
+}
+
+#[tokio::test]
+async fn a_new_password_needs_the_current_one_and_ends_every_other_session() {
+    let server = spawn().await;
+    let token = server.user("ada").await;
+    let other = server.sign_in("ada", PASSWORD).await.token();
+
+    let refused = change_password(&server, &token, "not mine", NEW).await;
+    refused.assert_problem(StatusCode::FORBIDDEN, "wrong_password");
+    for (new, code) in [
+        ("short", "too_short"),
+        ("password", "too_weak"),
+        (&"x".repeat(72), "too_long"),
+    ] {
+        let refused = change_password(&server, &token, PASSWORD, new).await;
+        refused.assert_fields(&[("new_password", code)]);
+    }
+    server.welcome(&other).await.assert_status(StatusCode::OK);
+
+    change_password(&server, &token, PASSWORD, NEW)
+        .await
+        .assert_status(StatusCode::NO_CONTENT);
+    let server = server.restart().await;
+    server.welcome(&token).await.assert_welcome("ada", "CLIENT");
+    server.welcome(&other).await.assert_dead();
+    assert_wrong(&server.sign_in("ada", PASSWORD).await);
+    server.sign_in("ada", NEW).await.token();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_new_passwords_at_once_one_wins() {
+    let server = std::sync::Arc::new(spawn().await);
+    let first = server.user("ada").await;
+    let second = server.sign_in("ada", PASSWORD).await.token();
+    let tasks = [(first, NEW), (second, "yet another horse battery")].map(|(token, new)| {
+        let server = std::sync::Arc::clone(&server);
+        tokio::spawn(async move {
+            (
+                change_password(&server, &token, PASSWORD, new).await.status,
+                token,
+                new,
+            )
+        })
+    });
+    let mut changed = Vec::new();
+    for task in tasks {
+        let (status, token, new) = task.await.unwrap();
+        if status == StatusCode::NO_CONTENT {
+            changed.push((token, new));
+        } else {
+            assert!(
+                [StatusCode::FORBIDDEN, StatusCode::UNAUTHORIZED].contains(&status),
+                "{status}"
+            );
+        }
+    }
+    assert_eq!(changed.len(), 1);
+    server.welcome(&changed[0].0).await.assert_status(StatusCode::OK);
+    server.sign_in("ada", changed[0].1).await.token();
+    assert_eq!(server.auth.count().await.unwrap().sessions, 2);
+}
+
+#[tokio::test]
+async fn guessing_the_current_password_is_throttled_as_a_sign_in_is() {
+    let server = spawn().await;
+    let token = server.user("ada").await;
+    let mut refused = 0;
+    loop {
+        let answer = if refused % 2 == 0 {
+            change_password(&server, &token, "a guess", NEW).await
+        } else {
+            let body = json!({"current_password": "a guess"});
+            send(&server, "DELETE", "/me", &token, &body).await
+        };
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            assert_eq!(answer.header("retry-after"), "30");
+            break;
+        }
+        answer.assert_problem(StatusCode::FORBIDDEN, "wrong_password");
+        refused += 1;
+        assert!(refused <= 30);
+    }
+    assert_eq!(refused, 30);
+    let throttled = server.sign_in("ada", PASSWORD).await;
+    throttled.assert_problem(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts");
+}
+
+#[tokio::test]
+async fn a_user_who_deletes_their_account_is_gone_at_once_and_for_good() {
+    let server = spawn().await;
+    let token = server.user("ada").await;
+    let other = server.sign_in("ada", PASSWORD).await.token();
+    let body = json!({"current_password": "not mine"});
+    let refused = send(&server, "DELETE", "/me", &token, &body).await;
+    refused.assert_problem(StatusCode::FORBIDDEN, "wrong_password");
+    server.welcome(&token).await.assert_status(StatusCode::OK);
+
+    let body = json!({"current_password": PASSWORD});
+    send(&server, "DELETE", "/me", &token, &body)
+        .await
+        .assert_status(StatusCode::NO_CONTENT);
+    let server = server.restart().await;
+    for token in [&token, &other] {
+        server.welcome(token).await.assert_dead();
+        server.refresh(token).await.assert_dead();
+    }
+    assert_wrong(&server.sign_in("ada", PASSWORD).await);
+    // Whoever takes the name is somebody else.
+    let namesake = server.user("ada").await;
+    server.welcome(&namesake).await.assert_welcome("ada", "CLIENT");
+    server.welcome(&token).await.assert_dead();
+}
+
+#[tokio::test]
+async fn a_user_sees_where_they_are_signed_in_and_ends_it() {
+    let server = spawn().await;
+    server
+        .sign_up("ada", PASSWORD)
+        .await
+        .assert_status(StatusCode::CREATED);
+    let body = json!({"username": "ada", "password": PASSWORD});
+    let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
+    let sign_in = request("POST", "/signin")
+        .header("user-agent", firefox)
+        .extension(ClientAddress::new([192, 0, 2, 7].into()))
+        .json(&body);
+    let first = server.send(sign_in).await.token();
+    server.advance(seconds(60));
+    let second = server.sign_in("ada", PASSWORD).await.token();
+    let stranger = server.user("eve").await;
+    server.advance(seconds(30));
+    server.welcome(&first).await.assert_status(StatusCode::OK);
+
+    let answer = server.get("/me/sessions", &second).await;
+    answer.assert_status(StatusCode::OK);
+    let listed = answer.json();
+    let id = listed["sessions"][0]["id"].as_str().unwrap();
+    assert_eq!(
+        listed["sessions"][0],
+        json!({
+            "id": id,
+            "created_at": "2027-01-15T08:00:00Z",
+            "last_used_at": "2027-01-15T08:01:30Z",
+            "expires_at": "2027-01-15T08:05:00Z",
+            "address": "192.0.2.7",
+            "device": "Firefox on Linux",
+            "current": false,
+        })
+    );
+    assert_eq!(listed["sessions"][1]["current"], true);
+    assert_eq!(listed["sessions"][1]["device"], Value::Null);
+    assert_eq!(listed["sessions"].as_array().unwrap().len(), 2);
+
+    // Nobody else's, and nothing that is no session.
+    for path in [
+        format!("/me/sessions/{id}"),
+        format!("/me/sessions/{}", id.to_uppercase()),
+        "/me/sessions/x".into(),
+    ] {
+        let token = if path.ends_with(id) { &stranger } else { &second };
+        let refused = delete(&server, &path, token).await;
+        refused.assert_problem(StatusCode::NOT_FOUND, "not_found");
+    }
+    server.welcome(&first).await.assert_status(StatusCode::OK);
+    let path = format!("/me/sessions/{id}");
+    delete(&server, &path, &second)
+        .await
+        .assert_status(StatusCode::NO_CONTENT);
+    delete(&server, &path, &second)
+        .await
+        .assert_problem(StatusCode::NOT_FOUND, "not_found");
+    let server = server.restart().await;
+    server.welcome(&first).await.assert_dead();
+    server.welcome(&second).await.assert_status(StatusCode::OK);
+    server.welcome(&stranger).await.assert_status(StatusCode::OK);
+}
+
+#[tokio::test]
+async fn all_other_sessions_end_or_this_one_too() {
+    let server = spawn().await;
+    let first = server.user("ada").await;
+    let second = server.sign_in("ada", PASSWORD).await.token();
+    let stranger = server.user("eve").await;
+    for unclear in ["?all=yes", "?al=true", "?all=true&all=false", "?all"] {
+        let refused = delete(&server, &format!("/me/sessions{unclear}"), &first).await;
+        refused.assert_problem(StatusCode::BAD_REQUEST, "bad_request");
+    }
+    server.welcome(&second).await.assert_status(StatusCode::OK);
+    delete(&server, "/me/sessions", &first)
+        .await
+        .assert_status(StatusCode::NO_CONTENT);
+    server.welcome(&second).await.assert_dead();
+    assert_eq!(sessions(&server, &first).await.len(), 1);
+    delete(&server, "/me/sessions?all=false", &first)
+        .await
+        .assert_status(StatusCode::NO_CONTENT);
+    delete(&server, "/me/sessions?all=true", &first)
+        .await
+        .assert_status(StatusCode::NO_CONTENT);
+    server.welcome(&first).await.assert_dead();
+    server.welcome(&stranger).await.assert_status(StatusCode::OK);
+}
+
+#[tokio::test]
+async fn one_sign_in_too_many_ends_the_oldest_session() {
+    let server = spawn_with(|config| config.session.max_per_user = 3).await;
+    server
+        .sign_up("ada", PASSWORD)
+        .await
+        .assert_status(StatusCode::CREATED);
+    let mut tokens = Vec::new();
+    for _ in 0..5 {
+        tokens.push(server.sign_in("ada", PASSWORD).await.token());
+        server.advance(seconds(1));
+    }
+    for old in &tokens[..2] {
+        server.welcome(old).await.assert_dead();
+    }
+    for live in &tokens[2..] {
+        server.welcome(live).await.assert_status(StatusCode::OK);
+    }
+    let listed = sessions(&server, &tokens[3]).await;
+    let current: Vec<_> = listed.iter().map(|(_, current)| *current).collect();
+    assert_eq!(current, [false, true, false]);
+}
+
+#[tokio::test]
+async fn every_route_of_ones_own_asks_for_a_token() {
+    let server = spawn().await;
+    let paths = [
+        ("GET", "/me/sessions"),
+        ("DELETE", "/me/sessions"),
+        ("DELETE", "/me/sessions/x"),
+        ("PATCH", "/me"),
+        ("DELETE", "/me"),
+        ("POST", "/me/password"),
+    ];
+    for (method, path) in paths {
+        let answer = server.send(request(method, path).json(&json!({}))).await;
+        answer.assert_unauthorized("missing_token", "Bearer realm=\"jwt-server\"");
+    }
+    server
+        .get("/me/sessions/x/y", "x")
+        .await
+        .assert_problem(StatusCode::NOT_FOUND, "not_found");
+    server
+        .get("/me/other", "x")
+        .await
+        .assert_problem(StatusCode::NOT_FOUND, "not_found");
+}
