@@ -5,10 +5,11 @@
 mod accounts;
 mod error;
 mod hash_threads;
-mod key;
+mod jwks;
 mod passwords;
 mod principal;
 mod sessions;
+mod signing_keys;
 mod tokens;
 
 use std::{sync::Arc, time::Duration};
@@ -16,10 +17,11 @@ use std::{sync::Arc, time::Duration};
 use self::tokens::Tokens;
 pub use self::{
     accounts::Accounts,
-    error::{AuthError, CredentialsRefusal, OpenError, PasswordRejection, TokenRefusal},
-    key::KeyStatus,
+    error::{AuthError, CredentialsRefusal, OpenError, PasswordRejection, RotationError, TokenRefusal},
+    jwks::Jwks,
     principal::Principal,
     sessions::{Credentials, IssuedToken},
+    signing_keys::{KeySource, KeyStatus, Rotated, Rotation, SigningKeys},
 };
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
@@ -28,8 +30,8 @@ use crate::{
     store::{Count, SledStore, Store},
 };
 
-/// How often sessions that have run out are looked for.
-const PRUNE_EVERY: Duration = Duration::from_mins(1);
+/// How often the server looks for what the time has brought: sessions that have run out, keys to make and to drop.
+const TEND_EVERY: Duration = Duration::from_mins(1);
 /// How many of them one write removes: few enough that no other write waits long.
 const PRUNE_BATCH: usize = 500;
 
@@ -40,7 +42,9 @@ pub struct Auth(Arc<Inner>);
 struct Inner {
     accounts: Accounts,
     tokens: Tokens,
+    keys: SigningKeys,
     key: KeyStatus,
+    publish_ahead: Duration,
     policy: TokenPolicy,
     session_lifetime: Duration,
     signup: SignupConfig,
@@ -65,24 +69,29 @@ impl Auth {
     pub async fn open(config: &Config) -> Result<Self, OpenError> {
         let (store, clock) = open_store(config).await?;
         let auth = Self::new(config, store, clock).await?;
-        auth.prune_from_now_on();
+        auth.tend_from_now_on();
         Ok(auth)
     }
 
-    /// The same over any store and clock. Nothing is pruned unless [`prune`](Self::prune) is called.
+    /// The same over any store and clock. Nothing is pruned and no key changes unless [`prune`](Self::prune) and
+    /// [`tend_keys`](Self::tend_keys) are called.
     ///
     /// # Errors
-    /// [`OpenError::Store`] if the signing key can't be read or kept.
+    /// [`OpenError::Store`] if the signing keys can't be read or kept, [`DamagedKey`](OpenError::DamagedKey) if they can't be
+    /// used, [`NoKey`](OpenError::NoKey) if none can be made.
     pub async fn new(
         config: &Config,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
-        let (key, status) = key::load(config.token.secret.as_ref(), store.as_ref()).await?;
+        let keys = SigningKeys::new(config, Arc::clone(&store), Arc::clone(&clock));
+        let (ring, status) = keys.start().await?;
         Ok(Self(Arc::new(Inner {
             accounts: Accounts::new(config, store, clock),
-            tokens: Tokens::new(key, &config.token),
+            tokens: Tokens::new(ring, &config.token),
+            keys,
             key: status,
+            publish_ahead: config.token.publish_ahead,
             policy: config.token.policy,
             session_lifetime: config.session.max_lifetime,
             signup: config.signup.clone(),
@@ -109,6 +118,17 @@ impl Auth {
         }
     }
 
+    /// Makes the next signing key if it is time for it, and drops those whose last token has expired.
+    ///
+    /// # Errors
+    /// [`OpenError`]; then the keys are as they were.
+    pub async fn tend_keys(&self) -> Result<(), OpenError> {
+        if let Some(keys) = self.0.keys.tend(&self.0.tokens.keys()).await? {
+            self.0.tokens.use_keys(keys);
+        }
+        Ok(())
+    }
+
     /// How many users and live sessions there are.
     ///
     /// # Errors
@@ -117,7 +137,7 @@ impl Auth {
         Ok(self.0.accounts.store.count().await?)
     }
 
-    /// Where the signing key came from.
+    /// What the start found of signing keys.
     #[must_use]
     pub fn key(&self) -> &KeyStatus {
         &self.0.key
@@ -133,12 +153,12 @@ impl Auth {
         self.0.accounts.clock.now()
     }
 
-    /// Prunes by a timer, for as long as anybody holds a handle.
-    fn prune_from_now_on(&self) {
+    /// Prunes and tends the keys by a timer, for as long as anybody holds a handle.
+    fn tend_from_now_on(&self) {
         let inner = Arc::downgrade(&self.0);
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(PRUNE_EVERY).await;
+                tokio::time::sleep(TEND_EVERY).await;
                 let Some(auth) = inner.upgrade().map(Self) else {
                     return;
                 };
@@ -146,6 +166,9 @@ impl Auth {
                     Ok(0) => {}
                     Ok(pruned) => tracing::debug!(pruned, "sessions that had run out were forgotten"),
                     Err(error) => tracing::error!(%error, "sessions that had run out could not be forgotten"),
+                }
+                if let Err(error) = auth.tend_keys().await {
+                    tracing::error!(%error, "the signing keys could not be looked after");
                 }
             }
         });

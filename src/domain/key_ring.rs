@@ -27,7 +27,7 @@ pub struct RingKey<M> {
     pub material: M,
     /// When it was made, or given.
     pub created_at: Timestamp,
-    /// Whether a running server has shown its public half to others.
+    /// Whether a running server has shown it to others, or it signs without waiting for that.
     pub published: bool,
     /// The first second at which it signs.
     pub signs_from: Timestamp,
@@ -222,21 +222,29 @@ impl<M> KeyRing<M> {
         let waits = self.next(now).is_some();
         if waits {
             self.let_next_sign_from(now);
+            self.publish();
         }
         waits
     }
 
-    /// Takes note that a running server shows the keys from `now` on. One that waits and has never been shown is shown for
-    /// `ahead` before it signs. Returns whether there was one that had not been shown.
-    pub fn publish(&mut self, ahead: Duration, now: Timestamp) -> bool {
-        if self.newest().is_none_or(|newest| newest.published) {
-            return false;
+    /// Lets a key that no server has shown yet wait for `ahead`, counted from `now`: it has not signed, whatever its time was.
+    /// Returns whether its time has changed. One that was to sign at once does not wait.
+    pub fn hold_back_unseen(&mut self, ahead: Duration, now: Timestamp) -> bool {
+        let unseen = self
+            .newest()
+            .filter(|key| !key.published && key.signs_from > key.created_at);
+        let soonest = now.plus(ahead);
+        let early = unseen.is_some_and(|key| key.signs_from < soonest);
+        if early {
+            self.let_next_sign_from(soonest);
         }
-        if let Some(next) = self.next(now) {
-            self.let_next_sign_from(next.signs_from.max(now.plus(ahead)));
-        }
-        self.keys.iter_mut().for_each(|key| key.published = true);
-        true
+        early
+    }
+
+    /// Takes note that a running server shows the keys from now on. Returns whether that was news.
+    pub fn publish(&mut self) -> bool {
+        let unseen = self.keys.iter_mut().filter(|key| !key.published);
+        unseen.map(|key| key.published = true).count() > 0
     }
 
     fn let_next_sign_from(&mut self, signs_from: Timestamp) {
@@ -426,16 +434,26 @@ mod tests {
 
     #[test]
     fn a_key_that_was_made_while_no_server_ran_is_still_shown_before_it_signs() {
-        let mut ring = rotated();
         let ahead = Duration::from_secs(900);
+        let mut ring = rotated();
+        assert!(!ring.hold_back_unseen(ahead, at(1000)), "it is early enough");
+        // Its time has come and gone, and nobody has signed with it.
+        assert!(ring.hold_back_unseen(ahead, at(5000)));
+        assert_eq!(ring.newest().unwrap().signs_from, at(5900));
+        assert_eq!(ring.keys()[0].signs_until, Some(at(5900)));
+
+        assert!(ring.publish());
+        assert!(!ring.hold_back_unseen(ahead, at(9000)), "once is enough");
+        assert!(!ring.publish());
+
+        let mut ring = rotated();
+        ring.promote_next(at(1500));
+        assert!(!ring.hold_back_unseen(ahead, at(1500)), "it is not to wait");
+        add(&mut ring, "c", 2000, 2000);
         assert!(
-            ring.clone().publish(ahead, at(5000)),
-            "it signs since 1900, and that stays so"
+            !ring.hold_back_unseen(ahead, at(2000)),
+            "nor is one that signs at once"
         );
-        assert!(ring.publish(ahead, at(1800)));
-        assert_eq!(ring.newest().unwrap().signs_from, at(2700));
-        assert_eq!(ring.keys()[0].signs_until, Some(at(2700)));
-        assert!(!ring.publish(ahead, at(2000)), "once is enough");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod body;
 mod error;
 mod field;
 mod guard;
+mod jwks;
 mod me;
 mod method;
 mod problem;
@@ -26,7 +27,7 @@ use crate::auth::Auth;
 
 impl Auth {
     /// The server's own routes, to be mounted beside others: `/welcome`, `/me`, `/refresh`, `/signin`, `/logout`,
-    /// `/signup` and `/whoami`. Any other path is rejected as not found, so that what comes after `.or(…)` gets its turn.
+    /// `/signup`, `/.well-known/jwks.json` and `/whoami`. Any other path is rejected as not found, so that what comes after `.or(…)` gets its turn.
     #[must_use]
     pub fn routes(&self) -> BoxedFilter<(Response,)> {
         // The most asked goes first.
@@ -34,6 +35,8 @@ impl Auth {
             .or(tokens::routes(self))
             .unify()
             .or(signup::routes(self))
+            .unify()
+            .or(jwks::routes(self))
             .unify()
             .or(whoami::routes())
             .unify()

@@ -8,6 +8,7 @@
 mod authorization;
 mod bodies;
 mod guard;
+mod keys;
 mod refresh;
 mod routes;
 mod server;

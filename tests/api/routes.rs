@@ -4,13 +4,14 @@ use warp::http::{Method, StatusCode};
 
 use crate::server::{METHODS, request, spawn};
 
-const ROUTES: [(&str, &str); 6] = [
+const ROUTES: [(&str, &str); 7] = [
     ("/signup", "POST"),
     ("/signin", "POST"),
     ("/refresh", "GET, HEAD, POST"),
     ("/logout", "GET, HEAD, POST"),
     ("/welcome", "GET, HEAD"),
     ("/me", "GET, HEAD"),
+    ("/.well-known/jwks.json", "GET, HEAD"),
 ];
 
 #[tokio::test]
@@ -27,6 +28,8 @@ async fn a_path_that_is_not_there_is_404_for_every_method() {
         "/%6de",
         "/signup%00",
         "/.well-known/x",
+        "/.well-known",
+        "/jwks.json",
     ] {
         for method in METHODS {
             let answer = server.send(request(method.as_str(), path)).await;
@@ -61,7 +64,7 @@ async fn a_method_that_a_path_does_not_answer_is_405_with_those_it_does() {
 async fn head_answers_as_get_does() {
     let server = spawn().await;
     let token = server.user("ada").await;
-    for path in ["/welcome", "/me", "/refresh"] {
+    for path in ["/welcome", "/me", "/refresh", "/.well-known/jwks.json"] {
         for authorization in [format!("Bearer {token}"), "Bearer x".into()] {
             let ask = |method: Method| request(method.as_str(), path).header("authorization", &authorization);
             let get = server.send(ask(Method::GET)).await;

@@ -62,7 +62,9 @@ contract!(sled, super::Sled:
     a_session_that_was_closed_is_not_refreshed,
     pruning_forgets_what_has_run_out_in_batches_and_nothing_else,
     opening_forgets_what_has_run_out,
-    another_signing_key_ends_every_session,
+    the_signing_keys_are_kept_whole,
+    of_many_who_change_the_signing_keys_at_once_one_does,
+    every_session_can_be_closed,
     counts_are_right_after_a_restart,
     sixty_four_writers_at_once_lose_nothing,
 );

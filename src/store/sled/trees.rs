@@ -9,12 +9,13 @@ use sled::{
 
 use super::{
     index::Index,
-    records::{self, KeyRecord, SessionRecord, UserRecord},
+    key_record::KeyRingRecord,
+    records::{self, SessionRecord, UserRecord},
 };
 use crate::{
     clock::Timestamp,
     domain::{Session, SessionId, User, UserId, Username},
-    store::{StoreError, StoredKey, UserCreation},
+    store::{StoreError, StoredRing, UserCreation},
 };
 
 const SCHEMA: &[u8] = b"schema";
@@ -193,13 +194,13 @@ impl Trees {
         Ok(expired)
     }
 
-    pub(super) fn signing_key(&self) -> Result<Option<StoredKey>, StoreError> {
+    pub(super) fn key_ring(&self) -> Result<StoredRing, StoreError> {
         let bytes = self.meta.get(SIGNING_KEY).map_err(StoreError::failed)?;
-        bytes.map(|bytes| KeyRecord::read(&bytes)).transpose()
+        bytes.map_or_else(|| Ok(StoredRing::default()), |bytes| KeyRingRecord::read(&bytes))
     }
 
-    pub(super) fn put_signing_key(&self, key: &StoredKey) -> Result<(), StoreError> {
-        put(&self.meta, SIGNING_KEY, &KeyRecord::write(key)?)
+    pub(super) fn put_key_ring(&self, ring: &StoredRing) -> Result<(), StoreError> {
+        put(&self.meta, SIGNING_KEY, &KeyRingRecord::write(ring)?)
     }
 }
 
