@@ -137,7 +137,7 @@ pub enum OpenError {
 pub enum RotationError {
     /// The settings say which key signs.
     #[error(
-        "the signing key comes from the settings ({0}), so it is changed there: put another one in its place and start the server"
+        "the signing key comes from the settings ({0}), so it is changed there: put another one in its place and start the server; if the old one was stolen, run key rotate --revoke before that"
     )]
     Given(Origin),
     /// No server has been started yet.

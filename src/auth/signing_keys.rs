@@ -1,22 +1,18 @@
 //! Which keys sign and verify tokens: those that the database keeps, brought in line with the settings. The rules are
 //! [`KeyRing`]'s; here they meet the store. No key is used before the store has it.
-//!
-//! | when the server starts and | then |
-//! |---|---|
-//! | there is no key | one is made, or taken from the settings, and signs at once |
-//! | the settings ask for the key that signs | it goes on |
-//! | they ask for another algorithm, or another key pair | that is a rotation: the new key signs after `token.publish_ahead`, or at once if the old one can't sign any more or the new one is never published |
-//! | an HS256 secret of theirs has come, gone or changed, with HS256 before and after, or the one that signs is gone | every older token is dead, so every session ends |
 
 mod held;
+mod rotation;
+mod settle;
 
 use std::{sync::Arc, time::Duration};
 
-use self::held::{Held, NewKey};
-use super::{
-    error::{OpenError, RotationError},
-    tokens::TokenKey,
+pub use self::rotation::{Rotated, Rotation};
+use self::{
+    held::{Held, NewKey},
+    settle::Settled,
 };
+use super::{error::OpenError, tokens::TokenKey};
 use crate::{
     clock::{Clock, Timestamp},
     config::{Config, Origin, TokenConfig},
@@ -56,36 +52,6 @@ pub enum KeySource {
     Given,
 }
 
-/// When another key takes over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rotation {
-    /// When it has been published for `token.publish_ahead`.
-    Ahead,
-    /// At once. What the old key signed is good to its end.
-    Now,
-    /// At once, and all that was signed by any other key is dead: every session ends.
-    Revoke,
-}
-
-/// What a rotation did.
-#[derive(Clone, Debug)]
-pub struct Rotated {
-    /// The keys as they are now.
-    pub keys: KeyRing<KeySource>,
-    /// Whether nothing was done, because a new key was waiting already.
-    pub waiting: bool,
-    /// How many sessions ended, if that was asked for.
-    pub ended: Option<usize>,
-}
-
-/// The keys, brought in line with the settings.
-struct Settled {
-    keys: KeyRing<Held>,
-    changed: bool,
-    added: bool,
-    ended: Option<usize>,
-}
-
 impl SigningKeys {
     /// The keys in the database that `config` names.
     ///
@@ -119,57 +85,6 @@ impl SigningKeys {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
-    }
-
-    /// Adds a key that takes over from the one that signs.
-    ///
-    /// # Errors
-    /// [`RotationError::NoKey`] before the first start, [`Given`](RotationError::Given) if the key comes from the settings,
-    /// or a failure of the store.
-    pub async fn rotate(&self, rotation: Rotation) -> Result<Rotated, RotationError> {
-        if let Some(origin) = self.given_by() {
-            return Err(RotationError::Given(origin.clone()));
-        }
-        loop {
-            let stored = self.store.key_ring().await.map_err(OpenError::from)?;
-            if stored.keys.newest().is_none() {
-                return Err(RotationError::NoKey);
-            }
-            let now = self.clock.now();
-            let mut settled = self.settle(&stored.keys, now).await?;
-            let waiting = settled.keys.next(now).is_some();
-            let add = match rotation {
-                // Another algorithm in the settings is this rotation.
-                Rotation::Ahead | Rotation::Now => !settled.added && !waiting,
-                Rotation::Revoke => true,
-            };
-            if add {
-                let from = match rotation {
-                    Rotation::Ahead => now.plus(self.ahead()),
-                    Rotation::Now | Rotation::Revoke => now,
-                };
-                let new = self.make().await?;
-                settled.keys.add(new, from, self.settings.policy.lifetime, now);
-            }
-            match rotation {
-                Rotation::Ahead => {}
-                Rotation::Now => _ = settled.keys.promote_next(now),
-                Rotation::Revoke => {
-                    settled.keys.drop_older();
-                    // Before the keys: if this is cut short, nobody holds a token of a session that no key vouches for.
-                    let ended = self.store.close_every_session().await.map_err(OpenError::from)?;
-                    settled.ended = Some(settled.ended.unwrap_or(0) + ended);
-                }
-            }
-            let kept = settled.keys.map(|key| key.material.kept.clone());
-            if self.keep(kept, stored.revision).await?.is_some() {
-                return Ok(Rotated {
-                    keys: settled.keys.map(|key| source(&key.material.kept)),
-                    waiting: rotation == Rotation::Ahead && waiting && !settled.added,
-                    ended: settled.ended,
-                });
-            }
-        }
     }
 
     /// The keys to start with, and what is to be said of them.
@@ -226,63 +141,6 @@ impl SigningKeys {
             return Ok(None);
         }
         Ok(Some(usable(&held::all(&keys, &self.settings)?)))
-    }
-
-    /// The stored keys, in line with the settings. Sessions that can't go on have ended; nothing else is written.
-    async fn settle(&self, stored: &KeyRing<KeyMaterial>, now: Timestamp) -> Result<Settled, OpenError> {
-        let settings = &self.settings;
-        let mut keys = held::all(stored, settings)?;
-        // First of all: the key before it is not over either, then.
-        let mut settled_before = !keys.hold_back_unseen(self.ahead(), now);
-        settled_before &= keys.drop_over(now) == 0;
-        settled_before &= !keys.tokens_last(settings.policy.lifetime, now);
-        let (is_first, mut ended, mut added) = (keys.newest().is_none(), None, false);
-
-        if keys.signing(now).is_some_and(|signing| self.is_dead(signing)) {
-            ended = Some(self.store.close_every_session().await?);
-            if keys
-                .newest()
-                .is_some_and(|newest| held::is_wanted(newest, settings))
-            {
-                keys.drop_older();
-            } else {
-                keys.clear();
-            }
-        }
-        if keys
-            .newest()
-            .is_none_or(|newest| !held::is_wanted(newest, settings))
-        {
-            if keys
-                .signing(now)
-                .is_some_and(|signing| held::is_wanted(signing, settings))
-            {
-                // The settings have been changed back before the new key signed.
-                keys.withdraw_next(now);
-            } else {
-                let can_wait = keys.signing(now).is_some_and(|key| key.material.can_sign());
-                let signs_from = if can_wait { now.plus(self.ahead()) } else { now };
-                keys.add(self.make().await?, signs_from, settings.policy.lifetime, now);
-                added = !is_first;
-            }
-            settled_before = false;
-        }
-        if keys.signing(now).is_some_and(|key| !key.material.can_sign()) {
-            settled_before &= !keys.promote_next(now);
-        }
-        Ok(Settled {
-            keys,
-            changed: !settled_before || ended.is_some(),
-            added,
-            ended,
-        })
-    }
-
-    /// Whether a key that signs, and what it signed, must be good no more.
-    fn is_dead(&self, signing: &RingKey<Held>) -> bool {
-        let lost = signing.material.usable.is_none();
-        let both_hs256 = [signing.algorithm, self.settings.algorithm] == [Algorithm::Hs256; 2];
-        lost || (both_hs256 && !held::is_wanted(signing, &self.settings))
     }
 
     async fn make(&self) -> Result<NewKey, OpenError> {

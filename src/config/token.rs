@@ -115,7 +115,7 @@ impl TokenConfig {
         let algorithm = signing_key::algorithm(settings)?;
         let secret = signing_key::secret(settings)?;
         let key_file = signing_key::key_file(settings, algorithm)?;
-        let rotate_every = settings.read(&ROTATE_EVERY, rotation)?;
+        let rotate_every = Some(settings.read(&ROTATE_EVERY, rotation)?).filter(|every| !every.is_zero());
         let publish_ahead = settings.read(&PUBLISH_AHEAD, seconds)?;
         if let Some(every) = rotate_every {
             check_rotation(settings, every, publish_ahead, policy.lifetime)?;
@@ -145,11 +145,12 @@ impl TokenConfig {
     }
 }
 
-fn rotation(raw: &Raw) -> Option<Option<Duration>> {
+/// Zero is never.
+fn rotation(raw: &Raw) -> Option<Duration> {
     const SHORTEST: Duration = Duration::from_mins(1);
     match text(raw)? {
-        "off" => Some(None),
-        _ => seconds(raw).filter(|time| *time >= SHORTEST).map(Some),
+        "off" => Some(Duration::ZERO),
+        _ => seconds(raw).filter(|time| *time >= SHORTEST),
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! | algorithm | `kty` | `crv` | members |
 //! |---|---|---|---|
-//! | RS256 | `RSA` | | `n`, `e` (RFC 7518, section 6.3) |
-//! | ES256 | `EC` | `P-256` | `x`, `y` (RFC 7518, section 6.2) |
-//! | EdDSA | `OKP` | `Ed25519` | `x` (RFC 8037, section 2) |
+//! | `RS256` | `RSA` | | `n`, `e` (RFC 7518, section 6.3) |
+//! | `ES256` | `EC` | `P-256` | `x`, `y` (RFC 7518, section 6.2) |
+//! | `EdDSA` | `OKP` | `Ed25519` | `x` (RFC 8037, section 2) |
 //!
 //! A private member can't get in: nothing here has one.
 

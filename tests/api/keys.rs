@@ -26,18 +26,18 @@ fn kid(token: &str) -> String {
     header(token)["kid"].as_str().unwrap().to_owned()
 }
 
-fn secret(byte: u8) -> Option<Secret> {
-    Some(Secret {
+fn secret(byte: u8) -> Secret {
+    Secret {
         bytes: vec![byte; 32].into(),
         origin: Origin::Default,
-    })
+    }
 }
 
-fn key_file(pair: &KeyPair) -> Option<KeyFile> {
-    Some(KeyFile {
+fn key_file(pair: &KeyPair) -> KeyFile {
+    KeyFile {
         pair: pair.clone(),
         origin: Origin::KeyFile("key.pem".into()),
-    })
+    }
 }
 
 impl Server {
@@ -181,7 +181,7 @@ async fn a_new_key_is_published_then_signs_and_the_old_one_goes_with_its_last_to
     let published = server.published().await;
     assert_eq!((published.len(), &published[0]), (2, &old));
     let new = published[1].clone();
-    server.advance(PUBLISH_AHEAD - seconds(1));
+    server.advance(seconds(14 * 60 + 59));
     let last = server.sign_in_again().await;
     assert_eq!(kid(&last), old);
 
@@ -208,13 +208,13 @@ async fn a_new_key_is_published_then_signs_and_the_old_one_goes_with_its_last_to
 async fn keys_rotate_by_themselves_and_nobody_notices() {
     let server = spawn_with(|config| {
         config.token.algorithm = Algorithm::EdDsa;
-        config.token.rotate_every = Some(DAY);
+        config.token.rotate_every = Some(Duration::from_hours(2));
         config.token.policy.refresh_window = seconds(120);
     })
     .await;
     let mut token = server.user("ada").await;
     let mut signers = vec![kid(&token)];
-    for _ in 0..3 * 24 * 60 {
+    for _ in 0..7 * 60 {
         server.live(seconds(60)).await;
         let known = server.published().await;
         assert!(known.len() <= 2, "{known:?}");
@@ -237,13 +237,13 @@ async fn a_rotation_under_way_survives_a_restart_and_one_that_was_missed_is_made
     })
     .await;
     let old = kid(&server.user("ada").await);
-    server.live(DAY - PUBLISH_AHEAD).await;
+    server.live(seconds((24 * 60 - 15) * 60)).await;
     let published = server.published().await;
     assert_eq!(published.len(), 2);
 
     let server = server.restart().await;
     assert_eq!(server.published().await, published);
-    server.advance(PUBLISH_AHEAD - seconds(1));
+    server.advance(seconds(14 * 60 + 59));
     assert_eq!(kid(&server.sign_in_again().await), old);
     server.advance(seconds(1));
     assert_eq!(kid(&server.sign_in_again().await), published[1]);
@@ -262,7 +262,7 @@ async fn a_rotation_under_way_survives_a_restart_and_one_that_was_missed_is_made
 async fn a_secret_rotates_as_well_and_waits_for_nobody() {
     let server = spawn_with(|config| config.token.rotate_every = Some(DAY)).await;
     let old = kid(&server.user("ada").await);
-    server.live(DAY - seconds(60)).await;
+    server.live(seconds((24 * 60 - 1) * 60)).await;
     let last = server.sign_in_again().await;
     assert_eq!(kid(&last), old);
     server.live(seconds(60)).await;
@@ -321,7 +321,7 @@ async fn an_algorithm_that_is_changed_back_before_it_signed_leaves_no_trace() {
 
 #[tokio::test]
 async fn a_secret_of_the_settings_verifies_on_beside_another_algorithm_as_long_as_it_is_given() {
-    let server = spawn_with(|config| config.token.secret = secret(b'a')).await;
+    let server = spawn_with(|config| config.token.secret = Some(secret(b'a'))).await;
     let token = server.user("ada").await;
     let server = server
         .restart_with(|config| config.token.algorithm = Algorithm::EdDsa)
@@ -340,7 +340,7 @@ async fn a_secret_of_the_settings_verifies_on_beside_another_algorithm_as_long_a
     assert_eq!(server.auth.key().replaced, None);
     server.welcome(&new).await.assert_welcome("ada", "CLIENT");
 
-    let server = spawn_with(|config| config.token.secret = secret(b'a')).await;
+    let server = spawn_with(|config| config.token.secret = Some(secret(b'a'))).await;
     let token = server.user("ada").await;
     let server = server
         .restart_with(|config| {
@@ -363,7 +363,7 @@ async fn a_key_file_takes_over_and_its_tokens_outlive_it() {
     let server = with_algorithm(Algorithm::Es256).await;
     let made = server.user("ada").await;
     let server = server
-        .restart_with(|config| config.token.key_file = key_file(&first))
+        .restart_with(|config| config.token.key_file = Some(key_file(&first)))
         .await;
     server.welcome(&made).await.assert_welcome("ada", "CLIENT");
     server.advance(PUBLISH_AHEAD);
@@ -372,7 +372,7 @@ async fn a_key_file_takes_over_and_its_tokens_outlive_it() {
 
     // A file that is gone can't sign; what it signed can still be checked.
     let server = server
-        .restart_with(|config| config.token.key_file = key_file(&second))
+        .restart_with(|config| config.token.key_file = Some(key_file(&second)))
         .await;
     server.welcome(&token).await.assert_welcome("ada", "CLIENT");
     assert_eq!(kid(&server.sign_in_again().await), second.public().thumbprint());
@@ -380,7 +380,7 @@ async fn a_key_file_takes_over_and_its_tokens_outlive_it() {
 
     // Back again, and the key is the same as ever.
     let server = server
-        .restart_with(|config| config.token.key_file = key_file(&first))
+        .restart_with(|config| config.token.key_file = Some(key_file(&first)))
         .await;
     let third = server.sign_in_again().await;
     assert_eq!(kid(&third), kid(&token));
@@ -467,9 +467,32 @@ async fn a_key_made_while_the_server_was_stopped_is_published_before_it_signs_al
 
 #[tokio::test]
 async fn a_key_of_the_settings_is_not_rotated_by_command() {
-    let server = spawn_with(|config| config.token.secret = secret(b'a')).await;
+    let server = spawn_with(|config| config.token.secret = Some(secret(b'a'))).await;
     let refused = server.signing_keys().rotate(Rotation::Revoke).await;
     assert!(matches!(refused, Err(RotationError::Given(_))));
+}
+
+#[tokio::test]
+async fn a_key_file_is_revoked_once_another_has_taken_its_place() {
+    let [stolen, new] = [(); 2].map(|()| KeyPair::generate(Algorithm::EdDsa).unwrap());
+    let mut server = spawn_with(|config| {
+        config.token.algorithm = Algorithm::EdDsa;
+        config.token.key_file = Some(key_file(&stolen));
+    })
+    .await;
+    let token = server.user("ada").await;
+    let refused = server.signing_keys().rotate(Rotation::Revoke).await;
+    assert!(
+        matches!(refused, Err(RotationError::Given(_))),
+        "it is still there"
+    );
+    server.welcome(&token).await.assert_welcome("ada", "CLIENT");
+
+    server.config.token.key_file = Some(key_file(&new));
+    let server = server.rotate(Rotation::Revoke).await;
+    server.welcome(&token).await.assert_dead();
+    assert_eq!(server.published().await, [new.public().thumbprint()]);
+    assert_eq!(kid(&server.sign_in_again().await), new.public().thumbprint());
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod commands;
 mod damage;
 mod example;
 mod full;
+mod keys;
 mod kill;
 mod log;
 mod proxy;
