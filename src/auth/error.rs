@@ -112,7 +112,7 @@ pub enum TokenRefusal {
     AccountDisabled,
 }
 
-/// Why the server can't start.
+/// Why the server can't start, or look after its keys.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The database directory can't be opened.
@@ -135,11 +135,12 @@ pub enum OpenError {
 /// Why no other key takes over.
 #[derive(Debug, thiserror::Error)]
 pub enum RotationError {
-    /// The settings say which key signs.
+    /// The settings say which key signs, those of this command or those of the last start.
     #[error(
-        "the signing key comes from the settings ({0}), so it is changed there: put another one in its place and start the server; if the old one was stolen, run key rotate --revoke before that"
+        "the signing key comes from the settings{}, so it is changed there: put another one in its place and start the server; if the old one was stolen, run key rotate --revoke before that",
+        .0.as_ref().map(|origin| format!(" ({origin})")).unwrap_or_default()
     )]
-    Given(Origin),
+    Given(Option<Origin>),
     /// No server has been started yet.
     #[error("there is no signing key yet; the server makes one when it starts")]
     NoKey,

@@ -20,6 +20,10 @@ use crate::{
     store::{KeyMaterial, KeyRingUpdate, Store, StoredRing},
 };
 
+/// How long before it signs a running server has a new key, at the least. Until the key is on the disk the old one signs, and
+/// what it signs must not be later than its last moment.
+const HAND_OVER: Duration = Duration::from_mins(1);
+
 /// The keys in a database, and what the settings say of them.
 pub struct SigningKeys {
     store: Arc<dyn Store>,
@@ -103,7 +107,7 @@ impl SigningKeys {
     }
 
     /// What is due at the moment: a new key if it is time for one, and those away whose last token has expired. The keys to
-    /// go on with, if they are others than those of the revision `known`.
+    /// go on with, if they are others than `known`.
     pub(super) async fn tend(
         &self,
         known: &KeyRing<TokenKey>,
@@ -111,13 +115,11 @@ impl SigningKeys {
         let StoredRing { revision, mut keys } = self.store.key_ring().await?;
         let now = self.clock.now();
         let over = keys.drop_over(now);
-        let due = self
-            .settings
-            .rotate_every
-            .and_then(|every| keys.rotation_due(every, self.ahead(), now));
+        let ahead = self.ahead().max(HAND_OVER);
+        let every = self.settings.rotate_every.filter(|_| self.given_by().is_none());
+        let due = every.and_then(|every| keys.rotation_due(every, ahead, now));
         if let Some(signs_from) = due {
             let (id, algorithm, held) = self.make().await?;
-            tracing::info!(kid = id, %algorithm, %signs_from, "a new signing key was made");
             keys.add(
                 (id, algorithm, held.kept),
                 signs_from,
@@ -126,15 +128,18 @@ impl SigningKeys {
             );
             keys.publish();
         }
-        if over > 0 {
+        if over > 0 || due.is_some() {
+            if self.keep(keys.clone(), revision).await?.is_none() {
+                // Whoever was first has done it, and the next look finds that.
+                return Ok(None);
+            }
+            let newest = keys.newest().map(|key| tracing::field::display(&key.id));
             tracing::info!(
-                keys = over,
-                "signing keys whose last token has expired were dropped"
+                made = due.is_some(),
+                dropped = over,
+                newest,
+                "the signing keys have changed"
             );
-        }
-        if (over > 0 || due.is_some()) && self.keep(keys.clone(), revision).await?.is_none() {
-            // Whoever was first has done it, and the next look finds that.
-            return Ok(None);
         }
         let same = keys.map(|_| ()) == known.map(|_| ());
         if same {

@@ -1,18 +1,27 @@
 //! Signing keys: each algorithm, how one key takes over from another, and what other services are told of them.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jwt_server::{
+    Auth, Config,
     auth::{Rotation, RotationError, SigningKeys},
+    clock::ManualClock,
     config::{KeyFile, Origin, Secret},
     domain::Algorithm,
     keys::KeyPair,
+    store::SledStore,
 };
 use serde_json::{Value, json};
 use warp::http::StatusCode;
 
-use crate::server::{Answer, PASSWORD, Server, request, seconds, spawn, spawn_with};
+use crate::{
+    broken_store::BrokenStore,
+    server::{Answer, PASSWORD, START, Server, request, seconds, spawn, spawn_with},
+};
 
 const PUBLISH_AHEAD: Duration = Duration::from_mins(15);
 const DAY: Duration = Duration::from_hours(24);
@@ -258,11 +267,44 @@ async fn a_rotation_under_way_survives_a_restart_and_one_that_was_missed_is_made
     assert_eq!(server.published().await, [published[1].clone(), late]);
 }
 
+/// A token of a key that a crash could lose must never leave the server.
+#[tokio::test]
+async fn a_key_that_can_not_be_kept_is_not_used() {
+    let clock = Arc::new(ManualClock::new(START));
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    config.token.algorithm = Algorithm::EdDsa;
+    config.token.rotate_every = Some(DAY);
+    config.token.publish_ahead = Duration::ZERO;
+    let store = Arc::new(BrokenStore {
+        inner: Arc::new(SledStore::open(directory.path(), 1 << 20, START).unwrap()),
+        refuses_keys: true.into(),
+    });
+    let start = async || Auth::new(&config, Arc::clone(&store) as _, Arc::clone(&clock) as _).await;
+    assert!(start().await.is_err(), "not even the first one");
+    store.refuses_keys.store(false, Ordering::SeqCst);
+    let auth = start().await.unwrap();
+    let before = auth.jwks().json;
+    assert!(before.contains(&auth.key().id));
+
+    clock.advance(DAY);
+    store.refuses_keys.store(true, Ordering::SeqCst);
+    assert!(auth.tend_keys().await.is_err());
+    assert_eq!(auth.jwks().json, before);
+    store.refuses_keys.store(false, Ordering::SeqCst);
+    auth.tend_keys().await.unwrap();
+    assert_ne!(auth.jwks().json, before);
+}
+
 #[tokio::test]
 async fn a_secret_rotates_as_well_and_waits_for_nobody() {
     let server = spawn_with(|config| config.token.rotate_every = Some(DAY)).await;
     let old = kid(&server.user("ada").await);
-    server.live(seconds((24 * 60 - 1) * 60)).await;
+    server.live(seconds((24 * 60 - 2) * 60)).await;
+    assert_eq!(server.store.key_ring().await.unwrap().keys.keys().len(), 1);
+    server.live(seconds(60)).await;
+    // It is there in good time, so that the old one is not caught signing past its end.
+    assert_eq!(server.store.key_ring().await.unwrap().keys.keys().len(), 2);
     let last = server.sign_in_again().await;
     assert_eq!(kid(&last), old);
     server.live(seconds(60)).await;

@@ -7,6 +7,7 @@
 
 mod authorization;
 mod bodies;
+mod broken_store;
 mod guard;
 mod keys;
 mod refresh;

@@ -124,6 +124,32 @@ fn keys_are_listed_and_rotated_while_the_server_is_stopped() {
     assert_eq!(kid(&server.sign_in("ada", PASSWORD).token()), new);
 }
 
+/// The server may have its secret from an environment that the shell of the command does not have.
+#[test]
+fn rotating_without_the_servers_settings_ends_nothing() {
+    let home = Home::new();
+    let with_secret = || {
+        home.server()
+            .variable("JWT_SERVER__TOKEN__SECRET", SECRET)
+            .start()
+    };
+    let server = with_secret();
+    let token = signed_in(&server);
+    server.kill();
+    for arguments in [&["key", "rotate"][..], &["key", "rotate", "--now"]] {
+        let refused = home.program(arguments).run().assert_refused(1);
+        assert!(
+            refused.contains("the signing key comes from the settings, so"),
+            "{refused}"
+        );
+    }
+    let listed = home.program(&["key", "list"]).run().assert_success();
+    assert_eq!(rows(&listed.out)[0][1..4], ["HS256", "signing", "settings"]);
+    let server = with_secret();
+    assert!(!server.banner().contains("note:"), "{}", server.banner());
+    server.me(&token).assert_status(200);
+}
+
 #[test]
 fn a_stolen_key_is_revoked_and_every_session_with_it() {
     let home = Home::new();
@@ -237,6 +263,7 @@ fn a_key_file_signs_and_is_named() {
         let body = pem.lines().find(|line| !line.starts_with("-----")).unwrap();
         assert!(!ended.out.contains(body) && !ended.err.contains(body));
     }
+    eddsa(&home).start().kill();
     key_file(&home, "ed25519", 0o600);
     let refused = key(&home, &["rotate"])
         .flag("--token.key_file", "key.pem")

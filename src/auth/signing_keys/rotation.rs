@@ -3,7 +3,6 @@
 use super::{KeySource, SigningKeys, source};
 use crate::{
     auth::error::{OpenError, RotationError},
-    config::Origin,
     domain::KeyRing,
 };
 
@@ -37,19 +36,18 @@ impl SigningKeys {
     /// (unless another has been put there, and the old one is to be revoked), or a failure of the store.
     pub async fn rotate(&self, rotation: Rotation) -> Result<Rotated, RotationError> {
         let given = self.given_by();
-        let refuse = |origin: &Origin| Err(RotationError::Given(origin.clone()));
-        if let Some(origin) = given.filter(|_| rotation != Rotation::Revoke) {
-            return refuse(origin);
-        }
         loop {
             let stored = self.store.key_ring().await.map_err(OpenError::from)?;
-            if stored.keys.newest().is_none() {
-                return Err(RotationError::NoKey);
-            }
             let now = self.clock.now();
+            let signing = stored.keys.signing(now).ok_or(RotationError::NoKey)?;
+            // The server may have been given a key that this command was not: then it is not for the command to end its tokens.
+            let from_settings = given.is_some() || source(&signing.material) == KeySource::Given;
+            if from_settings && rotation != Rotation::Revoke {
+                return Err(RotationError::Given(given.cloned()));
+            }
             let mut settled = self.settle(&stored.keys, now).await?;
-            if let Some(origin) = given.filter(|_| !settled.added) {
-                return refuse(origin);
+            if given.is_some() && !settled.added {
+                return Err(RotationError::Given(given.cloned()));
             }
             let waiting = settled.keys.next(now).is_some();
             let add = match rotation {

@@ -51,6 +51,7 @@ impl SigningKeys {
                 .is_some_and(|newest| held::is_wanted(newest, settings))
             {
                 keys.drop_older();
+                keys.promote_next(now);
             } else {
                 keys.clear();
             }
