@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 mod http;
+pub mod keys;
 pub mod server;
 pub mod store;
 mod telemetry;

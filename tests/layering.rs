@@ -11,21 +11,23 @@ use std::{
 };
 
 /// A module, and what of this crate it may name.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("clock", &[]),
     ("domain", &["clock"]),
-    ("config", &["domain"]),
+    ("keys", &["domain"]),
+    ("config", &["keys", "domain"]),
     ("store", &["clock", "domain"]),
-    ("auth", &["store", "config", "domain", "clock"]),
+    ("auth", &["store", "config", "keys", "domain", "clock"]),
     ("http", &["auth", "domain"]),
     ("telemetry", &["config", "store"]),
 ];
 
 /// A crate, and the only places that may name it.
-const OWNERS: [(&str, &[&str]); 8] = [
+const OWNERS: [(&str, &[&str]); 9] = [
     ("sled", &["src/store/sled/"]),
     ("bcrypt", &["src/auth/passwords.rs"]),
     ("zxcvbn", &["src/auth/passwords.rs"]),
+    ("aws_lc_rs", &["src/keys/pair.rs", "src/auth/refresh_tokens.rs"]),
     ("jsonwebtoken", &["src/auth/tokens.rs", "src/auth/tokens/"]),
     ("warp", &["src/http/", "src/server/"]),
     ("clap", &["src/cli/"]),

@@ -65,11 +65,9 @@ fn variable(text: &[u8]) -> Option<(OsString, OsString)> {
 }
 
 fn names_a_secret_file(settings: &Settings) -> bool {
-    let mut all = config::settings();
-    let setting = all
-        .find(|setting| setting.key == "token.secret_file")
-        .expect("it is a setting");
-    settings.shown(setting).0 != "\"\""
+    let files = ["token.secret_file", "token.key_file"];
+    let mut named = config::settings().filter(|setting| files.contains(&setting.key));
+    named.any(|setting| settings.shown(setting).0 != "\"\"")
 }
 
 /// What `check-config` shows: a file of the same meaning.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::{
+    config::Origin,
     domain::UserId,
+    keys::KeyError,
     store::{self, StoreError},
 };
 
@@ -144,7 +146,7 @@ pub enum TokenRefusal {
     AccountDisabled,
 }
 
-/// Why the server can't start.
+/// Why the server can't start, or look after its keys.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The database directory can't be opened.
@@ -156,7 +158,27 @@ pub enum OpenError {
     /// The signing key in the database can't be used.
     #[error("the signing key in the database is damaged; put a backup of the database in its place")]
     DamagedKey,
+    /// A signing key could not be made.
+    #[error("the server has no signing key: {0}")]
+    NoKey(#[from] KeyError),
     /// The runtime stopped meanwhile.
     #[error("the start was interrupted")]
     Interrupted,
+}
+
+/// Why no other key takes over.
+#[derive(Debug, thiserror::Error)]
+pub enum RotationError {
+    /// The settings say which key signs, those of this command or those of the last start.
+    #[error(
+        "the signing key comes from the settings{}, so it is changed there: put another one in its place and start the server; if the old one was stolen, run key rotate --revoke before that",
+        .0.as_ref().map(|origin| format!(" ({origin})")).unwrap_or_default()
+    )]
+    Given(Option<Origin>),
+    /// No server has been started yet.
+    #[error("there is no signing key yet; the server makes one when it starts")]
+    NoKey,
+    /// The keys can't be read or written.
+    #[error(transparent)]
+    Open(#[from] OpenError),
 }

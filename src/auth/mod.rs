@@ -6,7 +6,7 @@ mod accounts;
 mod error;
 mod hash_threads;
 mod issue;
-mod key;
+mod jwks;
 mod my_account;
 mod password_check;
 mod passwords;
@@ -14,6 +14,7 @@ mod principal;
 mod refresh;
 mod refresh_tokens;
 mod sessions;
+mod signing_keys;
 mod throttle;
 mod tokens;
 
@@ -21,11 +22,12 @@ use std::{sync::Arc, time::Duration};
 
 pub use self::{
     accounts::Accounts,
-    error::{AuthError, Axis, CredentialsRefusal, OpenError, PasswordRejection, TokenRefusal},
+    error::{AuthError, Axis, CredentialsRefusal, OpenError, PasswordRejection, RotationError, TokenRefusal},
     issue::{IssuedRefreshToken, IssuedToken},
-    key::KeyStatus,
+    jwks::Jwks,
     principal::Principal,
     sessions::Credentials,
+    signing_keys::{KeySource, KeyStatus, Rotated, Rotation, SigningKeys},
 };
 use self::{refresh_tokens::RefreshTokens, throttle::Throttle, tokens::Tokens};
 use crate::{
@@ -35,8 +37,8 @@ use crate::{
     store::{Count, SledStore, Store},
 };
 
-/// How often sessions that have run out are looked for.
-const PRUNE_EVERY: Duration = Duration::from_mins(1);
+/// How often the server looks for what the time has brought: sessions that have run out, keys to make and to drop.
+const TEND_EVERY: Duration = Duration::from_mins(1);
 /// How often failed attempts are written down: what a crash may forget of them, and how often a flood may wear the disk.
 const KEEP_ATTEMPTS_EVERY: Duration = Duration::from_secs(10);
 /// How many of them one write removes: few enough that no other write waits long.
@@ -50,7 +52,9 @@ struct Inner {
     accounts: Accounts,
     throttle: Throttle,
     tokens: Tokens,
+    keys: SigningKeys,
     key: KeyStatus,
+    publish_ahead: Duration,
     policy: TokenPolicy,
     session: SessionConfig,
     refresh_tokens: RefreshTokens,
@@ -80,24 +84,28 @@ impl Auth {
         Ok(auth)
     }
 
-    /// The same over any store and clock. Nothing is pruned unless [`prune`](Self::prune) is called, and failed attempts are not
-    /// kept unless [`keep_attempts`](Self::keep_attempts) is.
+    /// The same over any store and clock. Nothing is pruned, no key changes and no failed attempts are kept unless
+    /// [`prune`](Self::prune), [`tend_keys`](Self::tend_keys) and [`keep_attempts`](Self::keep_attempts) are called.
     ///
     /// # Errors
-    /// [`OpenError::Store`] if the store can't be read, or the signing key can't be kept.
+    /// [`OpenError::Store`] if the store can't be read, or what is made at a first start can't be kept,
+    /// [`DamagedKey`](OpenError::DamagedKey) if the signing keys can't be used, [`NoKey`](OpenError::NoKey) if none can be made.
     pub async fn new(
         config: &Config,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
-        let (key, status) = key::load(config.token.secret.as_ref(), store.as_ref()).await?;
+        let keys = SigningKeys::new(config, Arc::clone(&store), Arc::clone(&clock));
+        let (ring, status) = keys.start().await?;
         let refresh_key = store.refresh_key(RefreshTokens::fresh_key()).await?;
         let refresh_tokens = RefreshTokens::new(&refresh_key);
         Ok(Self(Arc::new(Inner {
             throttle: Throttle::load(&config.throttle, Arc::clone(&store), Arc::clone(&clock)).await?,
             accounts: Accounts::new(config, store, clock),
-            tokens: Tokens::new(key, &config.token),
+            tokens: Tokens::new(ring, &config.token),
+            keys,
             key: status,
+            publish_ahead: config.token.publish_ahead,
             policy: config.token.policy,
             session: config.session,
             refresh_tokens,
@@ -134,6 +142,17 @@ impl Auth {
         Ok(self.0.throttle.keep().await?)
     }
 
+    /// Makes the next signing key if it is time for it, and drops those whose last token has expired.
+    ///
+    /// # Errors
+    /// [`OpenError`]; then the keys are as they were.
+    pub async fn tend_keys(&self) -> Result<(), OpenError> {
+        if let Some(keys) = self.0.keys.tend(&self.0.tokens.keys()).await? {
+            self.0.tokens.use_keys(keys);
+        }
+        Ok(())
+    }
+
     /// How many users and live sessions there are.
     ///
     /// # Errors
@@ -142,7 +161,7 @@ impl Auth {
         Ok(self.0.accounts.store.count().await?)
     }
 
-    /// Where the signing key came from.
+    /// What the start found of signing keys.
     #[must_use]
     pub fn key(&self) -> &KeyStatus {
         &self.0.key
@@ -160,12 +179,15 @@ impl Auth {
 
     /// Does what has to be done from time to time, for as long as anybody holds a handle.
     fn look_after(&self) {
-        self.every(PRUNE_EVERY, |auth| async move {
+        self.every(TEND_EVERY, |auth| async move {
             match auth.prune().await {
                 Ok(0) => {}
                 Ok(pruned) => tracing::debug!(pruned, "sessions that had run out were forgotten"),
                 Err(AuthError::Store(error)) if error.is_logged() => {}
                 Err(error) => tracing::error!(%error, "sessions that had run out could not be forgotten"),
+            }
+            if let Err(error) = auth.tend_keys().await {
+                tracing::error!(%error, "the signing keys could not be looked after");
             }
         });
         self.every(KEEP_ATTEMPTS_EVERY, |auth| async move {

@@ -1,59 +1,39 @@
-//! JSON Web Tokens: written, and read back with nothing taken on trust. The only file that names jsonwebtoken.
+//! JSON Web Tokens: written, and read back with nothing taken on trust. With `tokens/key.rs` the only file that names
+//! jsonwebtoken.
 //!
 //! | part | holds |
 //! |---|---|
-//! | header | `alg` (`HS256`), `typ` (`JWT`), `kid`: these three and no others |
+//! | header | `alg`, `typ` (`JWT`), `kid`: these three and no others |
 //! | claims | `iss`, `sub` (user id), `username`, `roles`, `iat`, `exp`, `jti`, `sid` (session id), and `aud` when configured |
-//! | signature | HMAC-SHA-256, RFC 7518, section 3.2 |
+//! | signature | by the key that `kid` names, with that key's own algorithm: RFC 7518, sections 3.2 to 3.4, and RFC 8037 |
 //!
 //! This server reads only what it wrote itself, so it is stricter than RFC 7519 asks: a header or claim that it does
 //! not write is refused rather than ignored, which settles `crit`, `b64`, `zip`, `jwk`, `jku`, `x5u`, `x5c` and `nbf` by
 //! one rule. The check reads neither the store nor the system's clock.
 
+mod key;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, crypto};
-use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use jsonwebtoken::Header;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub(super) use self::key::TokenKey;
 use super::error::{AuthError, TokenRefusal};
 use crate::{
     clock::Timestamp,
     config::TokenConfig,
-    domain::{BearerToken, SessionId, TokenId, TokenRecord, User, UserId},
-    store::StoreError,
+    domain::{BearerToken, KeyRing, SessionId, TokenId, TokenRecord, User, UserId},
 };
 
-const ALGORITHM: &str = "HS256";
 const TYPE: &str = "JWT";
-
-/// The key that signs and verifies: one algorithm, one `kid`.
-pub(super) struct SigningKey {
-    id: String,
-    encoding: EncodingKey,
-    decoding: DecodingKey,
-}
-
-impl SigningKey {
-    pub(super) fn hs256(id: String, secret: &SecretSlice<u8>) -> Self {
-        let secret = secret.expose_secret();
-        Self {
-            id,
-            encoding: EncodingKey::from_secret(secret),
-            decoding: DecodingKey::from_secret(secret),
-        }
-    }
-
-    /// What the key makes of a fixed text: the same for the same key, and no help in finding it. The text has no dot, so no
-    /// token's signature is ever this.
-    pub(super) fn check(&self) -> Result<String, StoreError> {
-        crypto::sign(b"jwt-server signing key check", &self.encoding, Algorithm::HS256)
-            .map_err(StoreError::failed)
-    }
-}
 
 /// Signs and verifies access tokens.
 pub(super) struct Tokens {
-    key: SigningKey,
+    /// Replaced as a whole, a few times a year: whoever reads takes the lock for as long as it takes to count one more reader.
+    keys: RwLock<Arc<KeyRing<TokenKey>>>,
     issuer: String,
     audience: Vec<String>,
 }
@@ -99,15 +79,27 @@ struct JoseHeader {
 }
 
 impl Tokens {
-    pub(super) fn new(key: SigningKey, config: &TokenConfig) -> Self {
+    pub(super) fn new(keys: KeyRing<TokenKey>, config: &TokenConfig) -> Self {
         Self {
-            key,
+            keys: RwLock::new(Arc::new(keys)),
             issuer: config.issuer.clone(),
             audience: config.audience.clone(),
         }
     }
 
-    /// The token that says what `token` does, for `user` in `session`.
+    /// The keys in use.
+    pub(super) fn keys(&self) -> Arc<KeyRing<TokenKey>> {
+        // Nobody panics while holding it: it is held for an assignment.
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Uses other keys from now on. They must be durable: a token of theirs may leave the server at once.
+    pub(super) fn use_keys(&self, keys: KeyRing<TokenKey>) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+    }
+
+    /// The token that says what `token` does, for `user` in `session`. Its key is the one that signed when it was issued, so
+    /// that no token outlives its key; if that one can't sign any more, the newest that can.
     pub(super) fn sign(
         &self,
         user: &User,
@@ -129,16 +121,28 @@ impl Tokens {
                 several => Some(Audience::Several(several.to_vec())),
             },
         };
-        let mut header = Header::new(Algorithm::HS256);
-        header.kid = Some(self.key.id.clone());
-        let text = jsonwebtoken::encode(&header, &claims, &self.key.encoding);
-        text.map(SecretString::from)
-            .map_err(|error| AuthError::Internal(format!("a token could not be signed: {error}")))
+        let keys = self.keys();
+        let key = keys
+            .signing(token.issued_at)
+            .filter(|key| key.material.can_sign());
+        let key = key.or_else(|| keys.keys().iter().rfind(|key| key.material.can_sign()));
+        let key = key.ok_or_else(|| AuthError::Internal("no key can sign".into()))?;
+        let mut header = Header::new(key.material.algorithm());
+        header.kid = Some(key.id.clone());
+        let message = json_base64url(&header).zip(json_base64url(&claims));
+        let message = message.map(|(header, claims)| format!("{header}.{claims}"));
+        let signed = message.and_then(|message| {
+            let signature = key.material.sign(message.as_bytes())?;
+            Some(format!("{message}.{signature}"))
+        });
+        signed
+            .map(SecretString::from)
+            .ok_or_else(|| AuthError::Internal("a token could not be signed".into()))
     }
 
     /// What `token` says, if this server signed it and it is good at `now`. Whether it has been revoked is not asked here.
     pub(super) fn verify(&self, token: &BearerToken, now: Timestamp) -> Result<Verified, TokenRefusal> {
-        let (header, payload) = verify_jws(token.expose(), &self.key)?;
+        let (header, payload) = verify_jws(token.expose(), &self.keys(), now)?;
         if header.typ.as_deref() != Some(TYPE) {
             return Err(TokenRefusal::ForeignHeader);
         }
@@ -180,9 +184,14 @@ impl Tokens {
     }
 }
 
-/// The header and the payload of a JWS in compact serialisation (RFC 7515), if `key` signed it: the signature comes
-/// first, nothing of the payload is looked at before.
-fn verify_jws(token: &str, key: &SigningKey) -> Result<(JoseHeader, Vec<u8>), TokenRefusal> {
+/// The header and the payload of a JWS in compact serialisation (RFC 7515), if one of `keys` signed it: the one that its
+/// `kid` names, with the algorithm that is that key's own. The signature comes first, nothing of the payload is looked at
+/// before.
+fn verify_jws(
+    token: &str,
+    keys: &KeyRing<TokenKey>,
+    now: Timestamp,
+) -> Result<(JoseHeader, Vec<u8>), TokenRefusal> {
     let mut parts = token.split('.');
     let (Some(head), Some(payload), Some(signature), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -191,13 +200,15 @@ fn verify_jws(token: &str, key: &SigningKey) -> Result<(JoseHeader, Vec<u8>), To
     };
     let header = base64url(head).ok_or(TokenRefusal::Malformed)?;
     let header: JoseHeader = strict_json(&header).ok_or(TokenRefusal::ForeignHeader)?;
-    if header.alg != ALGORITHM || header.kid != key.id {
+    let key = keys
+        .verifying(&header.kid, now)
+        .ok_or(TokenRefusal::ForeignHeader)?;
+    if !key.material.is_for(&header.alg) {
         return Err(TokenRefusal::ForeignHeader);
     }
     let signed = &token.as_bytes()[..head.len() + 1 + payload.len()];
-    match crypto::verify(signature, signed, &key.decoding, Algorithm::HS256) {
-        Ok(true) => {}
-        Ok(false) | Err(_) => return Err(TokenRefusal::BadSignature),
+    if !key.material.verifies(signature, signed) {
+        return Err(TokenRefusal::BadSignature);
     }
     let payload = base64url(payload).ok_or(TokenRefusal::Malformed)?;
     Ok((header, payload))
@@ -206,6 +217,11 @@ fn verify_jws(token: &str, key: &SigningKey) -> Result<(JoseHeader, Vec<u8>), To
 /// RFC 4648, section 5, with one spelling for each value: no padding, no white space, no unused bits.
 fn base64url(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+fn json_base64url(value: &impl Serialize) -> Option<String> {
+    let json = serde_json::to_vec(value).ok()?;
+    Some(URL_SAFE_NO_PAD.encode(json))
 }
 
 /// A JSON object with the members of `T` and no others, each once. Without the look at the first byte, an array of the

@@ -19,6 +19,9 @@ pub(super) fn effective(settings: &Settings, config: &Config) -> String {
                     |secret| format!("(not shown) from {}", secret.origin),
                 );
                 let _ = writeln!(text, "# secret: {secret}");
+                if let Some(file) = &config.token.key_file {
+                    let _ = writeln!(text, "# key: {}", file.pair.public().thumbprint());
+                }
             }
         }
         let (value, origin) = settings.shown(setting);

@@ -2,6 +2,8 @@
 //! one line on standard error, and exit code 2 for what is wrong with the arguments, 1 for anything else.
 
 mod check_config;
+mod key_list;
+mod key_rotate;
 mod serve;
 mod user_add;
 
@@ -49,6 +51,8 @@ enum Failure {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Open(#[from] crate::auth::OpenError),
+    #[error(transparent)]
+    Rotation(#[from] crate::auth::RotationError),
     /// An argument that is not one.
     #[error("{0}")]
     Argument(String),
@@ -69,7 +73,7 @@ impl Failure {
                 origin: Origin::Flag(_),
                 ..
             }) => 2,
-            Self::Config(_) | Self::Open(_) | Self::Other(_) => 1,
+            Self::Config(_) | Self::Open(_) | Self::Rotation(_) | Self::Other(_) => 1,
         }
     }
 }
@@ -85,6 +89,11 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("user", user)) => match user.subcommand() {
             Some(("add", add)) => user_add::run(add, &config),
             // clap asks for one of its commands.
+            _ => Ok(()),
+        },
+        Some(("key", key)) => match key.subcommand() {
+            Some(("list", _)) => key_list::run(&config),
+            Some(("rotate", rotate)) => key_rotate::run(rotate, &config),
             _ => Ok(()),
         },
         _ => serve::run(&config),
@@ -115,6 +124,14 @@ fn command() -> Command {
                 .subcommand_required(true)
                 .arg_required_else_help(true)
                 .subcommand(user_add::command()),
+        )
+        .subcommand(
+            Command::new("key")
+                .about("Look after the signing keys, while the server is not running")
+                .subcommand_required(true)
+                .arg_required_else_help(true)
+                .subcommand(key_list::command())
+                .subcommand(key_rotate::command()),
         )
 }
 

@@ -2,7 +2,9 @@
 
 use std::{
     fmt::Write as _,
+    fs,
     io::{self, Write as _},
+    os::unix::fs::PermissionsExt,
     time::Duration,
 };
 
@@ -14,7 +16,13 @@ use tokio::{
 };
 
 use super::{Failure, runtime, say};
-use crate::{auth::Auth, config::Config, server, store::Count, telemetry};
+use crate::{
+    auth::Auth,
+    config::{Config, Origin, TokenConfig},
+    server,
+    store::Count,
+    telemetry,
+};
 
 /// What a shell reports for a process ended by SIGINT.
 const KILLED: i32 = 130;
@@ -83,7 +91,15 @@ fn banner(config: &Config, auth: &Auth, count: Count, url: &str) -> String {
         "  database      {} ({users}, {sessions})",
         config.store.path.display()
     );
-    let _ = writeln!(text, "  signing key   {source} (HS256, kid {})", key.id);
+    let _ = writeln!(
+        text,
+        "  signing key   {source} ({}, kid {})",
+        key.algorithm, key.id
+    );
+    if let Some(next) = &key.next {
+        let (algorithm, id, from) = (next.algorithm, &next.id, next.signs_from);
+        let _ = writeln!(text, "  next key      signs from {from} ({algorithm}, kid {id})");
+    }
     if let Some(ended) = key.replaced {
         let ended = plural(ended as u64, "session");
         let _ = writeln!(
@@ -115,11 +131,37 @@ fn risks(config: &Config, descriptors: Option<u64>) -> Vec<String> {
     if config.password.min_strength == 0 {
         risks.push("password.min_strength 0 lets everybody choose a password such as \"password\"".into());
     }
+    risks.extend(key_risks(&config.token));
     let wanted = config.server.max_connections as u64 + OWN_DESCRIPTORS;
     if let Some(allowed) = descriptors.filter(|allowed| *allowed < wanted) {
         risks.push(format!(
             "server.max_connections {} needs {wanted} open files, and the system allows {allowed}: the connections beyond that have to wait",
             config.server.max_connections
+        ));
+    }
+    risks
+}
+
+/// What is odd about the secret and the private key that were given.
+fn key_risks(token: &TokenConfig) -> Vec<String> {
+    let mut risks = Vec::new();
+    let secret = token.secret.as_ref().map(|secret| &secret.origin);
+    let file = token.key_file.as_ref().map(|file| &file.origin);
+    for origin in [secret, file].into_iter().flatten() {
+        let (Origin::SecretFile(path) | Origin::KeyFile(path)) = origin else {
+            continue;
+        };
+        let mode = fs::metadata(path).map(|file| file.permissions().mode());
+        if mode.is_ok_and(|mode| mode & 0o077 != 0) {
+            risks.push(format!(
+                "{origin} can be read by other users of this machine, who could sign tokens with it: chmod 600 {path}"
+            ));
+        }
+    }
+    if let Some(origin) = secret.filter(|_| token.algorithm.has_public_keys()) {
+        risks.push(format!(
+            "token.algorithm is {}, so the secret from {origin} only verifies what it has signed before: leave it out once `jwt-server key list` shows no HS256 key",
+            token.algorithm
         ));
     }
     risks

@@ -10,6 +10,7 @@ mod password;
 mod server;
 mod session;
 mod setting;
+mod signing_key;
 mod signup;
 mod source;
 mod store;
@@ -27,11 +28,12 @@ pub use self::{
     server::ServerConfig,
     session::SessionConfig,
     setting::{Kind, SECRET_VARIABLE, Setting},
+    signing_key::{KeyFile, MIN_SECRET_BYTES, Secret},
     signup::SignupConfig,
     source::Settings,
     store::StoreConfig,
     throttle::ThrottleConfig,
-    token::{MIN_SECRET_BYTES, Secret, TokenConfig},
+    token::TokenConfig,
 };
 
 /// Everything that can be set, ready to run. `Config::default()` is a server with no configuration at all.

@@ -20,6 +20,8 @@ pub enum Origin {
     Flag(String),
     /// It is the content of this file.
     SecretFile(String),
+    /// It is the private key in this file.
+    KeyFile(String),
 }
 
 impl fmt::Display for Origin {
@@ -30,6 +32,7 @@ impl fmt::Display for Origin {
             Self::Environment(variable) => write!(f, "environment variable {variable}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),
             Self::SecretFile(file) => write!(f, "secret file {file}"),
+            Self::KeyFile(file) => write!(f, "key file {file}"),
         }
     }
 }

@@ -435,6 +435,87 @@ mod tests {
     }
 
     #[test]
+    fn keys_and_their_rotation_must_fit_together() {
+        for (text, named) in [
+            (
+                "algorithm = \"HS384\"",
+                "token.algorithm can't be \"HS384\"; accepted: HS256, EdDSA, ES256 or RS256",
+            ),
+            ("algorithm = \"none\"", "token.algorithm"),
+            (
+                "rotate_every = \"59s\"",
+                "token.rotate_every can't be \"59s\"; accepted: off, or",
+            ),
+            (
+                "rotate_every = \"14m\"",
+                "can't be shorter than token.publish_ahead",
+            ),
+            (
+                "rotate_every = \"1h\"\nlifetime = \"2h\"",
+                "can't be shorter than token.lifetime",
+            ),
+            (
+                "key_file = \"tests/keys/ed25519.pem\"",
+                "token.algorithm is HS256",
+            ),
+            (
+                "algorithm = \"EdDSA\"\nkey_file = \"tests/keys/ed25519.pem\"\nrotate_every = \"30d\"",
+                "comes from the settings (key file tests/keys/ed25519.pem)",
+            ),
+        ] {
+            let error = file(&format!("[token]\n{text}")).unwrap_err();
+            assert!(error.contains(named), "{text}: {error}");
+        }
+        let good =
+            "[token]\nalgorithm = \"ES256\"\nkey_file = \"tests/keys/ec-sec1.pem\"\npublish_ahead = \"1h\"";
+        assert!(file(good).unwrap().token.key_file.is_some());
+        let good = file("[token]\nrotate_every = \"90d\"").unwrap();
+        assert_eq!(good.token.rotate_every, Some(Duration::from_hours(90 * 24)));
+        assert_eq!(Config::default().token.rotate_every, None);
+    }
+
+    #[test]
+    fn a_key_file_that_is_none_is_named_with_what_it_is() {
+        let error = |algorithm: &str, file_name: &str| {
+            let text = format!("[token]\nalgorithm = \"{algorithm}\"\nkey_file = {file_name:?}");
+            let error = file(&text).unwrap_err();
+            assert!(!error.contains('\n'), "{error}");
+            error
+        };
+        for (algorithm, name, why) in [
+            (
+                "RS256",
+                "rsa-1024.pem",
+                "an RSA key of 1024 bits; from 2048 to 8192 are accepted",
+            ),
+            (
+                "RS256",
+                "rsa-public.pem",
+                "it holds a public key; to sign, the private key is needed",
+            ),
+            (
+                "ES256",
+                "rsa-pkcs8.pem",
+                "it holds an RSA key, and ES256 takes an EC key on P-256",
+            ),
+            ("EdDSA", "README.md", "it is no PEM file"),
+        ] {
+            let said = error(algorithm, &format!("tests/keys/{name}"));
+            assert!(
+                said.starts_with(&format!("key file tests/keys/{name}: ")) && said.contains(why),
+                "{said}"
+            );
+        }
+        let missing = error("EdDSA", "tests/keys/nothing.pem");
+        assert!(
+            missing.contains("token.key_file") && missing.contains("tests/keys/nothing.pem"),
+            "{missing}"
+        );
+        let pasted = error("EdDSA", "-----BEGIN PRIVATE KEY-----\nMC4CAQ");
+        assert!(!pasted.contains("MC4CAQ"), "{pasted}");
+    }
+
+    #[test]
     fn a_list_from_the_environment_is_separated_by_commas() {
         let config = environment("JWT_SERVER__SIGNUP__ROLES", "CLIENT, EDITOR").unwrap();
         assert_eq!(config.signup.roles.to_string(), "CLIENT EDITOR");

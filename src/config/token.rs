@@ -1,27 +1,29 @@
-//! `[token]`: access tokens and the secret that signs them.
+//! `[token]`: access tokens, and how often the key that signs them changes.
 
-use std::fs;
-
-use secrecy::{ExposeSecret, SecretSlice};
+use std::time::Duration;
 
 use super::{
     error::ConfigError,
-    origin::Origin,
-    setting::{Kind, SECRET_VARIABLE, Setting},
+    setting::{Kind, Setting},
+    signing_key::{self, ALGORITHM, KEY_FILE, KeyFile, SECRET_FILE, Secret},
     source::Settings,
-    value::{list, seconds, text},
+    value::{Raw, list, seconds, text},
 };
-use crate::domain::TokenPolicy;
+use crate::domain::{Algorithm, TokenPolicy};
 
-/// The shortest HS256 secret, in bytes (RFC 7518, section 3.2).
-pub const MIN_SECRET_BYTES: usize = 32;
-
-const SECRET_FILE: Setting = Setting {
-    key: "token.secret_file",
-    default: "\"\"",
+const ROTATE_EVERY: Setting = Setting {
+    key: "token.rotate_every",
+    default: "\"off\"",
     kind: Kind::Text,
-    accepts: "the path of a file with a secret of 32 bytes or more; empty for none",
-    help: "A file whose content is the secret that signs tokens; or set JWT_SERVER__TOKEN__SECRET. Neither: one is made and kept in the database.",
+    accepts: "off, or a time in whole seconds of 1m or more, such as 90d",
+    help: "How often another key signs, made by the server. The old one verifies until its last token has expired.",
+};
+const PUBLISH_AHEAD: Setting = Setting {
+    key: "token.publish_ahead",
+    default: "\"15m\"",
+    kind: Kind::Text,
+    accepts: "a time in whole seconds, such as 15m",
+    help: "How long a new key is in /.well-known/jwks.json before it signs, so that nobody meets a key that they do not know.",
 };
 const LIFETIME: Setting = Setting {
     key: "token.lifetime",
@@ -60,7 +62,11 @@ const AUDIENCE: Setting = Setting {
 };
 
 pub(super) const SETTINGS: &[Setting] = &[
+    ALGORITHM,
     SECRET_FILE,
+    KEY_FILE,
+    ROTATE_EVERY,
+    PUBLISH_AHEAD,
     LIFETIME,
     REFRESH_WINDOW,
     REFRESH_GRACE,
@@ -71,23 +77,23 @@ pub(super) const SETTINGS: &[Setting] = &[
 /// Access tokens.
 #[derive(Clone, Debug)]
 pub struct TokenConfig {
-    /// The secret that signs them, if it was given.
+    /// How they are signed.
+    pub algorithm: Algorithm,
+    /// The secret that signs them, if it was given. With another algorithm than HS256 it only verifies what it signed
+    /// before.
     pub secret: Option<Secret>,
+    /// The private key that signs them, if it was given: one for `algorithm`.
+    pub key_file: Option<KeyFile>,
+    /// How often another key signs; `None` for never by itself.
+    pub rotate_every: Option<Duration>,
+    /// How long a new key is published before it signs.
+    pub publish_ahead: Duration,
     /// How long they last, and when they can be exchanged.
     pub policy: TokenPolicy,
     /// Their `iss`.
     pub issuer: String,
     /// Their `aud`; empty for none.
     pub audience: Vec<String>,
-}
-
-/// A secret that was given, and by what.
-#[derive(Clone, Debug)]
-pub struct Secret {
-    /// At least [`MIN_SECRET_BYTES`].
-    pub bytes: SecretSlice<u8>,
-    /// Where it came from.
-    pub origin: Origin,
 }
 
 impl TokenConfig {
@@ -106,10 +112,32 @@ impl TokenConfig {
                 humantime::format_duration(policy.lifetime),
             )));
         }
+        let algorithm = signing_key::algorithm(settings)?;
+        let secret = signing_key::secret(settings)?;
+        let key_file = signing_key::key_file(settings, algorithm)?;
+        let rotate_every = Some(settings.read(&ROTATE_EVERY, rotation)?).filter(|every| !every.is_zero());
+        let publish_ahead = settings.read(&PUBLISH_AHEAD, seconds)?;
+        if let Some(every) = rotate_every {
+            check_rotation(settings, every, publish_ahead, policy.lifetime)?;
+            let given = match algorithm {
+                Algorithm::Hs256 => secret.as_ref().map(|secret| &secret.origin),
+                _ => key_file.as_ref().map(|key| &key.origin),
+            };
+            if let Some(origin) = given {
+                return Err(ConfigError::Conflict(format!(
+                    "token.rotate_every ({}) can't replace a signing key that comes from the settings ({origin}); leave one of the two out",
+                    settings.origin(&ROTATE_EVERY)
+                )));
+            }
+        }
         let issuer = |text: &str| (1..=200).contains(&text.chars().count()).then(|| text.to_owned());
         let audience = |item: &str| (!item.is_empty()).then(|| item.to_owned());
         Ok(Self {
-            secret: secret(settings)?,
+            algorithm,
+            secret,
+            key_file,
+            rotate_every,
+            publish_ahead,
             policy,
             issuer: settings.read(&ISSUER, |raw| text(raw).and_then(issuer))?,
             audience: settings.read(&AUDIENCE, |raw| list(raw, audience))?,
@@ -117,46 +145,33 @@ impl TokenConfig {
     }
 }
 
-fn secret(settings: &Settings) -> Result<Option<Secret>, ConfigError> {
-    let file = settings.read(&SECRET_FILE, |raw| text(raw).map(str::to_owned))?;
-    let (bytes, origin) = match settings.secret() {
-        Some(_) if !file.is_empty() => {
+/// Zero is never.
+fn rotation(raw: &Raw) -> Option<Duration> {
+    const SHORTEST: Duration = Duration::from_mins(1);
+    match text(raw)? {
+        "off" => Some(Duration::ZERO),
+        _ => seconds(raw).filter(|time| *time >= SHORTEST),
+    }
+}
+
+/// Rotation must leave a key the time to be published, and must not pile up keys whose tokens are still good.
+fn check_rotation(
+    settings: &Settings,
+    every: Duration,
+    publish_ahead: Duration,
+    lifetime: Duration,
+) -> Result<(), ConfigError> {
+    for (setting, time) in [(&PUBLISH_AHEAD, publish_ahead), (&LIFETIME, lifetime)] {
+        if every < time {
             return Err(ConfigError::Conflict(format!(
-                "token.secret_file ({}) and {SECRET_VARIABLE} are both set; leave one of them out",
-                settings.origin(&SECRET_FILE)
+                "token.rotate_every ({}: {}) can't be shorter than {} ({}: {})",
+                settings.origin(&ROTATE_EVERY),
+                humantime::format_duration(every),
+                setting.key,
+                settings.origin(setting),
+                humantime::format_duration(time),
             )));
         }
-        Some(secret) => {
-            let origin = Origin::Environment(SECRET_VARIABLE.to_owned());
-            (secret.expose_secret().as_bytes().to_vec(), origin)
-        }
-        None if file.is_empty() => return Ok(None),
-        None => {
-            let origin = settings.origin(&SECRET_FILE);
-            let bytes = fs::read(&file).map_err(|error| ConfigError::BadSecret {
-                origin: origin.clone(),
-                // Not the name: it may be the secret itself, put here by mistake.
-                problem: format!("the file that token.secret_file names can't be read: {error}"),
-            })?;
-            // An editor or `echo` leaves one line's end that nobody means.
-            let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            (line.to_vec(), Origin::SecretFile(file))
-        }
-    };
-    let problem = if bytes.len() < MIN_SECRET_BYTES {
-        format!(
-            "an HS256 secret has at least {MIN_SECRET_BYTES} bytes, and this one has {}; make one with: openssl rand -base64 48",
-            bytes.len()
-        )
-    } else if bytes.starts_with(b"-----BEGIN ") || bytes.starts_with(b"{") {
-        // Whoever knows a public key could sign tokens with it (RFC 8725, section 2.1).
-        "this is a PEM or JSON key and not a secret; make one with: openssl rand -base64 48".to_owned()
-    } else {
-        return Ok(Some(Secret {
-            bytes: bytes.into(),
-            origin,
-        }));
-    };
-    Err(ConfigError::BadSecret { origin, problem })
+    }
+    Ok(())
 }

@@ -1,11 +1,13 @@
 //! Values that exist only valid. Untrusted text becomes one of these types at the edge, or an error that a person can
 //! act on; below the edge nobody checks again. Nothing here knows of HTTP, of storage or of cryptography.
 
+mod algorithm;
 mod attempts;
 mod bearer;
 mod client;
 mod device;
 mod ids;
+mod key_ring;
 mod password;
 mod role;
 mod rotation;
@@ -13,12 +15,14 @@ mod session;
 mod user;
 mod username;
 
+pub use algorithm::Algorithm;
 pub use attempts::{Attempts, FORGOTTEN_AFTER, LinePolicy, MAX_FAILURES, admit_stranger, readmit_stranger};
 pub use bearer::BearerToken;
 pub use client::{Client, ClientAddress, Network};
 pub use device::Device;
 pub(crate) use ids::random;
 pub use ids::{InvalidId, SessionId, TokenId, UserId};
+pub use key_ring::{KeyRing, KeyState, RingKey};
 pub use password::{MAX_PASSWORD_BYTES, Password, PasswordError, PasswordHash};
 pub use role::{Role, RoleError, Roles};
 pub use rotation::{RefreshGrant, Rotation};

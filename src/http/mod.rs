@@ -7,6 +7,7 @@ mod client;
 mod error;
 mod field;
 mod guard;
+mod jwks;
 mod me;
 mod method;
 mod problem;
@@ -29,7 +30,8 @@ use crate::auth::Auth;
 
 impl Auth {
     /// The server's own routes, to be mounted beside others: `/welcome`, `/me` and what is below it, `/refresh`, `/signin`,
-    /// `/logout`, `/signup` and `/whoami`. Any other path is rejected as not found, so that what comes after `.or(…)` gets its turn.
+    /// `/logout`, `/signup`, `/.well-known/jwks.json` and `/whoami`. Any other path is rejected as not found, so that what comes
+    /// after `.or(…)` gets its turn.
     #[must_use]
     pub fn routes(&self) -> BoxedFilter<(Response,)> {
         // The most asked goes first.
@@ -41,6 +43,8 @@ impl Auth {
             .or(account::routes(self))
             .unify()
             .or(signup::routes(self))
+            .unify()
+            .or(jwks::routes(self))
             .unify()
             .or(whoami::routes())
             .unify()

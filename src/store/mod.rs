@@ -17,15 +17,15 @@ use secrecy::SecretSlice;
 use crate::{
     clock::Timestamp,
     domain::{
-        Attempts, Network, PasswordHash, Refresh, Rotation, Session, SessionId, TokenId, TokenPolicy,
-        TokenRecord, User, UserChange, UserId, Username,
+        Attempts, KeyRing, Network, PasswordHash, Refresh, Rotation, Session, SessionId, TokenId,
+        TokenPolicy, TokenRecord, User, UserChange, UserId, Username,
     },
 };
 
 /// From how many networks at the most it is known that a user signed in from there.
 pub const MAX_NETWORKS: usize = 64;
 
-/// Where users, sessions and the signing key are kept.
+/// Where users, sessions and the signing keys are kept.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Adds `user`, who signed up from `network` if that is known, unless somebody has the username.
@@ -149,18 +149,28 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`], after which `fresh` may or may not be kept.
     async fn refresh_key(&self, fresh: SecretSlice<u8>) -> Result<SecretSlice<u8>, StoreError>;
 
-    /// The key that tokens are signed with, as the last start left it.
+    /// The keys that tokens are signed with, as they were last kept: none before the first start.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn signing_key(&self) -> Result<Option<StoredKey>, StoreError>;
+    async fn key_ring(&self) -> Result<StoredRing, StoreError>;
 
-    /// Keeps another signing key. No token of the old one is good any more, so every session ends; returns how many did. The
-    /// sessions may end in several transactions, all of them before the one that replaces the key.
+    /// Keeps these keys in place of those of the revision `instead_of`, unless somebody has kept others since. Until it has
+    /// answered, no key of theirs may sign.
     ///
     /// # Errors
-    /// [`StoreError`], after which the old key may still be kept, with or without its sessions.
-    async fn replace_signing_key(&self, key: StoredKey) -> Result<usize, StoreError>;
+    /// [`StoreError`], after which the old keys or the new ones may be kept.
+    async fn keep_key_ring(
+        &self,
+        keys: KeyRing<KeyMaterial>,
+        instead_of: u64,
+    ) -> Result<KeyRingUpdate, StoreError>;
+
+    /// Ends every session, in one or several transactions, and returns how many: for keys whose tokens are good no more.
+    ///
+    /// # Errors
+    /// [`StoreError`], after which some may have ended.
+    async fn close_every_session(&self) -> Result<usize, StoreError>;
 
     /// When `user` last signed in or signed up from `network`, if that was noted.
     ///
@@ -214,15 +224,34 @@ pub struct Accepted {
     pub session_ends_at: Timestamp,
 }
 
-/// The signing key, as it is kept.
+/// The signing keys, as they are kept.
+#[derive(Clone, Debug, Default)]
+pub struct StoredRing {
+    /// Counts how often they have changed.
+    pub revision: u64,
+    /// The keys.
+    pub keys: KeyRing<KeyMaterial>,
+}
+
+/// What is kept of a signing key, beside its times.
 #[derive(Clone, Debug)]
-pub struct StoredKey {
-    /// Its `kid`.
-    pub id: String,
-    /// The key itself, if this server made it; `None` if it comes from the settings at every start.
-    pub secret: Option<SecretSlice<u8>>,
-    /// What the key makes of a fixed text: tells whether a key from the settings is still the same.
-    pub check: String,
+pub struct KeyMaterial {
+    /// The private key, if this server made it: a secret, or a key in the form of PKCS #8. `None` if it comes from the
+    /// settings at every start.
+    pub private: Option<SecretSlice<u8>>,
+    /// Tells whether a key is still the same, and is no secret. Of a secret: what it makes of a fixed text. Of a key pair: its
+    /// public half, as a JSON Web Key.
+    pub mark: String,
+}
+
+/// What became of new signing keys.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyRingUpdate {
+    /// They are kept, as this revision.
+    Kept(u64),
+    /// Somebody else kept others; nothing was changed.
+    ChangedMeanwhile,
 }
 
 /// What is remembered of failed attempts, at numbered places that a keyed hash of their subject picks.

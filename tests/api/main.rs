@@ -8,7 +8,9 @@
 mod account;
 mod authorization;
 mod bodies;
+mod broken_store;
 mod guard;
+mod keys;
 mod refresh;
 mod refresh_tokens;
 mod routes;

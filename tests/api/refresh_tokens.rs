@@ -18,7 +18,7 @@ fn with_refresh_tokens(config: &mut Config) {
 #[track_caller]
 fn pair(answer: &Answer) -> (String, String) {
     let refresh_token = answer.json()["refresh_token"].as_str().map(str::to_owned);
-    (answer.token(), refresh_token.expect("a refresh token"))
+    (answer.token(), refresh_token.unwrap())
 }
 
 async fn use_token(server: &Server, refresh_token: &str) -> Answer {

@@ -4,7 +4,7 @@ use warp::http::{Method, StatusCode};
 
 use crate::server::{METHODS, request, spawn};
 
-const ROUTES: [(&str, &str); 9] = [
+const ROUTES: [(&str, &str); 10] = [
     ("/signup", "POST"),
     ("/signin", "POST"),
     ("/refresh", "GET, HEAD, POST"),
@@ -14,6 +14,7 @@ const ROUTES: [(&str, &str); 9] = [
     ("/me/password", "POST"),
     ("/me/sessions", "GET, HEAD, DELETE"),
     ("/me/sessions/x", "DELETE"),
+    ("/.well-known/jwks.json", "GET, HEAD"),
 ];
 
 #[tokio::test]
@@ -30,6 +31,8 @@ async fn a_path_that_is_not_there_is_404_for_every_method() {
         "/%6de",
         "/signup%00",
         "/.well-known/x",
+        "/.well-known",
+        "/jwks.json",
     ] {
         for method in METHODS {
             let answer = server.send(request(method.as_str(), path)).await;
@@ -64,7 +67,7 @@ async fn a_method_that_a_path_does_not_answer_is_405_with_those_it_does() {
 async fn head_answers_as_get_does() {
     let server = spawn().await;
     let token = server.user("ada").await;
-    for path in ["/welcome", "/me", "/refresh"] {
+    for path in ["/welcome", "/me", "/refresh", "/.well-known/jwks.json"] {
         for authorization in [format!("Bearer {token}"), "Bearer x".into()] {
             let ask = |method: Method| request(method.as_str(), path).header("authorization", &authorization);
             let get = server.send(ask(Method::GET)).await;

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http_body_util::BodyExt;
 use jwt_server::{
     Auth, Config,
+    auth::SigningKeys,
     clock::{Clock, ManualClock, Timestamp},
     domain::{ClientAddress, PasswordHash, Role, Roles, UserChange, Username},
     store::{SledStore, Store},
@@ -79,6 +80,15 @@ impl Server {
 
     pub(crate) async fn restart(self) -> Self {
         self.restart_with(|_| {}).await
+    }
+
+    /// The keys as the command line sees them.
+    pub(crate) fn signing_keys(&self) -> SigningKeys {
+        SigningKeys::new(
+            &self.config,
+            Arc::clone(&self.store),
+            Arc::clone(&self.clock) as _,
+        )
     }
 
     pub(crate) fn advance(&self, span: Duration) {

@@ -13,6 +13,7 @@ mod damage;
 mod example;
 mod flood;
 mod full;
+mod keys;
 mod kill;
 mod log;
 mod proxy;

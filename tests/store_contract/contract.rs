@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use jwt_server::{
     clock::Timestamp,
     domain::{
-        Attempts, Client, ClientAddress, Device, DisplayName, PasswordHash, Refresh, Role, Rotation, Session,
-        TokenId, TokenPolicy, TokenRecord, User, UserChange, UserId, Username,
+        Algorithm, Attempts, Client, ClientAddress, Device, DisplayName, KeyRing, PasswordHash, Refresh,
+        Role, Rotation, Session, TokenId, TokenPolicy, TokenRecord, User, UserChange, UserId, Username,
     },
-    store::{Count, KeptAttempts, MAX_NETWORKS, Store, StoredKey, UserCreation},
+    store::{Count, KeptAttempts, KeyMaterial, KeyRingUpdate, MAX_NETWORKS, Store, UserCreation},
 };
 use secrecy::ExposeSecret;
 
@@ -592,34 +592,96 @@ pub(crate) async fn opening_forgets_what_has_run_out(backend: &impl Backend) {
     assert_eq!(backend.open(NOW).count().await.unwrap().sessions, 1);
 }
 
-pub(crate) async fn another_signing_key_ends_every_session(backend: &impl Backend) {
-    let store = backend.open(NOW);
-    assert!(store.signing_key().await.unwrap().is_none());
-    let ada = created(&store, "ada").await;
-    let (session, token) = opened(&store, &ada, NOW).await;
-    opened(&store, &ada, NOW).await;
-    let own = StoredKey {
-        id: "k1".into(),
-        secret: Some(vec![7; 32].into()),
-        check: "check".into(),
+fn key(id: &str, algorithm: Algorithm, private: Option<&[u8]>) -> (String, Algorithm, KeyMaterial) {
+    let material = KeyMaterial {
+        private: private.map(|bytes| bytes.to_vec().into()),
+        mark: format!("mark of {id}"),
     };
-    assert_eq!(store.replace_signing_key(own).await.unwrap(), 2);
-    assert!(!is_accepted(&store, &session, token.id, NOW).await);
+    (id.into(), algorithm, material)
+}
+
+/// What can be compared of a ring.
+fn shown(ring: &KeyRing<KeyMaterial>) -> KeyRing<(Option<Vec<u8>>, String)> {
+    ring.map(|key| {
+        let private = key.material.private.as_ref();
+        let private = private.map(|private| private.expose_secret().to_vec());
+        (private, key.material.mark.clone())
+    })
+}
+
+pub(crate) async fn the_signing_keys_are_kept_whole(backend: &impl Backend) {
+    let store = backend.open(NOW);
+    let none = store.key_ring().await.unwrap();
+    assert!(none.keys.keys().is_empty());
+    let mut ring = KeyRing::default();
+    ring.add(
+        key("k1", Algorithm::Hs256, Some(&[7; 32])),
+        NOW,
+        POLICY.lifetime,
+        NOW,
+    );
+    ring.publish();
+    ring.add(
+        key("k2", Algorithm::EdDsa, None),
+        later(900),
+        POLICY.lifetime,
+        NOW,
+    );
+    ring.tokens_last(Duration::from_hours(1), later(5));
+    let kept = store.keep_key_ring(ring.clone(), none.revision).await.unwrap();
+    let KeyRingUpdate::Kept(revision) = kept else {
+        panic!("{kept:?}")
+    };
     drop(store);
 
     let store = backend.open(NOW);
-    let kept = store.signing_key().await.unwrap().unwrap();
-    assert_eq!((kept.id.as_str(), kept.check.as_str()), ("k1", "check"));
-    assert_eq!(kept.secret.unwrap().expose_secret(), [7; 32]);
+    let stored = store.key_ring().await.unwrap();
+    assert_eq!((shown(&stored.keys), stored.revision), (shown(&ring), revision));
+    ring.clear();
+    let emptied = store.keep_key_ring(ring, revision).await.unwrap();
+    assert!(matches!(emptied, KeyRingUpdate::Kept(_)));
+    assert!(store.key_ring().await.unwrap().keys.keys().is_empty());
+}
+
+pub(crate) async fn of_many_who_change_the_signing_keys_at_once_one_does(backend: &impl Backend) {
+    let store = backend.open(NOW);
+    let known = store.key_ring().await.unwrap().revision;
+    let tasks: Vec<_> = (0..8)
+        .map(|n| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                let mut ring = KeyRing::default();
+                let id = format!("k{n}");
+                ring.add(key(&id, Algorithm::EdDsa, Some(&[n])), NOW, POLICY.lifetime, NOW);
+                (store.keep_key_ring(ring, known).await.unwrap(), id)
+            })
+        })
+        .collect();
+    let mut winners = Vec::new();
+    for task in tasks {
+        match task.await.unwrap() {
+            (KeyRingUpdate::Kept(_), id) => winners.push(id),
+            (KeyRingUpdate::ChangedMeanwhile, _) => {}
+        }
+    }
+    let stored = store.key_ring().await.unwrap();
+    let ids: Vec<_> = stored.keys.keys().iter().map(|key| key.id.clone()).collect();
+    assert_eq!(winners, ids);
+    assert_eq!(ids.len(), 1);
+}
+
+pub(crate) async fn every_session_can_be_closed(backend: &impl Backend) {
+    let store = backend.open(NOW);
+    let ada = created(&store, "ada").await;
+    let (session, token) = opened(&store, &ada, NOW).await;
+    opened(&store, &ada, NOW).await;
+    assert_eq!(store.close_every_session().await.unwrap(), 2);
+    assert_eq!(store.close_every_session().await.unwrap(), 0);
     assert!(!is_accepted(&store, &session, token.id, NOW).await);
-    let given = StoredKey {
-        id: "k2".into(),
-        secret: None,
-        check: "other".into(),
-    };
-    assert_eq!(store.replace_signing_key(given).await.unwrap(), 0);
-    let kept = store.signing_key().await.unwrap().unwrap();
-    assert!(kept.id == "k2" && kept.secret.is_none());
+    drop(store);
+    let store = backend.open(NOW);
+    assert!(!is_accepted(&store, &session, token.id, NOW).await);
+    assert_eq!(store.count().await.unwrap().users, 1);
 }
 
 pub(crate) async fn a_sign_in_is_noted_by_network_and_the_oldest_of_too_many_is_forgotten(

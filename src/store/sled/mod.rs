@@ -6,7 +6,7 @@
 //! | `meta` | `commits` | how many groups of writes were made durable, a `u64`, big endian |
 //! | `meta` | `latest` | the latest moment that a group of writes knew of, in seconds, a `u64`, big endian |
 //! | `meta` | `users` | how many users there are, a `u64`, big endian |
-//! | `meta` | `signing_key` | `KeyRecord`, JSON |
+//! | `meta` | `signing_key` | `KeyRingRecord`, JSON: all of them |
 //! | `meta` | `refresh_key` | the key that refresh tokens are made with, 32 bytes |
 //! | `meta` | `attempts_key` | the key of the hash that picks the places in `attempts`, 16 bytes |
 //! | `users` | user id, 16 bytes | `UserRecord`, JSON |
@@ -25,6 +25,7 @@ mod database;
 mod directory;
 mod error;
 mod index;
+mod key_record;
 mod open;
 mod outage;
 #[cfg(test)]
@@ -50,12 +51,14 @@ use self::{
     outage::Place,
     trees::Trees,
 };
-use super::{Accepted, Count, KeptAttempts, Store, StoreError, StoredKey, UserCreation};
+use super::{
+    Accepted, Count, KeptAttempts, KeyMaterial, KeyRingUpdate, Store, StoreError, StoredRing, UserCreation,
+};
 use crate::{
     clock::Timestamp,
     domain::{
-        Network, PasswordHash, Refresh, Rotation, Session, SessionId, TokenId, TokenPolicy, User, UserChange,
-        UserId, Username,
+        KeyRing, Network, PasswordHash, Refresh, Rotation, Session, SessionId, TokenId, TokenPolicy, User,
+        UserChange, UserId, Username,
     },
 };
 
@@ -376,13 +379,30 @@ impl Store for SledStore {
             .await
     }
 
-    async fn signing_key(&self) -> Result<Option<StoredKey>, StoreError> {
-        self.committer.read(Trees::signing_key)
+    async fn key_ring(&self) -> Result<StoredRing, StoreError> {
+        self.committer.read(Trees::key_ring)
     }
 
-    async fn replace_signing_key(&self, key: StoredKey) -> Result<usize, StoreError> {
+    async fn keep_key_ring(
+        &self,
+        keys: KeyRing<KeyMaterial>,
+        instead_of: u64,
+    ) -> Result<KeyRingUpdate, StoreError> {
+        self.committer
+            .commit(move |trees, _| {
+                // Writes are applied one after the other, so nobody gets in between.
+                if trees.key_ring()?.revision != instead_of {
+                    return Ok((KeyRingUpdate::ChangedMeanwhile, Effect::None));
+                }
+                let revision = instead_of + 1;
+                trees.put_key_ring(&StoredRing { revision, keys })?;
+                Ok((KeyRingUpdate::Kept(revision), Effect::None))
+            })
+            .await
+    }
+
+    async fn close_every_session(&self) -> Result<usize, StoreError> {
         let mut ended = 0;
-        // The sessions go first: if this is cut short, the old key's mark is still there and the next start does it again.
         loop {
             let removed = self
                 .committer
@@ -393,17 +413,10 @@ impl Store for SledStore {
                 })
                 .await?;
             if removed == 0 {
-                break;
+                return Ok(ended);
             }
             ended += removed;
         }
-        self.committer
-            .commit(move |trees, _| {
-                trees.put_signing_key(&key)?;
-                Ok(((), Effect::None))
-            })
-            .await?;
-        Ok(ended)
     }
 
     async fn last_sign_in(&self, user: UserId, network: Network) -> Result<Option<Timestamp>, StoreError> {

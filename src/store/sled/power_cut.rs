@@ -143,7 +143,13 @@ impl Op {
                 assert_eq!(created, UserCreation::Created);
             }
             Self::SignIn(session) => {
-                assert!(store.open_session(session.clone(), 0, 9).await.unwrap().is_some());
+                assert!(
+                    store
+                        .open_session(session.clone(), 0, usize::MAX)
+                        .await
+                        .unwrap()
+                        .is_some()
+                );
             }
             Self::Refresh(session, token) => {
                 let policy = TokenPolicy {

@@ -1,9 +1,8 @@
-//! Users, sessions and keys as they lie in the database: JSON, so that a field can be added, and read back through the
+//! Users and sessions as they lie in the database: JSON, so that a field can be added, and read back through the
 //! domain's own constructors, so that nothing invalid gets in from the disk.
 
 use std::net::IpAddr;
 
-use secrecy::{ExposeSecret, SecretSlice};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -12,7 +11,7 @@ use crate::{
         Attempts, Client, ClientAddress, Device, DisplayName, PasswordHash, RefreshGrant, Role, Session,
         SessionId, TokenId, TokenRecord, User, UserId, Username, WhitelistEntry,
     },
-    store::{StoreError, StoredKey},
+    store::StoreError,
 };
 
 #[derive(Serialize, Deserialize)]
@@ -137,34 +136,6 @@ impl SessionRecord {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-pub(super) struct KeyRecord {
-    id: String,
-    /// Absent when the key comes from the settings.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    secret: Option<Vec<u8>>,
-    check: String,
-}
-
-impl KeyRecord {
-    pub(super) fn write(key: &StoredKey) -> Result<Vec<u8>, StoreError> {
-        to_json(&Self {
-            id: key.id.clone(),
-            secret: key.secret.as_ref().map(|secret| secret.expose_secret().to_vec()),
-            check: key.check.clone(),
-        })
-    }
-
-    pub(super) fn read(bytes: &[u8]) -> Result<StoredKey, StoreError> {
-        let record: Self = from_json(bytes).ok_or_else(|| unreadable("the signing key"))?;
-        Ok(StoredKey {
-            id: record.id,
-            secret: record.secret.map(SecretSlice::from),
-            check: record.check,
-        })
-    }
-}
-
 pub(super) struct AttemptsRecord;
 
 impl AttemptsRecord {
@@ -196,15 +167,15 @@ pub(super) fn fixed<const N: usize>(bytes: &[u8], what: &str) -> Result<[u8; N],
     bytes.try_into().map_err(|_| unreadable(&format!("a {what}")))
 }
 
-fn unreadable(what: &str) -> StoreError {
+pub(super) fn unreadable(what: &str) -> StoreError {
     StoreError::Unreadable(what.to_owned())
 }
 
-fn to_json(record: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+pub(super) fn to_json(record: &impl Serialize) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(record).map_err(StoreError::failed)
 }
 
 /// What a parser would say of a damaged record helps nobody, and might quote a hash.
-fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+pub(super) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     serde_json::from_slice(bytes).ok()
 }

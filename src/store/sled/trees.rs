@@ -10,12 +10,13 @@ use sled::{
 
 use super::{
     index::Index,
-    records::{self, AttemptsRecord, KeyRecord, SessionRecord, UserRecord},
+    key_record::KeyRingRecord,
+    records::{self, AttemptsRecord, SessionRecord, UserRecord},
 };
 use crate::{
     clock::Timestamp,
     domain::{Attempts, Network, Session, SessionId, User, UserId, Username},
-    store::{KeptAttempts, MAX_NETWORKS, StoreError, StoredKey, UserCreation},
+    store::{KeptAttempts, MAX_NETWORKS, StoreError, StoredRing, UserCreation},
 };
 
 const SCHEMA: &[u8] = b"schema";
@@ -312,13 +313,13 @@ impl Trees {
         Ok(fresh)
     }
 
-    pub(super) fn signing_key(&self) -> Result<Option<StoredKey>, StoreError> {
+    pub(super) fn key_ring(&self) -> Result<StoredRing, StoreError> {
         let bytes = self.meta.get(SIGNING_KEY).map_err(StoreError::failed)?;
-        bytes.map(|bytes| KeyRecord::read(&bytes)).transpose()
+        bytes.map_or_else(|| Ok(StoredRing::default()), |bytes| KeyRingRecord::read(&bytes))
     }
 
-    pub(super) fn put_signing_key(&self, key: &StoredKey) -> Result<(), StoreError> {
-        put(&self.meta, SIGNING_KEY, &KeyRecord::write(key)?)
+    pub(super) fn put_key_ring(&self, ring: &StoredRing) -> Result<(), StoreError> {
+        put(&self.meta, SIGNING_KEY, &KeyRingRecord::write(ring)?)
     }
 
     pub(super) fn last_sign_in(

@@ -1,0 +1,48 @@
+//! The public keys for other services: a JWK Set (RFC 7517, section 5), and how long it may be kept.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Auth;
+use crate::keys::{Jwk, PublicKey, fingerprint};
+
+/// The longest time that anybody keeps the set. It is also how long a service goes on believing a key that was withdrawn
+/// because it was stolen.
+const LONGEST_KEPT: Duration = Duration::from_mins(5);
+
+/// The public keys, as they are served.
+#[derive(Clone, Debug)]
+pub struct Jwks {
+    /// The JSON text.
+    pub json: String,
+    /// Differs whenever the text does.
+    pub fingerprint: String,
+    /// How long a client may do without asking again: a new key is in the set for longer than this before it signs.
+    pub max_age: Duration,
+}
+
+#[derive(Serialize)]
+struct JwkSet {
+    keys: Vec<Jwk>,
+}
+
+impl Auth {
+    /// The keys with which others can check a token, in the order in which they sign. Without any for HS256, whose key makes
+    /// tokens as well.
+    #[must_use]
+    pub fn jwks(&self) -> Jwks {
+        let ring = self.0.tokens.keys();
+        let published = ring.published(self.now());
+        let public = published.filter_map(|key| key.material.public_half());
+        let set = JwkSet {
+            keys: public.map(PublicKey::jwk).collect(),
+        };
+        let json = serde_json::to_string(&set).unwrap_or_default();
+        Jwks {
+            fingerprint: fingerprint(json.as_bytes()),
+            json,
+            max_age: (self.0.publish_ahead / 2).min(LONGEST_KEPT),
+        }
+    }
+}

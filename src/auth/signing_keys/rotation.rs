@@ -1,0 +1,86 @@
+//! A rotation that somebody asks for.
+
+use super::{KeySource, SigningKeys, source};
+use crate::{
+    auth::error::{OpenError, RotationError},
+    domain::KeyRing,
+};
+
+/// When another key takes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// When it has been published for `token.publish_ahead`.
+    Ahead,
+    /// At once. What the old key signed is good to its end.
+    Now,
+    /// At once, and all that was signed by any other key is dead: every session ends.
+    Revoke,
+}
+
+/// What a rotation did.
+#[derive(Clone, Debug)]
+pub struct Rotated {
+    /// The keys as they are now.
+    pub keys: KeyRing<KeySource>,
+    /// Whether nothing was done, because a new key was waiting already.
+    pub waiting: bool,
+    /// How many sessions ended, if that was asked for.
+    pub ended: Option<usize>,
+}
+
+impl SigningKeys {
+    /// Adds a key that takes over from the one that signs.
+    ///
+    /// # Errors
+    /// [`RotationError::NoKey`] before the first start, [`Given`](RotationError::Given) if the key comes from the settings
+    /// (unless another has been put there, and the old one is to be revoked), or a failure of the store.
+    pub async fn rotate(&self, rotation: Rotation) -> Result<Rotated, RotationError> {
+        let given = self.given_by();
+        loop {
+            let stored = self.store.key_ring().await.map_err(OpenError::from)?;
+            let now = self.clock.now();
+            let signing = stored.keys.signing(now).ok_or(RotationError::NoKey)?;
+            // The server may have been given a key that this command was not: then it is not for the command to end its tokens.
+            let from_settings = given.is_some() || source(&signing.material) == KeySource::Given;
+            if from_settings && rotation != Rotation::Revoke {
+                return Err(RotationError::Given(given.cloned()));
+            }
+            let mut settled = self.settle(&stored.keys, now).await?;
+            if given.is_some() && !settled.added {
+                return Err(RotationError::Given(given.cloned()));
+            }
+            let waiting = settled.keys.next(now).is_some();
+            let add = match rotation {
+                // Another algorithm in the settings is this rotation.
+                Rotation::Ahead | Rotation::Now => !settled.added && !waiting,
+                Rotation::Revoke => true,
+            };
+            if add {
+                let from = match rotation {
+                    Rotation::Ahead => now.plus(self.ahead()),
+                    Rotation::Now | Rotation::Revoke => now,
+                };
+                let new = self.make().await?;
+                settled.keys.add(new, from, self.settings.policy.lifetime, now);
+            }
+            match rotation {
+                Rotation::Ahead => {}
+                Rotation::Now => _ = settled.keys.promote_next(now),
+                Rotation::Revoke => {
+                    settled.keys.drop_older();
+                    // Before the keys: if this is cut short, nobody holds a token of a session that no key vouches for.
+                    let ended = self.store.close_every_session().await.map_err(OpenError::from)?;
+                    settled.ended = Some(settled.ended.unwrap_or(0) + ended);
+                }
+            }
+            let kept = settled.keys.map(|key| key.material.kept.clone());
+            if self.keep(kept, stored.revision).await?.is_some() {
+                return Ok(Rotated {
+                    keys: settled.keys.map(|key| source(&key.material.kept)),
+                    waiting: rotation == Rotation::Ahead && waiting && !settled.added,
+                    ended: settled.ended,
+                });
+            }
+        }
+    }
+}

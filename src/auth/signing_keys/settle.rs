@@ -1,0 +1,94 @@
+//! What becomes of the stored keys when the settings have changed, or have not.
+//!
+//! | when the server starts and | then |
+//! |---|---|
+//! | there is no key | one is made, or taken from the settings, and signs at once |
+//! | the settings ask for the key that signs | it goes on |
+//! | they ask for another algorithm, or another key pair | that is a rotation: the new key signs after `token.publish_ahead`, or at once if the old one can't sign any more or the new one is never published |
+//! | an HS256 secret of theirs has come, gone or changed, with HS256 before and after, or the one that signs is gone | every older token is dead, so every session ends |
+
+use super::{
+    SigningKeys,
+    held::{self, Held},
+};
+use crate::{
+    auth::error::OpenError,
+    clock::Timestamp,
+    domain::{Algorithm, KeyRing, RingKey},
+    store::KeyMaterial,
+};
+
+/// The keys, brought in line with the settings.
+pub(super) struct Settled {
+    pub(super) keys: KeyRing<Held>,
+    /// Whether they are other keys than those that are stored.
+    pub(super) changed: bool,
+    /// Whether one came by rotation.
+    pub(super) added: bool,
+    /// How many sessions ended, if every older token is dead.
+    pub(super) ended: Option<usize>,
+}
+
+impl SigningKeys {
+    /// The stored keys, in line with the settings. Sessions that can't go on have ended; nothing else is written.
+    pub(super) async fn settle(
+        &self,
+        stored: &KeyRing<KeyMaterial>,
+        now: Timestamp,
+    ) -> Result<Settled, OpenError> {
+        let settings = &self.settings;
+        let mut keys = held::all(stored, settings)?;
+        // First of all: the key before it is not over either, then.
+        let mut settled_before = !keys.hold_back_unseen(self.ahead(), now);
+        settled_before &= keys.drop_over(now) == 0;
+        settled_before &= !keys.tokens_last(settings.policy.lifetime, now);
+        let (is_first, mut ended, mut added) = (keys.newest().is_none(), None, false);
+
+        if keys.signing(now).is_some_and(|signing| self.is_dead(signing)) {
+            ended = Some(self.store.close_every_session().await?);
+            if keys
+                .newest()
+                .is_some_and(|newest| held::is_wanted(newest, settings))
+            {
+                keys.drop_older();
+                keys.promote_next(now);
+            } else {
+                keys.clear();
+            }
+        }
+        if keys
+            .newest()
+            .is_none_or(|newest| !held::is_wanted(newest, settings))
+        {
+            if keys
+                .signing(now)
+                .is_some_and(|signing| held::is_wanted(signing, settings))
+            {
+                // The settings have been changed back before the new key signed.
+                keys.withdraw_next(now);
+            } else {
+                let can_wait = keys.signing(now).is_some_and(|key| key.material.can_sign());
+                let signs_from = if can_wait { now.plus(self.ahead()) } else { now };
+                keys.add(self.make().await?, signs_from, settings.policy.lifetime, now);
+                added = !is_first;
+            }
+            settled_before = false;
+        }
+        if keys.signing(now).is_some_and(|key| !key.material.can_sign()) {
+            settled_before &= !keys.promote_next(now);
+        }
+        Ok(Settled {
+            keys,
+            changed: !settled_before || ended.is_some(),
+            added,
+            ended,
+        })
+    }
+
+    /// Whether a key that signs, and what it signed, must be good no more.
+    fn is_dead(&self, signing: &RingKey<Held>) -> bool {
+        let lost = signing.material.usable.is_none();
+        let both_hs256 = [signing.algorithm, self.settings.algorithm] == [Algorithm::Hs256; 2];
+        lost || (both_hs256 && !held::is_wanted(signing, &self.settings))
+    }
+}

@@ -1,0 +1,113 @@
+//! One key as jsonwebtoken takes it: for one algorithm, which a token has no say in.
+
+use std::fmt;
+
+use jsonwebtoken::{DecodingKey, EncodingKey, crypto};
+use secrecy::{ExposeSecret, SecretSlice};
+
+use crate::{
+    domain::Algorithm,
+    keys::{KeyPair, PublicKey},
+};
+
+/// A key that verifies and, if its private half is there, signs.
+#[derive(Clone)]
+pub(in crate::auth) struct TokenKey {
+    algorithm: jsonwebtoken::Algorithm,
+    encoding: Option<EncodingKey>,
+    decoding: DecodingKey,
+    public: Option<PublicKey>,
+}
+
+impl TokenKey {
+    pub(in crate::auth) fn hs256(secret: &SecretSlice<u8>) -> Self {
+        let secret = secret.expose_secret();
+        Self {
+            algorithm: jsonwebtoken::Algorithm::HS256,
+            encoding: Some(EncodingKey::from_secret(secret)),
+            decoding: DecodingKey::from_secret(secret),
+            public: None,
+        }
+    }
+
+    /// A key pair, which signs.
+    pub(in crate::auth) fn pair(pair: &KeyPair) -> Self {
+        let pkcs8 = pair.pkcs8().expose_secret();
+        let encoding = match pair.public() {
+            PublicKey::Rsa { .. } => pair
+                .pkcs1()
+                .map(|key| EncodingKey::from_rsa_der(key.expose_secret())),
+            PublicKey::P256 { .. } => Some(EncodingKey::from_ec_der(pkcs8)),
+            PublicKey::Ed25519 { .. } => Some(EncodingKey::from_ed_der(pkcs8)),
+        };
+        Self {
+            encoding,
+            ..Self::public(pair.public())
+        }
+    }
+
+    /// The public half of a key pair, which only verifies.
+    pub(in crate::auth) fn public(key: &PublicKey) -> Self {
+        let decoding = match key {
+            PublicKey::Rsa { n, e } => DecodingKey::from_rsa_raw_components(n, e),
+            // Uncompressed: SEC 1, section 2.3.3.
+            PublicKey::P256 { x, y } => DecodingKey::from_ec_der(&[&[4], &x[..], y].concat()),
+            PublicKey::Ed25519 { x } => DecodingKey::from_ed_der(x),
+        };
+        Self {
+            algorithm: named(key.algorithm()),
+            encoding: None,
+            decoding,
+            public: Some(key.clone()),
+        }
+    }
+
+    /// The half that others may know; `None` for a secret.
+    pub(in crate::auth) fn public_half(&self) -> Option<&PublicKey> {
+        self.public.as_ref()
+    }
+
+    pub(in crate::auth) fn can_sign(&self) -> bool {
+        self.encoding.is_some()
+    }
+
+    /// What a secret makes of a fixed text: the same for the same secret, and no help in finding it. The text has no dot, so
+    /// no token's signature is ever this.
+    pub(in crate::auth) fn mark(&self) -> Option<String> {
+        self.sign(b"jwt-server signing key check")
+    }
+
+    /// Whether the token's header may name this algorithm.
+    pub(super) fn is_for(&self, alg: &str) -> bool {
+        Algorithm::parse(alg).map(named) == Some(self.algorithm)
+    }
+
+    pub(super) fn algorithm(&self) -> jsonwebtoken::Algorithm {
+        self.algorithm
+    }
+
+    /// The signature of `message`, in base64url.
+    pub(super) fn sign(&self, message: &[u8]) -> Option<String> {
+        crypto::sign(message, self.encoding.as_ref()?, self.algorithm).ok()
+    }
+
+    /// Whether `signature`, in base64url, is this key's for `message`.
+    pub(super) fn verifies(&self, signature: &str, message: &[u8]) -> bool {
+        crypto::verify(signature, message, &self.decoding, self.algorithm).unwrap_or(false)
+    }
+}
+
+impl fmt::Debug for TokenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenKey({:?})", self.algorithm)
+    }
+}
+
+const fn named(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
+    match algorithm {
+        Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
+        Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+        Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
+        Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
+    }
+}

@@ -1,0 +1,71 @@
+//! `key list`: the signing keys, without anything secret.
+
+use std::fmt::Write as _;
+
+use clap::Command;
+
+use super::{Failure, runtime, say};
+use crate::{
+    auth::{KeySource, SigningKeys},
+    clock::Timestamp,
+    config::Config,
+    domain::{KeyRing, KeyState},
+    telemetry,
+};
+
+pub(super) fn command() -> Command {
+    Command::new("list").about("List the keys that sign and verify tokens")
+}
+
+pub(super) fn run(config: &Config) -> Result<(), Failure> {
+    let _log = telemetry::install(&config.log);
+    let (keys, now) = runtime()?.block_on(async {
+        let keys = SigningKeys::open(config).await?;
+        keys.list().await
+    })?;
+    if keys.keys().is_empty() {
+        say("there are no keys yet; the server makes one when it starts\n");
+    } else {
+        say(&table(&keys, now));
+    }
+    Ok(())
+}
+
+/// A line a key, in the order in which they sign.
+pub(super) fn table(keys: &KeyRing<KeySource>, now: Timestamp) -> String {
+    let mut text = format!(
+        "{:<43}  {:<5}  {:<9}  {:<8}  {:<20}  {}\n",
+        "kid", "alg", "state", "from", "signs from", "verifies until"
+    );
+    for key in keys.keys() {
+        let state = match key.state(now) {
+            KeyState::Next => "next",
+            KeyState::Signing => "signing",
+            KeyState::Verifying => "verifying",
+        };
+        let from = match key.material {
+            KeySource::Made => "database",
+            KeySource::Given => "settings",
+        };
+        let until = key
+            .verifies_until()
+            .map_or("no end yet".to_owned(), |end| end.to_string());
+        let _ = writeln!(
+            text,
+            "{:<43}  {:<5}  {state:<9}  {from:<8}  {:<20}  {until}",
+            key.id,
+            key.algorithm,
+            moment(key.signs_from)
+        );
+    }
+    text
+}
+
+/// The first key of an older database does not know its age.
+fn moment(at: Timestamp) -> String {
+    if at.as_secs() == 0 {
+        "always".to_owned()
+    } else {
+        at.to_string()
+    }
+}

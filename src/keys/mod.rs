@@ -1,0 +1,12 @@
+//! Key pairs: made, read from a PEM file, and shown to others as JSON Web Keys. Which of them signs when is
+//! [`domain::KeyRing`](crate::domain::KeyRing)'s to say.
+
+mod jwk;
+mod pair;
+mod pem;
+
+pub(crate) use self::jwk::fingerprint;
+pub use self::{
+    jwk::{Jwk, PublicKey},
+    pair::{KeyError, KeyPair},
+};

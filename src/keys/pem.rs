@@ -1,0 +1,166 @@
+//! The private key in a PEM file (RFC 7468), and as much of its DER (X.690) as tells what kind of key it is. The numbers
+//! in it are for the cryptographic library to check.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+
+use super::pair::KeyError;
+
+/// A private key, as it stands in a file.
+pub(super) struct PrivateDer {
+    pub(super) kind: Kind,
+    pub(super) form: Form,
+    pub(super) der: SecretSlice<u8>,
+}
+
+/// What a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// With this many bits.
+    Rsa(usize),
+    P256,
+    Ed25519,
+    Other(&'static str),
+}
+
+/// How it is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Pkcs8,
+    Pkcs1,
+    Sec1,
+}
+
+const RSA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
+const RSA_PSS: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a";
+const EC: &[u8] = b"\x2a\x86\x48\xce\x3d\x02\x01";
+const P256: &[u8] = b"\x2a\x86\x48\xce\x3d\x03\x01\x07";
+const ED25519: &[u8] = b"\x2b\x65\x70";
+
+const INTEGER: u8 = 0x02;
+const OCTETS: u8 = 0x04;
+const OBJECT: u8 = 0x06;
+const SEQUENCE: u8 = 0x30;
+/// The curve of a SEC 1 key.
+const PARAMETERS: u8 = 0xa0;
+
+/// The one private key in `text`.
+pub(super) fn private_key(text: &str) -> Result<PrivateDer, KeyError> {
+    let mut found = None;
+    let mut public = false;
+    let mut rest = text;
+    while let Some((_, block)) = rest.split_once("-----BEGIN ") {
+        let (label, body) = block.split_once("-----").ok_or(KeyError::NotPem)?;
+        let end = format!("-----END {label}-----");
+        let (body, after) = body.split_once(&end).ok_or(KeyError::NotPem)?;
+        rest = after;
+        let form = match label {
+            "PRIVATE KEY" => Form::Pkcs8,
+            "RSA PRIVATE KEY" => Form::Pkcs1,
+            "EC PRIVATE KEY" => Form::Sec1,
+            "EC PARAMETERS" => continue,
+            "ENCRYPTED PRIVATE KEY" => return Err(KeyError::Encrypted),
+            "PUBLIC KEY" | "RSA PUBLIC KEY" | "CERTIFICATE" => {
+                public = true;
+                continue;
+            }
+            _ => return Err(KeyError::UnknownForm),
+        };
+        if body.contains("ENCRYPTED") {
+            return Err(KeyError::Encrypted);
+        }
+        if found.is_some() {
+            return Err(KeyError::Several);
+        }
+        let lines: String = body.split_ascii_whitespace().collect();
+        let lines = SecretString::from(lines);
+        let der = STANDARD.decode(lines.expose_secret());
+        found = Some((form, SecretSlice::from(der.map_err(|_| KeyError::NotPem)?)));
+    }
+    let (form, der) = found.ok_or(if public {
+        KeyError::Public
+    } else {
+        KeyError::NotPem
+    })?;
+    let kind = kind(form, der.expose_secret()).ok_or(KeyError::Damaged)?;
+    Ok(PrivateDer { kind, form, der })
+}
+
+fn kind(form: Form, der: &[u8]) -> Option<Kind> {
+    match form {
+        Form::Pkcs1 => modulus_bits(der).map(Kind::Rsa),
+        Form::Sec1 => {
+            let (key, _) = value(der, SEQUENCE)?;
+            let (_, rest) = value(key, INTEGER)?;
+            let (_, rest) = value(rest, OCTETS)?;
+            let (parameters, _) = value(rest, PARAMETERS)?;
+            Some(curve(value(parameters, OBJECT)?.0))
+        }
+        Form::Pkcs8 => {
+            let (algorithm, key) = pkcs8(der)?;
+            let (object, parameters) = value(algorithm, OBJECT)?;
+            Some(match object {
+                RSA => Kind::Rsa(modulus_bits(key)?),
+                RSA_PSS => Kind::Other("an RSA key for PSS alone"),
+                EC => curve(value(parameters, OBJECT)?.0),
+                ED25519 => Kind::Ed25519,
+                _ => Kind::Other("a key of a kind that this server does not know"),
+            })
+        }
+    }
+}
+
+fn curve(object: &[u8]) -> Kind {
+    match object {
+        P256 => Kind::P256,
+        _ => Kind::Other("an EC key on another curve than P-256"),
+    }
+}
+
+/// The RSA key of PKCS #1 that a PKCS #8 key has inside.
+pub(super) fn pkcs1_of_pkcs8(der: &[u8]) -> Option<&[u8]> {
+    pkcs8(der).map(|(_, key)| key)
+}
+
+/// `PrivateKeyInfo` (RFC 5208, section 5): what the algorithm is said to be, and the key itself.
+fn pkcs8(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (info, _) = value(der, SEQUENCE)?;
+    let (_, rest) = value(info, INTEGER)?;
+    let (algorithm, rest) = value(rest, SEQUENCE)?;
+    let (key, _) = value(rest, OCTETS)?;
+    Some((algorithm, key))
+}
+
+/// How long the modulus of an `RSAPrivateKey` (RFC 8017, appendix A.1.2) is.
+fn modulus_bits(der: &[u8]) -> Option<usize> {
+    let (key, _) = value(der, SEQUENCE)?;
+    let (_, rest) = value(key, INTEGER)?;
+    let (modulus, _) = value(rest, INTEGER)?;
+    let first = modulus.iter().position(|byte| *byte != 0)?;
+    Some((modulus.len() - first) * 8 - modulus[first].leading_zeros() as usize)
+}
+
+/// The value at the head of `der`, which must have this `tag`, and what follows it.
+fn value(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    let [found, length, rest @ ..] = der else {
+        return None;
+    };
+    if *found != tag {
+        return None;
+    }
+    let (length, rest) = match usize::from(*length) {
+        short @ 0..0x80 => (short, rest),
+        long => {
+            // A key is never longer than its length fits two bytes.
+            let (bytes, rest) = rest.split_at_checked(long - 0x80)?;
+            if bytes.len() > 2 {
+                return None;
+            }
+            let length = bytes
+                .iter()
+                .fold(0, |length, byte| length << 8 | usize::from(*byte));
+            (length, rest)
+        }
+    };
+    rest.split_at_checked(length)
+}

@@ -1,0 +1,157 @@
+//! A store that can be told to refuse new signing keys.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jwt_server::{
+    clock::Timestamp,
+    domain::{
+        KeyRing, Network, PasswordHash, Refresh, Rotation, Session, SessionId, TokenId, TokenPolicy, User,
+        UserChange, UserId, Username,
+    },
+    store::{
+        Accepted, Count, KeptAttempts, KeyMaterial, KeyRingUpdate, Store, StoreError, StoredRing,
+        UserCreation,
+    },
+};
+use secrecy::SecretSlice;
+
+pub(crate) struct BrokenStore {
+    pub(crate) inner: Arc<dyn Store>,
+    pub(crate) refuses_keys: AtomicBool,
+}
+
+#[async_trait]
+impl Store for BrokenStore {
+    async fn create_user(&self, user: User, network: Option<Network>) -> Result<UserCreation, StoreError> {
+        self.inner.create_user(user, network).await
+    }
+
+    async fn user_by_name(&self, name: &Username) -> Result<Option<Arc<User>>, StoreError> {
+        self.inner.user_by_name(name).await
+    }
+
+    async fn change_user(&self, id: UserId, change: UserChange) -> Result<Option<Arc<User>>, StoreError> {
+        self.inner.change_user(id, change).await
+    }
+
+    async fn change_password(
+        &self,
+        id: UserId,
+        verified: u32,
+        to: PasswordHash,
+        kept: Option<SessionId>,
+    ) -> Result<Option<Arc<User>>, StoreError> {
+        self.inner.change_password(id, verified, to, kept).await
+    }
+
+    async fn delete_user(&self, id: UserId, verified: u32) -> Result<bool, StoreError> {
+        self.inner.delete_user(id, verified).await
+    }
+
+    async fn open_session(
+        &self,
+        session: Session,
+        verified: u32,
+        at_most: usize,
+    ) -> Result<Option<Arc<User>>, StoreError> {
+        self.inner.open_session(session, verified, at_most).await
+    }
+
+    async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError> {
+        self.inner.sessions(user, now).await
+    }
+
+    async fn accepted(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        now: Timestamp,
+    ) -> Result<Option<Accepted>, StoreError> {
+        self.inner.accepted(session, token, now).await
+    }
+
+    async fn refresh(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        policy: TokenPolicy,
+        now: Timestamp,
+    ) -> Result<Refresh, StoreError> {
+        self.inner.refresh(session, token, policy, now).await
+    }
+
+    async fn rotate(
+        &self,
+        session: SessionId,
+        generation: u32,
+        policy: TokenPolicy,
+        lifetime: Duration,
+        now: Timestamp,
+    ) -> Result<Rotation, StoreError> {
+        self.inner
+            .rotate(session, generation, policy, lifetime, now)
+            .await
+    }
+
+    async fn close_sessions(&self, user: UserId, kept: Option<SessionId>) -> Result<usize, StoreError> {
+        self.inner.close_sessions(user, kept).await
+    }
+
+    async fn close_session(&self, session: SessionId) -> Result<(), StoreError> {
+        self.inner.close_session(session).await
+    }
+
+    async fn prune(&self, now: Timestamp, at_most: usize) -> Result<usize, StoreError> {
+        self.inner.prune(now, at_most).await
+    }
+
+    async fn refresh_key(&self, fresh: SecretSlice<u8>) -> Result<SecretSlice<u8>, StoreError> {
+        self.inner.refresh_key(fresh).await
+    }
+
+    async fn key_ring(&self) -> Result<StoredRing, StoreError> {
+        self.inner.key_ring().await
+    }
+
+    async fn keep_key_ring(
+        &self,
+        keys: KeyRing<KeyMaterial>,
+        instead_of: u64,
+    ) -> Result<KeyRingUpdate, StoreError> {
+        if self.refuses_keys.load(Ordering::SeqCst) {
+            return Err(StoreError::Closed);
+        }
+        self.inner.keep_key_ring(keys, instead_of).await
+    }
+
+    async fn close_every_session(&self) -> Result<usize, StoreError> {
+        self.inner.close_every_session().await
+    }
+
+    async fn last_sign_in(&self, user: UserId, network: Network) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.last_sign_in(user, network).await
+    }
+
+    async fn note_sign_in(&self, user: UserId, network: Network, now: Timestamp) -> Result<(), StoreError> {
+        self.inner.note_sign_in(user, network, now).await
+    }
+
+    async fn attempts(&self) -> Result<Option<KeptAttempts>, StoreError> {
+        self.inner.attempts().await
+    }
+
+    async fn keep_attempts(&self, changed: KeptAttempts) -> Result<(), StoreError> {
+        self.inner.keep_attempts(changed).await
+    }
+
+    async fn count(&self) -> Result<Count, StoreError> {
+        self.inner.count().await
+    }
+}

@@ -1,0 +1,192 @@
+"""Starts the server with each algorithm, and lets other people's clients check its tokens while the key rotates.
+
+What a Python service and a Node service do is taken from the README, as it stands there: only the address changes, and the
+times for which PyJWT and jose keep keys (minutes by default), which are cut as the server's `publish_ahead` is.
+"""
+
+import atexit
+import base64
+import json
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import warnings
+
+warnings.filterwarnings("ignore")  # RFC 9864 calls EdDSA by its curve; clients read both, and older ones only this.
+
+from joserfc import jwt as joserfc_jwt
+from joserfc.jwk import KeySet
+from jwcrypto import jwk as jwcrypto_jwk, jwt as jwcrypto_jwt
+
+ALGORITHMS = ["EdDSA", "ES256", "RS256"]
+PUBLISH_AHEAD = 4
+PASSWORD = "correct horse battery staple"
+BINARY, PLACE = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2])
+WITH_NODE = "--node" in sys.argv
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Server:
+    """The binary on one port, whoever is running behind it."""
+
+    def __init__(self, algorithm):
+        self.home = PLACE / algorithm
+        self.home.mkdir()
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.flags = ["--token.algorithm", algorithm, "--token.publish_ahead", f"{PUBLISH_AHEAD}s"]
+
+    def start(self):
+        quick = ["--listen", f"127.0.0.1:{self.port}", "--password.bcrypt_cost", "4", "--log.level", "warn"]
+        self.process = subprocess.Popen([BINARY, *quick, *self.flags], cwd=self.home, stdout=subprocess.DEVNULL)
+        atexit.register(self.process.kill)
+        for _ in range(100):
+            try:
+                return self.ask("/whoami")
+            except urllib.error.URLError:
+                time.sleep(0.1)
+        raise SystemExit("the server did not come up")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(30)
+
+    def rotate(self):
+        subprocess.run([BINARY, "key", "rotate", *self.flags], cwd=self.home, check=True, stdout=subprocess.DEVNULL)
+
+    def ask(self, path, body=None):
+        data = json.dumps(body).encode() if body else None
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def sign_in(self):
+        return self.ask("/signin", {"username": "ada", "password": PASSWORD})["access_token"]
+
+    def jwks(self):
+        return self.ask("/.well-known/jwks.json")
+
+
+def snippet(language):
+    """The README's own lines for a service in this language."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", pathlib.Path("README.md").read_text(), re.S)
+    [found] = [block for block in blocks if "jwks.json" in block]
+    return found
+
+
+def pyjwt(server):
+    code = snippet("python").replace("http://localhost:8000", server.url)
+    code, changed = re.subn(r'(/jwks\.json")\)', r"\1, lifespan=1, cooldown_duration=1)", code)
+    assert changed == 1, "the README makes its client in another way"
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    return names["who"]
+
+
+def joserfc(server):
+    def who(token):
+        return joserfc_jwt.decode(token, KeySet.import_key_set(server.jwks()), algorithms=ALGORITHMS).claims
+
+    return who
+
+
+def jwcrypto(server):
+    def who(token):
+        keys = jwcrypto_jwk.JWKSet.from_json(json.dumps(server.jwks()))
+        return json.loads(jwcrypto_jwt.JWT(jwt=token, key=keys, algs=ALGORITHMS).claims)
+
+    return who
+
+
+def jose(server):
+    """Node with the README's lines, a token a line."""
+    code = snippet("js").replace("http://localhost:8000", server.url)
+    short = "/jwks.json'), { cooldownDuration: 1000, cacheMaxAge: 1000 })"
+    code, changed = re.subn(r"/jwks\.json'\)\)", short, code)
+    assert changed == 1, "the README makes its key set in another way"
+    code += """
+import { createInterface } from 'node:readline'
+for await (const token of createInterface({ input: process.stdin })) {
+  const said = await who(token).catch(error => ({ refused: String(error) }))
+  console.log(JSON.stringify(said))
+}
+"""
+    (PLACE / "service.mjs").write_text(code)
+    node = subprocess.Popen(["node", PLACE / "service.mjs"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def who(token):
+        node.stdin.write(token + "\n")
+        node.stdin.flush()
+        said = json.loads(node.stdout.readline())
+        if "refused" in said:
+            raise ValueError(said["refused"])
+        return said
+
+    return who
+
+
+def check(clients, token, kid):
+    for name, who in clients.items():
+        claims = who(token)
+        assert claims["username"] == "ada" and claims["roles"] == ["CLIENT"], (name, claims)
+        # Another first character of the signature, and a token of nobody.
+        head, payload, signature = token.split(".")
+        forged = f"{head}.{payload}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"
+        try:
+            claims = who(forged)
+        except Exception:
+            continue
+        raise SystemExit(f"{name} believed a forged token of the key {kid}: {claims}")
+
+
+def kid_of(token):
+    head = token.split(".")[0]
+    return json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))["kid"]
+
+
+def run(algorithm):
+    server = Server(algorithm)
+    server.start()
+    server.ask("/signup", {"username": "ada", "password": PASSWORD})
+    clients = {"PyJWT": pyjwt(server), "joserfc": joserfc(server), "jwcrypto": jwcrypto(server)}
+    if WITH_NODE:
+        clients["jose"] = jose(server)
+
+    first = server.sign_in()
+    old = kid_of(first)
+    check(clients, first, old)
+    # The name of the key is what others make of it: RFC 7638.
+    [served] = server.jwks()["keys"]
+    assert jwcrypto_jwk.JWK(**served).thumbprint() == served["kid"] == old
+
+    server.stop()
+    server.rotate()
+    server.start()
+    assert len(server.jwks()["keys"]) == 2
+    token = server.sign_in()
+    assert kid_of(token) == old, "the new key signs before it has been published for long enough"
+    check(clients, token, old)
+    for _ in range(10 * PUBLISH_AHEAD):
+        token = server.sign_in()
+        if kid_of(token) != old:
+            break
+        time.sleep(0.2)
+    assert kid_of(token) != old, "the new key does not sign"
+    for token in [token, first]:
+        check(clients, token, kid_of(token))
+    server.stop()
+    print(f"{algorithm}: {', '.join(clients)} check tokens of the old key and of the new one")
+
+
+for algorithm in ALGORITHMS:
+    run(algorithm)

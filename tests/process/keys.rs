@@ -1,0 +1,354 @@
+//! Signing keys as an operator meets them: in the banner, by the commands `key list` and `key rotate`, in files, and after
+//! a kill.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::Value;
+
+use crate::{
+    client::{Client, PASSWORD, with_token},
+    server::{Home, Program, Server},
+};
+
+const SECRET: &str = "a-secret-of-the-tests-that-nobody-may-ever-see";
+
+fn header(token: &str) -> Value {
+    let header = token.split('.').next().unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap()
+}
+
+fn kid(token: &str) -> String {
+    header(token)["kid"].as_str().unwrap().to_owned()
+}
+
+fn published(client: Client) -> Vec<String> {
+    let keys = client
+        .ask(&with_token("GET", "/.well-known/jwks.json", "-"))
+        .json();
+    let keys = keys["keys"].as_array().unwrap().iter();
+    keys.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+fn eddsa(home: &Home) -> Program {
+    home.server().flag("--token.algorithm", "EdDSA")
+}
+
+fn key(home: &Home, arguments: &[&str]) -> Program {
+    let arguments = [&["key"], arguments].concat();
+    home.program(&arguments).flag("--token.algorithm", "EdDSA")
+}
+
+/// The words of each line of a table of keys, under its head.
+fn rows(table: &str) -> Vec<Vec<String>> {
+    let lines = table.lines().skip_while(|line| !line.starts_with("kid"));
+    let words = |line: &str| {
+        line.split("  ")
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    lines.skip(1).map(words).collect()
+}
+
+/// A test key in `home`, which nobody else can read.
+fn key_file(home: &Home, name: &str, mode: u32) {
+    let pem = fs::read_to_string(format!("tests/keys/{name}.pem")).unwrap();
+    home.write("key.pem", pem);
+    fs::set_permissions(home.path("key.pem"), fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn signed_in(server: &Server) -> String {
+    server.sign_up("ada", PASSWORD).assert_status(201);
+    server.sign_in("ada", PASSWORD).token()
+}
+
+#[test]
+fn keys_are_listed_and_rotated_while_the_server_is_stopped() {
+    let home = Home::new();
+    let none = key(&home, &["list"]).run().assert_success();
+    assert!(none.out.contains("there are no keys yet"), "{none:?}");
+    let early = key(&home, &["rotate"]).run().assert_refused(1);
+    assert!(early.contains("there is no signing key yet"), "{early}");
+
+    let server = eddsa(&home).start();
+    let old = kid(&signed_in(&server));
+    assert!(
+        server.banner().contains(&format!("(EdDSA, kid {old})")),
+        "{}",
+        server.banner()
+    );
+    for command in ["list", "rotate"] {
+        let locked = key(&home, &[command]).run().assert_refused(1);
+        assert!(
+            locked.contains("the database data is in use by another process"),
+            "{locked}"
+        );
+    }
+    server.kill();
+
+    let listed = rows(&key(&home, &["list"]).run().assert_success().out);
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0][..4], [&old, "EdDSA", "signing", "database"]);
+    assert_eq!(listed[0][5], "no end yet");
+
+    let rotated = key(&home, &["rotate"]).run().assert_success();
+    let table = rows(&rotated.out);
+    let states: Vec<_> = table.iter().map(|row| row[2].as_str()).collect();
+    assert_eq!(states, ["signing", "next"], "{rotated:?}");
+    let new = table[1][0].clone();
+    assert!(
+        rotated.out.starts_with(&format!("the key {new} was added")),
+        "{rotated:?}"
+    );
+    let again = key(&home, &["rotate"]).run().assert_success();
+    assert!(again.out.starts_with("nothing was changed"), "{again:?}");
+
+    let server = eddsa(&home).start();
+    assert!(
+        server.banner().contains("  next key      signs from "),
+        "{}",
+        server.banner()
+    );
+    assert_eq!(published(server.client()), [old, new.clone()]);
+    server.kill();
+    let hurried = key(&home, &["rotate", "--now"]).run().assert_success();
+    assert!(
+        hurried
+            .out
+            .starts_with(&format!("the key {new} signs from now on")),
+        "{hurried:?}"
+    );
+    let server = eddsa(&home).start();
+    assert_eq!(kid(&server.sign_in("ada", PASSWORD).token()), new);
+}
+
+/// The server may have its secret from an environment that the shell of the command does not have.
+#[test]
+fn rotating_without_the_servers_settings_ends_nothing() {
+    let home = Home::new();
+    let with_secret = || {
+        home.server()
+            .variable("JWT_SERVER__TOKEN__SECRET", SECRET)
+            .start()
+    };
+    let server = with_secret();
+    let token = signed_in(&server);
+    server.kill();
+    for arguments in [&["key", "rotate"][..], &["key", "rotate", "--now"]] {
+        let refused = home.program(arguments).run().assert_refused(1);
+        assert!(
+            refused.contains("the signing key comes from the settings, so"),
+            "{refused}"
+        );
+    }
+    let listed = home.program(&["key", "list"]).run().assert_success();
+    assert_eq!(rows(&listed.out)[0][1..4], ["HS256", "signing", "settings"]);
+    let server = with_secret();
+    assert!(!server.banner().contains("note:"), "{}", server.banner());
+    server.me(&token).assert_status(200);
+}
+
+#[test]
+fn a_stolen_key_is_revoked_and_every_session_with_it() {
+    let home = Home::new();
+    let server = eddsa(&home).start();
+    let token = signed_in(&server);
+    server.kill();
+    let both = key(&home, &["rotate", "--now", "--revoke"]).run();
+    assert_eq!(both.code, Some(2), "{both:?}");
+
+    let revoked = key(&home, &["rotate", "--revoke"]).run().assert_success();
+    assert!(
+        revoked.out.contains("every older token is dead: 1 session ended"),
+        "{revoked:?}"
+    );
+    let server = eddsa(&home).start();
+    assert!(
+        server.banner().contains("(1 user, 0 live sessions)"),
+        "{}",
+        server.banner()
+    );
+    server.me(&token).assert_problem(401, "invalid_token");
+    let published = published(server.client());
+    assert_eq!(published.len(), 1);
+    assert!(!published.contains(&kid(&token)));
+}
+
+#[test]
+fn another_algorithm_is_a_rotation_that_a_kill_does_not_undo() {
+    let home = Home::new();
+    let server = home.server().start();
+    let token = signed_in(&server);
+    server.kill();
+    let server = eddsa(&home).start();
+    assert!(!server.banner().contains("note:"), "{}", server.banner());
+    server.me(&token).assert_status(200);
+    let next = published(server.client());
+    assert_eq!(next.len(), 1);
+    server.kill();
+
+    for _ in 0..3 {
+        let server = eddsa(&home).start();
+        assert_eq!(published(server.client()), next);
+        server.me(&token).assert_status(200);
+        server.kill();
+    }
+    key(&home, &["rotate", "--now"]).run().assert_success();
+    let server = eddsa(&home).start();
+    let new = server.sign_in("ada", PASSWORD).token();
+    assert_eq!(kid(&new), next[0]);
+    server.kill();
+    let server = eddsa(&home).start();
+    for token in [&token, &new] {
+        server.me(token).assert_status(200);
+    }
+}
+
+/// A token that has left the server was signed by a key that the next start has.
+#[test]
+fn no_key_signs_before_it_would_survive_a_kill() {
+    let home = Home::new();
+    let mut tokens: Vec<String> = Vec::new();
+    for (round, algorithm) in ["EdDSA", "ES256", "RS256", "HS256", "EdDSA", "ES256"]
+        .into_iter()
+        .enumerate()
+    {
+        let server = home
+            .server()
+            .flag("--token.algorithm", algorithm)
+            .flag("--token.publish_ahead", "0s")
+            .start();
+        for token in &tokens {
+            server.me(token).assert_status(200);
+        }
+        server
+            .sign_up(&format!("user{round}"), PASSWORD)
+            .assert_status(201);
+        let token = server.sign_in(&format!("user{round}"), PASSWORD).token();
+        assert_eq!(header(&token)["alg"], algorithm);
+        tokens.push(token);
+        server.kill();
+    }
+}
+
+#[test]
+fn a_key_file_signs_and_is_named() {
+    let home = Home::new();
+    for (file, algorithm) in [
+        ("ed25519", "EdDSA"),
+        ("ec-sec1", "ES256"),
+        ("ec-pkcs8", "ES256"),
+        ("rsa-pkcs1", "RS256"),
+        ("rsa-pkcs8", "RS256"),
+    ] {
+        let home = Home::new();
+        key_file(&home, file, 0o600);
+        let server = home
+            .server()
+            .flag("--token.algorithm", algorithm)
+            .flag("--token.key_file", "key.pem")
+            .start();
+        let token = signed_in(&server);
+        server.me(&token).assert_status(200);
+        let line = format!(
+            "  signing key   from key file key.pem ({algorithm}, kid {})",
+            kid(&token)
+        );
+        let ended = server.kill();
+        assert!(ended.out.contains(&line), "{ended:?}");
+        assert!(!ended.out.contains("read by other users"), "{ended:?}");
+        let pem = fs::read_to_string(home.path("key.pem")).unwrap();
+        let body = pem.lines().find(|line| !line.starts_with("-----")).unwrap();
+        assert!(!ended.out.contains(body) && !ended.err.contains(body));
+    }
+    eddsa(&home).start().kill();
+    key_file(&home, "ed25519", 0o600);
+    let refused = key(&home, &["rotate"])
+        .flag("--token.key_file", "key.pem")
+        .run()
+        .assert_refused(1);
+    assert!(
+        refused.contains("comes from the settings (key file key.pem)"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_key_file_that_others_can_read_is_warned_of() {
+    let home = Home::new();
+    key_file(&home, "ed25519", 0o640);
+    let server = eddsa(&home).flag("--token.key_file", "key.pem").start();
+    let said = server.kill().out;
+    assert!(
+        said.contains("warning: key file key.pem can be read by other users"),
+        "{said}"
+    );
+
+    let home = Home::new();
+    home.write("secret", SECRET);
+    fs::set_permissions(home.path("secret"), fs::Permissions::from_mode(0o644)).unwrap();
+    let server = eddsa(&home).flag("--token.secret_file", "secret").start();
+    let said = server.kill().out;
+    assert!(
+        said.contains("warning: secret file secret can be read by other users"),
+        "{said}"
+    );
+    assert!(
+        said.contains(
+            "warning: token.algorithm is EdDSA, so the secret from secret file secret only verifies"
+        ),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_bad_key_file_is_one_clear_line_and_no_database() {
+    for (file, algorithm, why) in [
+        (
+            "rsa-1024",
+            "RS256",
+            "key file key.pem: it holds an RSA key of 1024 bits",
+        ),
+        ("rsa-public", "RS256", "key file key.pem: it holds a public key"),
+        (
+            "ec-sec1",
+            "RS256",
+            "key file key.pem: it holds an EC key on P-256, and RS256 takes an RSA key",
+        ),
+        ("ec-p384", "ES256", "another curve than P-256"),
+        ("rsa-encrypted", "RS256", "its key is encrypted"),
+        (
+            "ed25519",
+            "HS256",
+            "token.key_file (flag --token.key_file) is for EdDSA, ES256 and RS256",
+        ),
+    ] {
+        let home = Home::new();
+        key_file(&home, file, 0o600);
+        let line = home
+            .server()
+            .flag("--token.algorithm", algorithm)
+            .flag("--token.key_file", "key.pem")
+            .run()
+            .assert_refused(1);
+        assert!(line.contains(why), "{line}");
+        assert!(!home.path("data").exists());
+    }
+}
+
+#[test]
+fn check_config_names_a_key_and_shows_nothing_of_it() {
+    let home = Home::new();
+    key_file(&home, "ed25519", 0o600);
+    let checked = home
+        .program(&["check-config"])
+        .flag("--token.algorithm", "EdDSA")
+        .flag("--token.key_file", "key.pem")
+        .run()
+        .assert_success();
+    let pem = fs::read_to_string(home.path("key.pem")).unwrap();
+    assert!(checked.out.contains("key_file = \"key.pem\""), "{checked:?}");
+    assert!(!checked.out.contains(pem.lines().nth(1).unwrap()));
+}
