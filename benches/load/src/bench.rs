@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use jwt_server::Config;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -56,6 +57,13 @@ impl Bench {
             )?,
             options,
         })
+    }
+
+    /// bcrypt's cost where nothing speaks for another than the server's own.
+    pub(crate) fn cost(&self) -> u32 {
+        self.options
+            .cost
+            .unwrap_or_else(|| Config::default().password.bcrypt_cost)
     }
 
     /// A folder for temporary files, on a disk.
@@ -146,7 +154,7 @@ impl Bench {
 /// Builds the release binary and returns where it is.
 fn build(root: &Path) -> Result<PathBuf> {
     eprintln!("building the server");
-    let output = Command::new(env!("CARGO"))
+    let output = Command::new("cargo")
         .args(["build", "--release", "--locked", "--bin", "jwt-server"])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(root)

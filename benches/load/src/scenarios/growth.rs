@@ -36,7 +36,7 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
     let data = bench.fresh("growth")?;
     let can_sign_in = Filling::CanSignIn {
         users: VISITORS,
-        cost: options.cost,
+        cost: bench.cost(),
     };
     fill(&data, options.algorithm.as_deref(), &[can_sign_in])?;
     let flood = (0..VISITORS).map(|number| somebody(&visitor(number)));
@@ -94,7 +94,7 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
         "## Growth\n\n\
          The server on one core. GET /welcome over 64 connections with tokens drawn at random from all sessions, or from {KNOWN} \
          of them. The flood is {FLOOD} connections that sign in (bcrypt at cost {}); the memory is what is resident.\n\n{table}",
-        options.cost
+        bench.cost()
     ))
 }
 
@@ -107,7 +107,7 @@ impl Row {
         flood: &Path,
         cores: &Cores,
     ) -> Result<()> {
-        let cost = bench.options.cost.to_string();
+        let cost = bench.cost().to_string();
         let load = steady(requests, bench.options.seconds, cores);
         let once = Load {
             order: Order::Once,

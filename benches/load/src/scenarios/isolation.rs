@@ -28,9 +28,10 @@ struct Row {
 }
 
 pub(super) fn run(bench: &Bench) -> Result<String> {
-    let cost = bench.options.cost.to_string();
+    let cost = bench.cost();
     let data = bench.fresh("visitors")?;
-    let flood = sign_in::visitors(bench, &data)?;
+    let flood = sign_in::visitors(bench, &data, cost)?;
+    let cost = cost.to_string();
     let arrangements = [Cores::ONE, Cores::two()];
     let mut rows: Vec<(Cores, &str, Row)> = arrangements
         .iter()

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use crate::bench::Bench;
 
 pub(super) fn run(bench: &Bench) -> Result<String> {
-    let output = Command::new(env!("CARGO"))
+    let output = Command::new("cargo")
         .args([
             "bench",
             "--manifest-path",

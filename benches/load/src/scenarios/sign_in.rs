@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use super::steady;
 use crate::{
@@ -17,6 +17,10 @@ use crate::{
 /// How many users sign in, each again and again.
 pub(super) const VISITORS: usize = 512;
 const CONNECTIONS: [usize; 2] = [8, 256];
+/// bcrypt's cost if none is asked for: a quarter of the time that the default one takes, and the same ratio.
+const COST: u32 = 10;
+/// A sign-in takes so long that few fit into a second, so these rounds take as many times as long as others.
+const LONGER: u64 = 3;
 /// Everything that a sign-in is answered, apart from 200.
 const TURNED_AWAY: [u16; 4] = [401, 403, 429, 503];
 
@@ -31,9 +35,14 @@ struct Figures {
 }
 
 pub(super) fn run(bench: &Bench) -> Result<String> {
-    let (cores, cost, seconds) = (Cores::ONE, bench.options.cost.to_string(), bench.options.seconds);
+    let (cores, cost, seconds) = (
+        Cores::ONE,
+        bench.options.cost.unwrap_or(COST),
+        LONGER * bench.options.seconds,
+    );
     let data = bench.fresh("visitors")?;
-    let requests = visitors(bench, &data)?;
+    let requests = visitors(bench, &data, cost)?;
+    let cost = cost.to_string();
     let mut ceiling = Series::default();
     let mut rows: BTreeMap<Row, Figures> = BTreeMap::new();
     for round in 1..=bench.options.rounds {
@@ -58,7 +67,6 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
             let requests = bench.requests("peer.requests", &peer.sign_in, [somebody("newuser")])?;
             for connections in CONNECTIONS {
                 let outcome = load(&requests, connections, seconds, &cores).send(server.port)?;
-                ensure!(outcome.answers(200) > 0, "nobody could sign in to {}", peer.name);
                 rows.entry((peer.name.clone(), connections))
                     .or_default()
                     .add(&outcome);
@@ -109,11 +117,11 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
     ))
 }
 
-/// The sign-ins of [`VISITORS`] users, who are filled into a new database in `data`.
-pub(super) fn visitors(bench: &Bench, data: &Path) -> Result<std::path::PathBuf> {
+/// The sign-ins of [`VISITORS`] users, who are filled into a new database in `data` with hashes of this cost.
+pub(super) fn visitors(bench: &Bench, data: &Path, cost: u32) -> Result<std::path::PathBuf> {
     let can_sign_in = Filling::CanSignIn {
         users: VISITORS,
-        cost: bench.options.cost,
+        cost,
     };
     fill(data, bench.options.algorithm.as_deref(), &[can_sign_in])?;
     let all = (0..VISITORS).map(|number| somebody(&visitor(number)));
