@@ -7,7 +7,7 @@ use divan::Bencher;
 use crate::server::{Server, algorithms};
 
 /// `Auth::refresh` before the window: the same token comes back.
-#[divan::bench(args = algorithms())]
+#[divan::bench(args = algorithms(), sample_size = 256)]
 fn early(bencher: Bencher, algorithm: &str) {
     let server = Server::new(algorithm, "").expect("a known algorithm");
     let token = server.sign_in();

@@ -60,7 +60,7 @@ static CROWD: LazyLock<Crowd> = LazyLock::new(|| {
 });
 
 /// `Store::accepted`, each time with another of a million tokens.
-#[divan::bench]
+#[divan::bench(sample_size = 2000)]
 fn whitelist_of_a_million(bencher: Bencher) {
     let crowd = &*CROWD;
     let turn = RefCell::new(crowd.names.iter().cycle());
@@ -75,7 +75,7 @@ fn whitelist_of_a_million(bencher: Bencher) {
 }
 
 /// `Store::user_by_name`, of a thousand users.
-#[divan::bench]
+#[divan::bench(sample_size = 256)]
 fn user_by_name(bencher: Bencher) {
     let crowd = &*CROWD;
     let names: Vec<Username> = (0..1000).map(|number| name(&format!("user-{number}"))).collect();
@@ -91,7 +91,7 @@ fn user_by_name(bencher: Bencher) {
 }
 
 /// `Store::open_session`: so many at once, until the last of them is on the disk.
-#[divan::bench(args = [1, WRITERS])]
+#[divan::bench(args = [1, WRITERS], sample_count = 500)]
 fn durable_writes(bencher: Bencher, writers: usize) {
     let directory = on_disk();
     let runtime = Runtime::new().expect("a runtime");

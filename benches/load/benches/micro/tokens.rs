@@ -11,7 +11,7 @@ use crate::server::{Server, algorithms};
 const TOKENS: usize = 512;
 
 /// `Auth::authenticate` of a token that this process has not seen.
-#[divan::bench(args = algorithms(), sample_count = 40, sample_size = 256)]
+#[divan::bench(args = algorithms(), sample_size = 256)]
 fn first_seen(bencher: Bencher, algorithm: &str) {
     let server = Server::new(algorithm, "").expect("a known algorithm");
     let tokens: Vec<BearerToken> = (0..TOKENS).map(|_| server.sign_in()).collect();
@@ -33,7 +33,7 @@ fn first_seen(bencher: Bencher, algorithm: &str) {
 }
 
 /// The same of one that it has seen.
-#[divan::bench(args = algorithms())]
+#[divan::bench(args = algorithms(), sample_size = 256)]
 fn seen_again(bencher: Bencher, algorithm: &str) {
     let server = Server::new(algorithm, "").expect("a known algorithm");
     let token = server.sign_in();
@@ -47,7 +47,7 @@ fn seen_again(bencher: Bencher, algorithm: &str) {
 
 /// Nothing of the public interface signs alone: `Auth::refresh` of a token that has a successor already verifies the one and
 /// signs the other, and writes nothing. What `tokens::seen_again` takes is to be taken off.
-#[divan::bench(args = algorithms())]
+#[divan::bench(args = algorithms(), sample_size = 256)]
 fn sign_and_verify(bencher: Bencher, algorithm: &str) {
     let server = Server::new(algorithm, "refresh_window = \"5m\"").expect("a known algorithm");
     let token = server.sign_in();
