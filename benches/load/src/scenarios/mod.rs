@@ -10,7 +10,7 @@ mod writes;
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Subcommand;
 
 use crate::{
@@ -61,13 +61,22 @@ impl Scenario {
             Self::Pruning,
             Self::Micro,
         ];
+        let mut failed = Vec::new();
         for scenario in all {
             if matches!(self, Self::All) || std::mem::discriminant(&self) == std::mem::discriminant(&scenario)
             {
                 eprintln!("== {scenario:?}");
-                println!("{}", scenario.measure(bench)?);
+                // The others are worth having all the same.
+                match scenario.measure(bench) {
+                    Ok(text) => println!("{text}"),
+                    Err(error) => {
+                        println!("## {scenario:?}\n\nIt failed: {error:#}\n");
+                        failed.push(scenario);
+                    }
+                }
             }
         }
+        ensure!(failed.is_empty(), "these failed: {failed:?}");
         Ok(())
     }
 

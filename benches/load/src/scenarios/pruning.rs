@@ -19,7 +19,9 @@ use crate::{
 };
 
 /// Sessions that live on: one is asked for again and again, the others log out one after the other.
-const LIVE: usize = 20_000;
+const LIVE: usize = 8000;
+/// How many of them log out in a second: few, because what the server writes tells when it prunes.
+const LOG_OUTS: u64 = 10;
 /// The sessions that run out belong to so many users.
 const USERS: usize = 1000;
 /// Fewer are filled in a second on any machine worth measuring on.
@@ -105,7 +107,7 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
     Ok(format!(
         "## Pruning\n\n\
          {sessions} sessions run out at the same moment and are forgotten, the server on one core. Meanwhile /welcome is asked over 4 \
-         connections as fast as it is answered, and every 10 ms somebody logs out. Windows of {WINDOW} s, the worst of them.\n\n{table}"
+         connections as fast as it is answered, and {LOG_OUTS} times a second somebody logs out. Windows of {WINDOW} s, the worst of them.\n\n{table}"
     ))
 }
 
@@ -141,7 +143,7 @@ fn prune(
 
 /// One window: `/welcome` with the first token, log-outs with others, each window with its own.
 fn watch(bench: &Bench, server: &Server, cores: &Cores, tokens: &[String], turn: usize) -> Result<Seen> {
-    let each = usize::try_from(WINDOW)? * 100;
+    let each = usize::try_from(WINDOW * LOG_OUTS)?;
     let (hot, others) = tokens.split_first().context("nobody was signed in")?;
     let log_outs = others
         .chunks(each)
@@ -162,7 +164,7 @@ fn watch(bench: &Bench, server: &Server, cores: &Cores, tokens: &[String], turn:
     let log_outs = Load {
         connections: 1,
         order: Order::Once,
-        pause: Duration::from_millis(10),
+        pause: Duration::from_millis(1000 / LOG_OUTS),
         ..steady(&log_outs, WINDOW, cores)
     };
     let before = server.usage()?.written;
