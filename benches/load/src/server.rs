@@ -33,7 +33,7 @@ pub(crate) struct Usage {
     pub(crate) resident: u64,
     /// The most that was.
     pub(crate) peak: u64,
-    /// Bytes given to `write` and its like.
+    /// Bytes on their way to the disk.
     pub(crate) written: u64,
 }
 
@@ -78,7 +78,7 @@ impl Server {
             processor: Duration::from_secs_f64(ticks),
             resident: kib(status.vmrss),
             peak: kib(status.vmhwm),
-            written: process.io()?.wchar,
+            written: process.io()?.write_bytes,
         })
     }
 }
