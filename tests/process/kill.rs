@@ -239,9 +239,11 @@ fn work_once(client: Client, name: &str, notebook: &mut Notebook) -> io::Result<
     log_out.assert_status(204);
     notebook.note(Acknowledged::Revoked(revoked));
 
-    let spent = client.try_ask(&sign_in(name, PASSWORD)).map(refresh_token)?;
+    let spent = client
+        .try_ask(&sign_in(name, PASSWORD))
+        .map(|answer| refresh_token(&answer))?;
     let rotated = client.try_ask(&refresh_with(&spent))?;
-    let (access, next) = (rotated.token(), refresh_token(rotated));
+    let (access, next) = (rotated.token(), refresh_token(&rotated));
     notebook.note(Acknowledged::Rotated { spent, access, next });
 
     // Users of their own: what was asked of them and not answered may have happened.
@@ -268,7 +270,7 @@ fn sign_up_and_in(client: Client, name: &str) -> io::Result<String> {
         .map(|answer| answer.token())
 }
 
-fn refresh_token(answer: Answer) -> String {
+fn refresh_token(answer: &Answer) -> String {
     answer.json()["refresh_token"].as_str().unwrap().to_owned()
 }
 
