@@ -34,3 +34,23 @@ impl IntrospectionConfig {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(roles: &str) -> Result<IntrospectionConfig, ConfigError> {
+        let mut settings = Settings::default();
+        settings.add_file("jwt-server.toml", &format!("[introspection]\nroles = {roles}"))?;
+        IntrospectionConfig::read(&settings)
+    }
+
+    #[test]
+    fn somebody_may_ask_and_every_role_is_one() {
+        assert_eq!(read("[\"GATE\"]").unwrap().roles, [Role::parse("GATE").unwrap()]);
+        for bad in ["[]", "[\"gate\"]", "[\"GATE\", \"\"]", "\"GATE\"", "true"] {
+            let error = read(bad).unwrap_err().to_string();
+            assert!(error.contains("introspection.roles"), "{error}");
+        }
+    }
+}

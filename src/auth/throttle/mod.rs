@@ -1,7 +1,7 @@
-//! How fast passwords may be guessed, and tokens by who may ask about them. Failures are counted on two axes: by the address that they come from, in buckets
+//! How fast passwords may be guessed. Failures are counted on two axes: by the address that they come from, in buckets
 //! that refill, and by the account, whose strangers stand in a [line](crate::domain::admit_stranger). Who comes from where
 //! the user has signed in before is no stranger, and passes by both until a hundred of their own attempts have failed: so
-//! nobody can lock anybody out.
+//! nobody can lock anybody out. And how fast tokens may be guessed by a user who may ask about them, in buckets as well.
 //!
 //! What is remembered lies in a table of a fixed size, at places that a keyed hash picks: a million names or addresses take
 //! no more memory than that, and nobody can tell which ones share a place. Who shares one with an account under attack
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn any_number_of_names_and_addresses_takes_no_more_memory_than_the_table_has() {
+    async fn any_number_of_names_addresses_and_callers_takes_no_more_memory_than_the_table_has() {
         let directory = tempfile::tempdir().unwrap();
         let throttle = throttle(&directory).await;
         let many = env::var("JWT_SERVER_NAMES").map_or(100_000, |many| many.parse().unwrap());
@@ -338,6 +338,7 @@ mod tests {
             let address = ClientAddress::new(Ipv4Addr::from_bits(0x0B00_0000 + n).into());
             // Refused or not: both is remembered.
             let _ = throttle.admit(Some(&name), None, Some(address)).await;
+            let _ = throttle.admit_foreign_token(UserId::generate(NOW));
         }
         let after = resident();
         let places = (KINDS * PLACES_EACH) as usize;
