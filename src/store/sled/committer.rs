@@ -87,6 +87,12 @@ impl Group<'_> {
         known.into_iter().chain(opened.map(|(_, id)| *id)).collect()
     }
 
+    /// How many sessions `user` has at the most: one may have been closed in this group.
+    pub(super) fn count_of(&self, user: UserId) -> usize {
+        let opened = self.opened.iter().filter(|(owner, _)| *owner == user);
+        self.index.count_of(user) + opened.count()
+    }
+
     /// Every session of `user` but `kept`.
     pub(super) fn sessions_but(&self, user: UserId, kept: Option<SessionId>) -> Vec<SessionId> {
         let mut sessions = self.sessions_of(user);
