@@ -5,6 +5,7 @@
 mod accounts;
 mod error;
 mod hash_threads;
+mod introspect;
 mod issue;
 mod jwks;
 mod my_account;
@@ -13,6 +14,7 @@ mod passwords;
 mod principal;
 mod refresh;
 mod refresh_tokens;
+mod revoke;
 mod sessions;
 mod signing_keys;
 mod throttle;
@@ -23,16 +25,18 @@ use std::{sync::Arc, time::Duration};
 pub use self::{
     accounts::Accounts,
     error::{AuthError, Axis, CredentialsRefusal, OpenError, PasswordRejection, RotationError, TokenRefusal},
+    introspect::Introspection,
     issue::{IssuedRefreshToken, IssuedToken},
     jwks::Jwks,
     principal::Principal,
     sessions::Credentials,
     signing_keys::{KeySource, KeyStatus, Rotated, Rotation, SigningKeys},
+    tokens::Audience,
 };
 use self::{refresh_tokens::RefreshTokens, throttle::Throttle, tokens::Tokens};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
-    config::{Config, SessionConfig, SignupConfig},
+    config::{Config, IntrospectionConfig, SessionConfig, SignupConfig},
     domain::TokenPolicy,
     store::{Count, SledStore, Store},
 };
@@ -59,6 +63,8 @@ struct Inner {
     session: SessionConfig,
     refresh_tokens: RefreshTokens,
     signup: SignupConfig,
+    introspection: IntrospectionConfig,
+    public_url: Option<String>,
     body: BodyLimits,
 }
 
@@ -110,6 +116,8 @@ impl Auth {
             session: config.session,
             refresh_tokens,
             signup: config.signup.clone(),
+            introspection: config.introspection.clone(),
+            public_url: config.public_url(),
             body: BodyLimits {
                 size: config.server.max_body,
                 time: config.server.body_timeout,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::AuthError;
 use crate::{
     clock::Timestamp,
     domain::{DisplayName, Role, Roles, SessionId, TokenRecord, User, UserId, Username},
@@ -54,6 +55,18 @@ impl Principal {
     #[must_use]
     pub fn has_any(&self, roles: &[Role]) -> bool {
         roles.iter().any(|role| self.user.roles.contains(role))
+    }
+
+    /// Lets pass only who has any of these roles.
+    ///
+    /// # Errors
+    /// [`AuthError::MissingRole`].
+    pub(crate) fn require_any(&self, roles: &[Role]) -> Result<(), AuthError> {
+        if self.has_any(roles) {
+            Ok(())
+        } else {
+            Err(AuthError::MissingRole(roles.to_vec()))
+        }
     }
 
     /// What to call the user, if they said.
