@@ -10,7 +10,7 @@ use jwt_server::{
     auth::Credentials,
     clock::{Clock, ManualClock, Timestamp},
     config::{Origin, Secret},
-    domain::{BearerToken, Password, Username},
+    domain::{BearerToken, Client, Password, Username},
     store::SledStore,
 };
 use secrecy::ExposeSecret;
@@ -73,7 +73,9 @@ impl Server {
             let auth = auth.expect("a new server starts");
             let name = Username::parse(NAME).expect("a good name");
             let password = Password::parse(PASSWORD.into()).expect("a good password");
-            auth.sign_up(name, password).await.expect("the first sign-up");
+            auth.sign_up(name, password, None)
+                .await
+                .expect("the first sign-up");
             auth
         });
         let app = auth.app().boxed();
@@ -93,7 +95,9 @@ impl Server {
     /// A token of a session of its own.
     pub fn sign_in(&self) -> String {
         let claimed = Credentials::new(NAME, PASSWORD.into());
-        let issued = self.runtime.block_on(self.auth.sign_in(claimed));
+        let issued = self
+            .runtime
+            .block_on(self.auth.sign_in(claimed, &Client::default()));
         issued
             .expect("the right password")
             .token

@@ -12,15 +12,19 @@ use crate::domain::ClientAddress;
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The proxies whose word is taken for where a request comes from.
-pub(super) struct Proxies {
+/// The proxies whose word is taken for where a request comes from. [`serve`](super::serve) asks it for every request and
+/// leaves the answer in the request's extensions, where the routes find it; so must whoever serves them by other means.
+#[derive(Debug)]
+pub struct Proxies {
     trusted: Vec<IpNet>,
     /// Whether it was said that there seems to be one which is not trusted.
     missed_one: AtomicBool,
 }
 
 impl Proxies {
-    pub(super) fn new(trusted: &[IpNet]) -> Self {
+    /// Those in `trusted`.
+    #[must_use]
+    pub fn new(trusted: &[IpNet]) -> Self {
         Self {
             trusted: trusted.to_vec(),
             missed_one: AtomicBool::new(false),
@@ -28,7 +32,8 @@ impl Proxies {
     }
 
     /// Whether the word of `peer` is taken.
-    pub(super) fn trust(&self, peer: IpAddr) -> bool {
+    #[must_use]
+    pub fn trust(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         self.trusted.iter().any(|net| net.contains(&peer))
     }
@@ -36,7 +41,8 @@ impl Proxies {
     /// The address of the client behind `peer`. What the proxies wrote is read from right to left, from the nearest one out,
     /// for as long as the ones who wrote it are trusted: the first who is not is the client. Whatever stands further left
     /// could have been written by that client itself.
-    pub(super) fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> ClientAddress {
+    #[must_use]
+    pub fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> ClientAddress {
         let mut nearest = peer.ip();
         if self.trust(nearest) {
             for hop in hops(headers).into_iter().rev() {

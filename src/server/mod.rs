@@ -30,8 +30,8 @@ use warp::{
     reply::Response,
 };
 
+pub use self::client::Proxies;
 use self::{
-    client::Proxies,
     log::LogRequests,
     places::{Place, Places},
     request::{CheckRequests, MAX_HEADER, MAX_HEADER_LINES},
