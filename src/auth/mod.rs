@@ -3,6 +3,8 @@
 //! read the settings.
 
 mod accounts;
+mod api_token_text;
+mod api_tokens;
 mod error;
 mod hash_threads;
 mod issue;
@@ -22,9 +24,14 @@ use std::{sync::Arc, time::Duration};
 
 pub use self::{
     accounts::Accounts,
-    error::{AuthError, Axis, CredentialsRefusal, OpenError, PasswordRejection, RotationError, TokenRefusal},
+    api_tokens::{IssuedApiToken, NewApiToken},
+    error::{
+        ApiTokenRejection, AuthError, Axis, CredentialsRefusal, OpenError, PasswordRejection, RotationError,
+        TokenRefusal,
+    },
     issue::{IssuedRefreshToken, IssuedToken},
     jwks::Jwks,
+    my_account::{Ending, PasswordChange},
     principal::Principal,
     sessions::Credentials,
     signing_keys::{KeySource, KeyStatus, Rotated, Rotation, SigningKeys},
@@ -32,7 +39,7 @@ pub use self::{
 use self::{refresh_tokens::RefreshTokens, throttle::Throttle, tokens::Tokens};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
-    config::{Config, SessionConfig, SignupConfig},
+    config::{ApiTokenConfig, Config, SessionConfig, SignupConfig},
     domain::TokenPolicy,
     store::{Count, SledStore, Store},
 };
@@ -41,7 +48,7 @@ use crate::{
 const TEND_EVERY: Duration = Duration::from_mins(1);
 /// How often failed attempts are written down: what a crash may forget of them, and how often a flood may wear the disk.
 const KEEP_ATTEMPTS_EVERY: Duration = Duration::from_secs(10);
-/// How many of them one write removes: few enough that no other write waits long.
+/// How many records one write changes: few enough that no other write waits long.
 const PRUNE_BATCH: usize = 500;
 
 /// The whole server, without its socket. Cheap to clone: every clone is a handle of the same one.
@@ -58,6 +65,7 @@ struct Inner {
     policy: TokenPolicy,
     session: SessionConfig,
     refresh_tokens: RefreshTokens,
+    api_tokens: ApiTokenConfig,
     signup: SignupConfig,
     body: BodyLimits,
 }
@@ -85,7 +93,8 @@ impl Auth {
     }
 
     /// The same over any store and clock. Nothing is pruned, no key changes and no failed attempts are kept unless
-    /// [`prune`](Self::prune), [`tend_keys`](Self::tend_keys) and [`keep_attempts`](Self::keep_attempts) are called.
+    /// [`prune`](Self::prune), [`keep_api_token_uses`](Self::keep_api_token_uses), [`tend_keys`](Self::tend_keys) and
+    /// [`keep_attempts`](Self::keep_attempts) are called.
     ///
     /// # Errors
     /// [`OpenError::Store`] if the store can't be read, or what is made at a first start can't be kept,
@@ -109,6 +118,7 @@ impl Auth {
             policy: config.token.policy,
             session: config.session,
             refresh_tokens,
+            api_tokens: config.api_tokens,
             signup: config.signup.clone(),
             body: BodyLimits {
                 size: config.server.max_body,
@@ -117,7 +127,7 @@ impl Auth {
         })))
     }
 
-    /// Forgets the sessions that have run out, and returns how many.
+    /// Forgets the sessions and API tokens that have run out, and returns how many.
     ///
     /// # Errors
     /// A failure of the store.
@@ -131,6 +141,15 @@ impl Auth {
                 return Ok(pruned);
             }
         }
+    }
+
+    /// Writes down when API tokens were used last, so far as that is worth a write, and returns of how many.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn keep_api_token_uses(&self) -> Result<usize, AuthError> {
+        // One batch a time: what it leaves is for the next.
+        Ok(self.0.accounts.store.keep_api_token_uses(PRUNE_BATCH).await?)
     }
 
     /// Writes down which attempts have failed since the last time, so that a restart does not forget them. To be called when
@@ -182,9 +201,20 @@ impl Auth {
         self.every(TEND_EVERY, |auth| async move {
             match auth.prune().await {
                 Ok(0) => {}
-                Ok(pruned) => tracing::debug!(pruned, "sessions that had run out were forgotten"),
+                Ok(pruned) => {
+                    tracing::debug!(pruned, "sessions and API tokens that had run out were forgotten")
+                }
                 Err(AuthError::Store(error)) if error.is_logged() => {}
-                Err(error) => tracing::error!(%error, "sessions that had run out could not be forgotten"),
+                Err(error) => {
+                    tracing::error!(%error, "sessions and API tokens that had run out could not be forgotten")
+                }
+            }
+            match auth.keep_api_token_uses().await {
+                Ok(_) => {}
+                Err(AuthError::Store(error)) if error.is_logged() => {}
+                Err(error) => {
+                    tracing::error!(%error, "the last uses of API tokens could not be written down")
+                }
             }
             if let Err(error) = auth.tend_keys().await {
                 tracing::error!(%error, "the signing keys could not be looked after");

@@ -3,6 +3,7 @@
 //! Each section has a file, which owns its settings' names, defaults and words for people. From that one table come the
 //! flags and their help, the shipped `jwt-server.toml`, and what `check-config` prints.
 
+mod api_tokens;
 mod error;
 mod log;
 mod origin;
@@ -21,6 +22,7 @@ mod value;
 use std::fmt::Write as _;
 
 pub use self::{
+    api_tokens::ApiTokenConfig,
     error::ConfigError,
     log::{LogConfig, LogFormat},
     origin::Origin,
@@ -47,6 +49,8 @@ pub struct Config {
     pub token: TokenConfig,
     /// Sessions.
     pub session: SessionConfig,
+    /// API tokens.
+    pub api_tokens: ApiTokenConfig,
     /// Who may sign up.
     pub signup: SignupConfig,
     /// Passwords and their hashing.
@@ -68,6 +72,7 @@ impl Config {
             store: StoreConfig::read(settings)?,
             token: TokenConfig::read(settings)?,
             session: SessionConfig::read(settings)?,
+            api_tokens: ApiTokenConfig::read(settings)?,
             signup: SignupConfig::read(settings)?,
             password: PasswordConfig::read(settings)?,
             throttle: ThrottleConfig::read(settings)?,
@@ -90,6 +95,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
         store::SETTINGS,
         token::SETTINGS,
         session::SETTINGS,
+        api_tokens::SETTINGS,
         signup::SETTINGS,
         password::SETTINGS,
         throttle::SETTINGS,

@@ -141,7 +141,7 @@ mod tests {
     use crate::{
         clock::Timestamp,
         domain::{Session, User},
-        store::sled::trees::Trees,
+        store::sled::{index::Ended, trees::Trees},
     };
 
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -177,7 +177,7 @@ mod tests {
             trees.put_session(&other).unwrap();
             let mut other = User::clone(&ada);
             other.disabled = true;
-            trees.put_user(&other, &[]).unwrap();
+            trees.put_user(&other, &Ended::default()).unwrap();
         });
         for session in [&same, &closed, &changed] {
             index.open(session.clone(), Arc::clone(&ada));
