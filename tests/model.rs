@@ -226,8 +226,6 @@ impl Model {
     }
 
     fn sign_in(&mut self, user: usize, text: String) {
-        // Those of the same user that have run out make room.
-        self.prune_those(|session| session.user == user);
         self.sessions.push(Session {
             user,
             ends_at: self.now + self.rules.max_lifetime,
@@ -256,12 +254,7 @@ impl Model {
 
     /// Forgets the sessions that have run out, and returns how many.
     fn prune(&mut self) -> usize {
-        self.prune_those(|_| true)
-    }
-
-    fn prune_those(&mut self, wanted: impl Fn(&Session) -> bool) -> usize {
         let gone: Vec<_> = (0..self.sessions.len())
-            .filter(|session| wanted(&self.sessions[*session]))
             .filter(|session| self.sessions[*session].kept && self.listed_in(*session) == 0)
             .collect();
         for session in &gone {

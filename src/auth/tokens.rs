@@ -11,6 +11,7 @@
 //! not write is refused rather than ignored, which settles `crit`, `b64`, `zip`, `jwk`, `jku`, `x5u`, `x5c` and `nbf` by
 //! one rule. The check reads neither the store nor the system's clock.
 
+mod cache;
 mod key;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -20,12 +21,13 @@ use jsonwebtoken::Header;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use self::cache::VerifiedTokens;
 pub(super) use self::key::TokenKey;
 use super::error::{AuthError, TokenRefusal};
 use crate::{
     clock::Timestamp,
     config::TokenConfig,
-    domain::{BearerToken, KeyRing, SessionId, TokenId, TokenRecord, User, UserId},
+    domain::{BearerToken, KeyRing, RingKey, SessionId, TokenId, TokenRecord, User, UserId},
 };
 
 const TYPE: &str = "JWT";
@@ -36,10 +38,11 @@ pub(super) struct Tokens {
     keys: RwLock<Arc<KeyRing<TokenKey>>>,
     issuer: String,
     audience: Vec<String>,
+    verified: VerifiedTokens,
 }
 
 /// What a token that passed says.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Verified {
     pub(super) user: UserId,
     pub(super) session: SessionId,
@@ -84,6 +87,7 @@ impl Tokens {
             keys: RwLock::new(Arc::new(keys)),
             issuer: config.issuer.clone(),
             audience: config.audience.clone(),
+            verified: VerifiedTokens::new(config.cache),
         }
     }
 
@@ -96,6 +100,7 @@ impl Tokens {
     /// Uses other keys from now on. They must be durable: a token of theirs may leave the server at once.
     pub(super) fn use_keys(&self, keys: KeyRing<TokenKey>) {
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        self.verified.begin_anew();
     }
 
     /// The token that says what `token` does, for `user` in `session`. Its key is the one that signed when it was issued, so
@@ -142,7 +147,26 @@ impl Tokens {
 
     /// What `token` says, if this server signed it and it is good at `now`. Whether it has been revoked is not asked here.
     pub(super) fn verify(&self, token: &BearerToken, now: Timestamp) -> Result<Verified, TokenRefusal> {
-        let (header, payload) = verify_jws(token.expose(), &self.keys(), now)?;
+        if let Some(known) = self.verified.find(token.expose(), now) {
+            return Ok(known);
+        }
+        let generation = self.verified.generation();
+        let keys = self.keys();
+        let (said, key) = self.verify_anew(token, &keys, now)?;
+        let expires_at = said.token.expires_at;
+        let good_until = key.verifies_until().map_or(expires_at, |end| expires_at.min(end));
+        self.verified
+            .put(token.expose(), said, good_until, generation, now);
+        Ok(said)
+    }
+
+    fn verify_anew<'a>(
+        &self,
+        token: &BearerToken,
+        keys: &'a KeyRing<TokenKey>,
+        now: Timestamp,
+    ) -> Result<(Verified, &'a RingKey<TokenKey>), TokenRefusal> {
+        let (header, payload, key) = verify_jws(token.expose(), keys, now)?;
         if header.typ.as_deref() != Some(TYPE) {
             return Err(TokenRefusal::ForeignHeader);
         }
@@ -163,7 +187,7 @@ impl Tokens {
             return Err(TokenRefusal::Expired);
         }
         let bad = |_| TokenRefusal::BadClaims;
-        Ok(Verified {
+        let said = Verified {
             user: UserId::parse(&claims.sub).map_err(bad)?,
             session: SessionId::parse(&claims.sid).map_err(bad)?,
             token: TokenRecord {
@@ -171,7 +195,8 @@ impl Tokens {
                 issued_at: claims.iat,
                 expires_at: claims.exp,
             },
-        })
+        };
+        Ok((said, key))
     }
 
     /// RFC 7519, section 4.1.3: who finds `aud` must find themselves in it.
@@ -187,11 +212,11 @@ impl Tokens {
 /// The header and the payload of a JWS in compact serialisation (RFC 7515), if one of `keys` signed it: the one that its
 /// `kid` names, with the algorithm that is that key's own. The signature comes first, nothing of the payload is looked at
 /// before.
-fn verify_jws(
+fn verify_jws<'a>(
     token: &str,
-    keys: &KeyRing<TokenKey>,
+    keys: &'a KeyRing<TokenKey>,
     now: Timestamp,
-) -> Result<(JoseHeader, Vec<u8>), TokenRefusal> {
+) -> Result<(JoseHeader, Vec<u8>, &'a RingKey<TokenKey>), TokenRefusal> {
     let mut parts = token.split('.');
     let (Some(head), Some(payload), Some(signature), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -211,7 +236,7 @@ fn verify_jws(
         return Err(TokenRefusal::BadSignature);
     }
     let payload = base64url(payload).ok_or(TokenRefusal::Malformed)?;
-    Ok((header, payload))
+    Ok((header, payload, key))
 }
 
 /// RFC 4648, section 5, with one spelling for each value: no padding, no white space, no unused bits.

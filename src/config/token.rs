@@ -7,7 +7,7 @@ use super::{
     setting::{Kind, Setting},
     signing_key::{self, ALGORITHM, KEY_FILE, KeyFile, SECRET_FILE, Secret},
     source::Settings,
-    value::{Raw, list, seconds, text},
+    value::{Raw, list, number, seconds, text},
 };
 use crate::domain::{Algorithm, TokenPolicy};
 
@@ -61,6 +61,14 @@ const AUDIENCE: Setting = Setting {
     help: "The `aud` claim of every token: who it is meant for. Empty for no such claim.",
 };
 
+const CACHE: Setting = Setting {
+    key: "token.cache",
+    default: "131072",
+    kind: Kind::Integer,
+    accepts: "a whole number from 0 to 10000000",
+    help: "How many tokens are remembered as verified, at some 500 bytes each once they are used. Whether one was revoked is asked each time.",
+};
+
 pub(super) const SETTINGS: &[Setting] = &[
     ALGORITHM,
     SECRET_FILE,
@@ -72,6 +80,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     REFRESH_GRACE,
     ISSUER,
     AUDIENCE,
+    CACHE,
 ];
 
 /// Access tokens.
@@ -94,6 +103,8 @@ pub struct TokenConfig {
     pub issuer: String,
     /// Their `aud`; empty for none.
     pub audience: Vec<String>,
+    /// How many are remembered as verified.
+    pub cache: usize,
 }
 
 impl TokenConfig {
@@ -141,6 +152,7 @@ impl TokenConfig {
             policy,
             issuer: settings.read(&ISSUER, |raw| text(raw).and_then(issuer))?,
             audience: settings.read(&AUDIENCE, |raw| list(raw, audience))?,
+            cache: settings.read(&CACHE, |raw| number(raw, 0..=10_000_000))?,
         })
     }
 }

@@ -128,6 +128,15 @@ pub(crate) fn with_token(method: &str, path: &str, token: &str) -> String {
     )
 }
 
+/// A request with a body of JSON, after which the connection is closed.
+pub(crate) fn with_token_and_json(method: &str, path: &str, token: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+}
+
 /// One connection, written to and read from by hand.
 pub(crate) struct Connection {
     stream: TcpStream,

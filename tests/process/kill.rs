@@ -10,8 +10,13 @@ use std::{
     time::Duration,
 };
 
+use serde_json::json;
+
 use crate::{
-    client::{Answer, Client, Deadline, PASSWORD, PATIENCE, claims, sign_in, sign_up, with_token},
+    client::{
+        Answer, Client, Deadline, PASSWORD, PATIENCE, claims, post_json, sign_in, sign_up, with_token,
+        with_token_and_json,
+    },
     server::{Home, Program, Server},
 };
 
@@ -21,6 +26,9 @@ pub(crate) fn refreshing(server: Program) -> Program {
         .flag("--token.lifetime", "12h")
         .flag("--token.refresh_window", "12h")
         .flag("--token.refresh_grace", "12h")
+        .flag("--session.refresh_tokens", "true")
+        // Those who are gone are asked for often.
+        .flag("--throttle.address_failures", "1000000")
 }
 
 fn start(home: &Home) -> Server {
@@ -137,13 +145,30 @@ fn what_a_killed_start_left_half_written_is_no_damage() {
     }
 }
 
+const NEW_PASSWORD: &str = "another horse battery";
+
+fn refresh_with(refresh_token: &str) -> String {
+    post_json("/refresh", &json!({ "refresh_token": refresh_token }).to_string())
+}
+
 /// Something that the server has answered, and so must know for ever after.
 #[derive(Debug)]
 pub(crate) enum Acknowledged {
     User(String),
     Live(String),
     Revoked(String),
-    Refreshed { old: String, successor: String },
+    Refreshed {
+        old: String,
+        successor: String,
+    },
+    /// With the refresh token that was spent for them.
+    Rotated {
+        spent: String,
+        access: String,
+        next: String,
+    },
+    PasswordChanged(String),
+    Deleted(String),
 }
 
 impl Acknowledged {
@@ -158,6 +183,16 @@ impl Acknowledged {
                 let again = server.refresh(old).token();
                 assert_eq!(claims(&again)["jti"], claims(successor)["jti"], "{self:?}");
             }
+            Self::Rotated { spent, access, next } => {
+                assert_eq!(server.me(access).status, 200, "{self:?}");
+                let again = server.ask(&refresh_with(spent));
+                assert_eq!(again.json()["refresh_token"], **next, "{self:?}");
+            }
+            Self::PasswordChanged(name) => {
+                assert_eq!(server.sign_in(name, PASSWORD).status, 401, "{self:?}");
+                assert_eq!(server.sign_in(name, NEW_PASSWORD).status, 200, "{self:?}");
+            }
+            Self::Deleted(name) => assert_eq!(server.sign_in(name, PASSWORD).status, 401, "{self:?}"),
         }
     }
 }
@@ -175,7 +210,8 @@ impl Notebook {
     }
 }
 
-/// Signs up, signs in, refreshes and logs out as one new user after another, until the server is gone. Gives what was
+/// Signs up, signs in, refreshes in both forms and logs out as one new user after another, of whom some change their password
+/// and some delete their account, until the server is gone. Gives what was
 /// answered; what was asked and not answered may have happened or not.
 fn work(client: Client, name: &str, of_all: Arc<AtomicUsize>) -> Vec<Acknowledged> {
     let facts = Vec::new();
@@ -202,7 +238,40 @@ fn work_once(client: Client, name: &str, notebook: &mut Notebook) -> io::Result<
     let log_out = client.try_ask(&with_token("POST", "/logout", &revoked))?;
     log_out.assert_status(204);
     notebook.note(Acknowledged::Revoked(revoked));
+
+    let spent = client
+        .try_ask(&sign_in(name, PASSWORD))
+        .map(|answer| refresh_token(&answer))?;
+    let rotated = client.try_ask(&refresh_with(&spent))?;
+    let (access, next) = (rotated.token(), refresh_token(&rotated));
+    notebook.note(Acknowledged::Rotated { spent, access, next });
+
+    // Users of their own: what was asked of them and not answered may have happened.
+    let changing = format!("{name}-changing");
+    let token = sign_up_and_in(client, &changing)?;
+    let body = json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD});
+    let change = with_token_and_json("POST", "/me/password", &token, &body.to_string());
+    client.try_ask(&change)?.assert_status(204);
+    notebook.note(Acknowledged::PasswordChanged(changing));
+
+    let leaving = format!("{name}-leaving");
+    let token = sign_up_and_in(client, &leaving)?;
+    let body = json!({ "current_password": PASSWORD });
+    let delete = with_token_and_json("DELETE", "/me", &token, &body.to_string());
+    client.try_ask(&delete)?.assert_status(204);
+    notebook.note(Acknowledged::Deleted(leaving));
     Ok(())
+}
+
+fn sign_up_and_in(client: Client, name: &str) -> io::Result<String> {
+    client.try_ask(&sign_up(name, PASSWORD))?.assert_status(201);
+    client
+        .try_ask(&sign_in(name, PASSWORD))
+        .map(|answer| answer.token())
+}
+
+fn refresh_token(answer: &Answer) -> String {
+    answer.json()["refresh_token"].as_str().unwrap().to_owned()
 }
 
 /// How many rounds there are unless the environment says otherwise; the long run is in CONTRIBUTING.md.

@@ -265,7 +265,10 @@ impl Worker {
         // Whatever else happens, what was answered holds at every moment.
         for fact in self.facts.iter().rev().take(3) {
             let (token, status) = match fact {
-                Acknowledged::User(_) => continue,
+                Acknowledged::User(_) | Acknowledged::PasswordChanged(_) | Acknowledged::Deleted(_) => {
+                    continue;
+                }
+                Acknowledged::Rotated { access, .. } => (access, 200),
                 Acknowledged::Live(token) => (token, 200),
                 Acknowledged::Refreshed { successor, .. } => (successor, 200),
                 Acknowledged::Revoked(token) => (token, 401),

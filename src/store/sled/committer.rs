@@ -91,6 +91,12 @@ impl Group<'_> {
         known.into_iter().chain(opened.map(|(_, id)| *id)).collect()
     }
 
+    /// How many sessions `user` has at the most: one may have been closed in this group.
+    pub(super) fn count_of(&self, user: UserId) -> usize {
+        let opened = self.opened.iter().filter(|(owner, _)| *owner == user);
+        self.index.count_of(user) + opened.count()
+    }
+
     /// Every API token of `user`, likewise.
     pub(super) fn api_tokens_of(&self, user: UserId) -> Vec<Arc<ApiToken>> {
         let added = self.added.iter().filter(|token| token.user == user);

@@ -118,6 +118,10 @@ impl Index {
         self.sessions.get(&id).map(|live| live.as_used())
     }
 
+    pub(super) fn count_of(&self, user: UserId) -> usize {
+        self.users.get(&user).map_or(0, |live| live.sessions.len())
+    }
+
     pub(super) fn sessions_of(&self, user: UserId) -> Vec<SessionId> {
         self.users
             .get(&user)

@@ -242,8 +242,12 @@ impl Store for SledStore {
                 else {
                     return Ok((None, Effect::None));
                 };
-                let others = group.sessions_of(user.id);
-                let closed = surplus(trees.sessions(&others)?, at_most.saturating_sub(1), now);
+                let closed = if group.count_of(user.id) < at_most {
+                    Vec::new()
+                } else {
+                    let others = trees.sessions(&group.sessions_of(user.id))?;
+                    surplus(others, at_most.saturating_sub(1), now)
+                };
                 trees.change_sessions(Some(&session), &closed)?;
                 let user = Arc::new(user);
                 let effect = Effect::Open {

@@ -1,0 +1,134 @@
+//! A server in this process, without its socket and with a clock of its own.
+
+use std::{env, path::Path, sync::Arc};
+
+use jwt_server::{
+    Auth, Config,
+    auth::Credentials,
+    clock::{ManualClock, Timestamp},
+    config::Settings,
+    domain::{BearerToken, Client, Password, PasswordHash, Role, Roles, User, UserId, Username},
+    store::SledStore,
+};
+use secrecy::{ExposeSecret, SecretString};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+const PASSWORD: &str = "correct horse battery";
+const ALGORITHMS: [&str; 4] = ["HS256", "EdDSA", "ES256", "RS256"];
+
+pub(crate) struct Server {
+    pub(crate) auth: Auth,
+    store: Arc<SledStore>,
+    pub(crate) clock: Arc<ManualClock>,
+    config: Config,
+    pub(crate) runtime: Runtime,
+    _directory: TempDir,
+}
+
+impl Server {
+    /// One with a user, ada. `None` if it does not know the algorithm.
+    pub(crate) fn new(algorithm: &str, token: &str) -> Option<Self> {
+        // Every version knows HS256, and the first ones know no others, nor a setting for them.
+        let algorithm = match algorithm {
+            "HS256" => String::new(),
+            other => format!("algorithm = \"{other}\"\n"),
+        };
+        let text = format!(
+            "[token]\n{algorithm}{token}\n[session]\nmax_lifetime = \"36500d\"\nmax_per_user = 1000\n[password]\nbcrypt_cost = 4\n"
+        );
+        let mut settings = Settings::default();
+        settings.add_file("the benchmark", &text).ok()?;
+        let mut config = Config::read(&settings).ok()?;
+        let directory = on_disk();
+        config.store.path = directory.path().join("data");
+        let runtime = Runtime::new().expect("a runtime");
+        let clock = Arc::new(ManualClock::new(NOW));
+        let store = open(&config.store.path);
+        let auth = runtime.block_on(async {
+            let auth = Auth::new(&config, Arc::clone(&store) as _, Arc::clone(&clock) as _).await;
+            let auth = auth.expect("a new server starts");
+            let password = Password::parse(PASSWORD.into()).expect("a good password");
+            auth.sign_up(name("ada"), password, None)
+                .await
+                .expect("the first sign-up");
+            auth
+        });
+        Some(Self {
+            auth,
+            store,
+            clock,
+            config,
+            runtime,
+            _directory: directory,
+        })
+    }
+
+    pub(crate) fn sign_in(&self) -> BearerToken {
+        let (ada, from) = (Credentials::new("ada", PASSWORD.into()), Client::default());
+        let signed_in = self.auth.sign_in(ada, &from);
+        bearer(
+            &self
+                .runtime
+                .block_on(signed_in)
+                .expect("the right password")
+                .token,
+        )
+    }
+
+    /// The same server as if it had just been started: it has seen no token yet.
+    pub(crate) fn anew(&self) -> Auth {
+        let auth = Auth::new(
+            &self.config,
+            Arc::clone(&self.store) as _,
+            Arc::clone(&self.clock) as _,
+        );
+        self.runtime.block_on(auth).expect("it has started before")
+    }
+
+    pub(crate) fn refresh(&self, token: &BearerToken) -> BearerToken {
+        let refreshed = self.runtime.block_on(self.auth.refresh(token));
+        bearer(&refreshed.expect("a good token").token)
+    }
+}
+
+/// The algorithms that this build has.
+pub(crate) fn algorithms() -> Vec<&'static str> {
+    ALGORITHMS
+        .into_iter()
+        .filter(|name| Server::new(name, "").is_some())
+        .collect()
+}
+
+/// A directory on a disk: that for temporary files may be in memory.
+pub(crate) fn on_disk() -> TempDir {
+    let here = env::current_exe().expect("a program has a path");
+    tempfile::tempdir_in(here.parent().expect("a program lies in a folder")).expect("a directory")
+}
+
+pub(crate) fn open(path: &Path) -> Arc<SledStore> {
+    Arc::new(SledStore::open(path, Config::default().store.cache, NOW).expect("a database opens"))
+}
+
+pub(crate) fn name(text: &str) -> Username {
+    Username::parse(text).expect("a good name")
+}
+
+fn bearer(token: &SecretString) -> BearerToken {
+    BearerToken::parse(token.expose_secret()).expect("a token has the form of one")
+}
+
+pub(crate) fn user(text: &str) -> User {
+    User {
+        id: UserId::generate(NOW),
+        username: name(text),
+        password_hash: PasswordHash::parse(&format!("$2b$12${}", ".".repeat(53)))
+            .expect("the form of a hash"),
+        password_version: 0,
+        roles: Roles::from_iter([Role::CLIENT]),
+        disabled: false,
+        display_name: None,
+        created_at: NOW,
+    }
+}

@@ -1,0 +1,129 @@
+//! What those who are signed in notice of a flood of sign-ins.
+
+use std::{thread, time::Duration};
+
+use anyhow::Result;
+
+use super::{Figures, WARM_UP, bearer, sign_in, steady};
+use crate::{
+    bench::Bench,
+    description::somebody,
+    fill::visitor,
+    machine::Cores,
+    server::Server,
+    table::{Series, Table},
+    wrk::Load,
+};
+
+/// The flood comes over so many connections.
+const FLOOD: usize = 256;
+
+#[derive(Default)]
+struct Row {
+    quiet: Figures,
+    flooded: Figures,
+    /// Sign-ins that were granted meanwhile, a second; and all that were answered.
+    signed_in: Series,
+    flood: Series,
+}
+
+pub(super) fn run(bench: &Bench) -> Result<String> {
+    let cost = bench.cost();
+    let data = bench.fresh("visitors")?;
+    let flood = sign_in::visitors(bench, &data, cost)?;
+    let cost = cost.to_string();
+    let arrangements = [Cores::ONE, Cores::two()];
+    let mut rows: Vec<(Cores, &str, Row)> = arrangements
+        .iter()
+        .flat_map(|cores| ["bare warp", "jwt-server"].map(|who| (cores.clone(), who, Row::default())))
+        .collect();
+    for round in 1..=bench.options.rounds {
+        eprintln!("isolation: round {round}");
+        for (cores, who, row) in &mut rows {
+            let ours = *who == "jwt-server";
+            let server = if ours {
+                bench.server(&data, &["--password.bcrypt_cost", &cost], cores)?
+            } else {
+                bench.twin(false, cores)?
+            };
+            let token = if ours {
+                bench.ours.sign_in.send(server.port, &somebody(&visitor(0)))?
+            } else {
+                bearer(&"x".repeat(400))
+            };
+            let welcome = bench.requests("welcome.requests", &bench.ours.guarded, [token])?;
+            let welcome = steady(&welcome, bench.options.seconds, cores);
+            row.measure(
+                &server,
+                &welcome,
+                &sign_in::load(&flood, FLOOD, bench.options.seconds + 3, cores),
+            )?;
+        }
+    }
+
+    let mut table = Table::new([
+        "cores",
+        "server",
+        "/welcome",
+        "requests/s",
+        "to quiet",
+        "processor µs/request",
+        "p50 ms",
+        "p99 ms",
+        "flood: 200 a second",
+        "flood: answers a second",
+    ]);
+    for (cores, who, row) in &rows {
+        for (when, figures) in [("quiet", &row.quiet), ("flooded", &row.flooded)] {
+            let flooded = when == "flooded";
+            let only = |series: &Series| {
+                if flooded {
+                    series.to_string()
+                } else {
+                    String::new()
+                }
+            };
+            table.row([
+                cores.to_string(),
+                (*who).to_owned(),
+                when.to_owned(),
+                figures.rate.to_string(),
+                only(&row.flooded.rate.to(&row.quiet.rate)),
+                if flooded {
+                    String::new()
+                } else {
+                    figures.processor.to_string()
+                },
+                figures.p50.to_string(),
+                figures.p99.to_string(),
+                only(&row.signed_in),
+                only(&row.flood),
+            ]);
+        }
+    }
+    Ok(format!(
+        "## Isolation\n\n\
+         GET /welcome with one token over 64 connections, quiet and while {FLOOD} more sign in with right passwords as fast as \
+         they are answered (bcrypt at cost {cost}). Bare warp answers the flood like everything else: it shows what the \
+         connections alone take away, from the server and from the load tool.\n\n{table}"
+    ))
+}
+
+impl Row {
+    fn measure(&mut self, server: &Server, welcome: &Load, flood: &Load) -> Result<()> {
+        Load {
+            seconds: WARM_UP,
+            ..welcome.clone()
+        }
+        .send(server.port)?;
+        self.quiet.take(server, welcome)?.all_granted()?;
+        let flood = flood.start(server.port)?;
+        // Until every connection is there and the queue is full.
+        thread::sleep(Duration::from_secs(1));
+        self.flooded.take(server, welcome)?.all_granted()?;
+        let flood = flood.finish()?;
+        self.signed_in.add(flood.rate_of(200));
+        self.flood.add(flood.rate());
+        Ok(())
+    }
+}

@@ -1,0 +1,140 @@
+//! What is measured. Each file is one scenario: it says what it did and gives a table.
+
+mod check;
+mod growth;
+mod isolation;
+mod micro;
+mod pruning;
+mod sign_in;
+mod writes;
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use clap::Subcommand;
+
+use crate::{
+    bench::Bench,
+    machine::{self, Cores},
+    server::Server,
+    table::Series,
+    wrk::{Load, Outcome},
+};
+
+/// How many connections there are where there is no reason for another number.
+const CONNECTIONS: usize = 64;
+/// How long a load runs before it is measured, in seconds.
+const WARM_UP: u64 = 1;
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum Scenario {
+    /// The token check on GET /welcome: one token, many tokens, tokens never seen before; one core and two
+    Check,
+    /// Sign-ins a second, to what the processor can hash
+    SignIn,
+    /// What those who are signed in notice of a flood of sign-ins
+    Isolation,
+    /// Log-outs a second, to what the store can make durable
+    Writes,
+    /// Memory, start and speed with more and more users and sessions
+    Growth,
+    /// The longest stall of a request while expired sessions are forgotten
+    Pruning,
+    /// The micro-benchmarks (`cargo bench`)
+    Micro,
+    /// All of the above, one after the other
+    All,
+}
+
+impl Scenario {
+    /// Measures, and prints a document in Markdown.
+    pub(crate) fn run(self, bench: &Bench) -> Result<()> {
+        println!("# Benchmarks\n");
+        println!("What each table says and how it is taken: [benches/README.md](benches/README.md).\n");
+        println!("{}", machine::describe(&bench.root)?);
+        let all = [
+            Self::Check,
+            Self::SignIn,
+            Self::Isolation,
+            Self::Writes,
+            Self::Growth,
+            Self::Pruning,
+            Self::Micro,
+        ];
+        let mut failed = Vec::new();
+        for scenario in all {
+            if matches!(self, Self::All) || std::mem::discriminant(&self) == std::mem::discriminant(&scenario)
+            {
+                eprintln!("== {scenario:?}");
+                // The others are worth having all the same.
+                match scenario.measure(bench) {
+                    Ok(text) => println!("{text}"),
+                    Err(error) => {
+                        println!("## {scenario:?}\n\nIt failed: {error:#}\n");
+                        failed.push(scenario);
+                    }
+                }
+            }
+        }
+        ensure!(failed.is_empty(), "these failed: {failed:?}");
+        Ok(())
+    }
+
+    fn measure(self, bench: &Bench) -> Result<String> {
+        match self {
+            Self::Check => check::run(bench),
+            Self::SignIn => sign_in::run(bench),
+            Self::Isolation => isolation::run(bench),
+            Self::Writes => writes::run(bench),
+            Self::Growth => growth::run(bench),
+            Self::Pruning => pruning::run(bench),
+            Self::Micro => micro::run(bench),
+            Self::All => Ok(String::new()),
+        }
+    }
+}
+
+/// What was measured again and again of one server under one load.
+#[derive(Debug, Default)]
+struct Figures {
+    /// Answers a second.
+    rate: Series,
+    /// Microseconds of processor time of the server for each answer, on all its cores together.
+    processor: Series,
+    /// Milliseconds.
+    p50: Series,
+    p99: Series,
+}
+
+impl Figures {
+    /// Sends `load` to `server` once more.
+    fn take(&mut self, server: &Server, load: &Load) -> Result<Outcome> {
+        let before = server.usage()?.processor;
+        let outcome = load.send(server.port)?;
+        let processor = server.usage()?.processor.saturating_sub(before);
+        self.rate.add(outcome.rate());
+        self.processor
+            .add(processor.as_secs_f64() * 1e6 / outcome.requests as f64);
+        self.p50.add(outcome.p50());
+        self.p99.add(outcome.p99());
+        Ok(outcome)
+    }
+}
+
+/// A load of any of `requests` at random over [`CONNECTIONS`].
+fn steady<'a>(requests: &'a std::path::Path, seconds: u64, cores: &'a Cores) -> Load<'a> {
+    Load {
+        requests,
+        order: crate::wrk::Order::Random,
+        connections: CONNECTIONS,
+        seconds,
+        cores,
+        count_answers: false,
+        pause: Duration::ZERO,
+    }
+}
+
+/// The values of a request with this token.
+fn bearer(token: &str) -> crate::description::Values {
+    [("token".to_owned(), token.to_owned())].into()
+}

@@ -1,0 +1,119 @@
+//! A server that runs, pinned to its cores, until this is dropped; and what it costs the machine.
+
+use std::{
+    fs::File,
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use procfs::process::Process;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long a server may take to answer for the first time, or to stop.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) port: u16,
+    /// From its start to its first answer.
+    pub(crate) first_answer: Duration,
+}
+
+/// What a process has used so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Usage {
+    /// Time on a processor, of all its threads.
+    pub(crate) processor: Duration,
+    /// Bytes of memory, now.
+    pub(crate) resident: u64,
+    /// The most that was.
+    pub(crate) peak: u64,
+    /// Bytes on their way to the disk.
+    pub(crate) written: u64,
+}
+
+/// A port that nobody has at the moment.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+impl Server {
+    /// Starts `command`, which is to listen on `port`, and waits until it answers 200 at `ready`. What it says goes to the
+    /// file `log`.
+    pub(crate) fn start(mut command: Command, port: u16, ready: &str, log: &Path) -> Result<Self> {
+        let said = File::create(log)?;
+        command.stdout(said.try_clone()?).stderr(said);
+        let start = Instant::now();
+        let child = command.spawn().with_context(|| format!("{command:?}"))?;
+        let mut server = Self {
+            child,
+            port,
+            first_answer: Duration::ZERO,
+        };
+        while !answers(port, ready) {
+            if let Some(status) = server.child.try_wait()? {
+                let said = std::fs::read_to_string(log).unwrap_or_default();
+                bail!("{command:?} ended, {status}:\n{said}");
+            }
+            if start.elapsed() > PATIENCE {
+                bail!("{command:?} does not answer");
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        server.first_answer = start.elapsed();
+        Ok(server)
+    }
+
+    pub(crate) fn usage(&self) -> Result<Usage> {
+        let process = Process::new(self.child.id().try_into()?)?;
+        let (stat, status) = (process.stat()?, process.status()?);
+        let kib = |value: Option<u64>| value.unwrap_or_default() * 1024;
+        let ticks = (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64;
+        Ok(Usage {
+            processor: Duration::from_secs_f64(ticks),
+            resident: kib(status.vmrss),
+            peak: kib(status.vmhwm),
+            written: process.io()?.write_bytes,
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let told = Instant::now();
+        while told.elapsed() < PATIENCE {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether a server on `port` answers 200 at `path`. Not through a client that opens and closes with care: the start of a
+/// server is timed with this.
+fn answers(port: u16, path: &str) -> bool {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let ask = || {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut line = [0; 12];
+        stream.read_exact(&mut line)?;
+        std::io::Result::Ok(line == *b"HTTP/1.1 200")
+    };
+    ask().unwrap_or(false)
+}
