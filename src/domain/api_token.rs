@@ -36,6 +36,23 @@ impl ApiToken {
     }
 }
 
+#[cfg(test)]
+impl ApiToken {
+    /// One of `user`'s, without roles, whose text nobody knows.
+    pub(crate) fn somebodys(user: UserId, created_at: Timestamp) -> Self {
+        Self {
+            id: ApiTokenId::generate(created_at),
+            user,
+            hash: ApiTokenHash(super::random()),
+            name: ApiTokenName::parse("deploy").unwrap(),
+            roles: Roles::default(),
+            created_at,
+            expires_at: created_at.plus(std::time::Duration::from_hours(24)),
+            used_at: None,
+        }
+    }
+}
+
 /// SHA-256 of an API token's text. The text has 256 random bits, so nobody can guess it from this, however fast they are:
 /// the slow hashes are for what people think up.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
