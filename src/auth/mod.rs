@@ -201,20 +201,14 @@ impl Auth {
         self.every(TEND_EVERY, |auth| async move {
             match auth.prune().await {
                 Ok(0) => {}
-                Ok(pruned) => {
-                    tracing::debug!(pruned, "sessions and API tokens that had run out were forgotten")
-                }
+                Ok(pruned) => tracing::debug!(pruned, "what had run out was forgotten"),
                 Err(AuthError::Store(error)) if error.is_logged() => {}
-                Err(error) => {
-                    tracing::error!(%error, "sessions and API tokens that had run out could not be forgotten")
-                }
+                Err(error) => tracing::error!(%error, "what had run out could not be forgotten"),
             }
             match auth.keep_api_token_uses().await {
                 Ok(_) => {}
                 Err(AuthError::Store(error)) if error.is_logged() => {}
-                Err(error) => {
-                    tracing::error!(%error, "the last uses of API tokens could not be written down")
-                }
+                Err(error) => tracing::error!(%error, "last uses of API tokens could not be kept"),
             }
             if let Err(error) = auth.tend_keys().await {
                 tracing::error!(%error, "the signing keys could not be looked after");
