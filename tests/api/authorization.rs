@@ -1,9 +1,17 @@
 //! The `Authorization` header: what is a credential, what is not, and what each mistake is answered with.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
 use jwt_server::domain::UserChange;
 use warp::http::StatusCode;
 
-use crate::server::{Answer, Server, request, spawn};
+use crate::server::{Answer, PASSWORD, Server, request, spawn};
 
 /// The routes that ask for a token.
 const BEARER_ROUTES: [&str; 4] = ["/welcome", "/me", "/refresh", "/logout"];
@@ -190,4 +198,53 @@ async fn no_signature_of_somebody_elses_key_is_a_credential() {
         }
     }
     assert!(asked > 350, "only {asked} were asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_in_constant_use_is_refused_from_the_moment_that_its_end_is_answered() {
+    let server = Arc::new(spawn().await);
+    server
+        .sign_up("ada", PASSWORD)
+        .await
+        .assert_status(StatusCode::CREATED);
+    for how in ["log-out", "disabled", "new password"] {
+        for _ in 0..5 {
+            server.change("ada", UserChange::Disabled(false)).await;
+            let token = server.sign_in("ada", PASSWORD).await.token();
+            let ended = Arc::new(AtomicBool::new(false));
+            let users: Vec<_> = (0..4)
+                .map(|_| {
+                    let (server, token, ended) = (Arc::clone(&server), token.clone(), Arc::clone(&ended));
+                    tokio::spawn(async move {
+                        let mut before = 0;
+                        loop {
+                            // Read before the request is made: what is answered after that may not be welcome.
+                            let is_over = ended.load(Ordering::SeqCst);
+                            let status = server.welcome(&token).await.status;
+                            if is_over {
+                                assert_eq!(status, StatusCode::UNAUTHORIZED);
+                                return before;
+                            }
+                            before += usize::from(status == StatusCode::OK);
+                            // Nothing above waits for anything, and the others want their turn.
+                            tokio::task::yield_now().await;
+                        }
+                    })
+                })
+                .collect();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            match how {
+                "log-out" => server.log_out(&token).await.assert_status(StatusCode::NO_CONTENT),
+                "disabled" => server.change("ada", UserChange::Disabled(true)).await,
+                _ => {
+                    let hash = server.password_hash("ada").await;
+                    server.change("ada", UserChange::Password(hash)).await;
+                }
+            }
+            ended.store(true, Ordering::SeqCst);
+            for user in users {
+                assert!(user.await.unwrap() > 0, "{how}: nobody was let in before");
+            }
+        }
+    }
 }
