@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::{Auth, AuthError, Principal, TokenRefusal, api_token_text, error::ApiTokenRejection};
 use crate::{
-    domain::{ApiToken, ApiTokenId, ApiTokenName, BearerToken, Roles},
+    domain::{ApiToken, ApiTokenId, ApiTokenName, BearerToken, Roles, UserId},
     store::{AcceptedApiToken, ApiTokenCreation},
 };
 
@@ -91,17 +91,14 @@ impl Auth {
         Ok(self.0.accounts.store.remove_api_token(principal.id(), id).await?)
     }
 
-    /// Revokes the API token `token`, for whoever has it: that is all the right it takes. `false` if it is none that is good.
-    ///
-    /// # Errors
-    /// A failure of the server.
-    pub async fn revoke_api_token(&self, token: &BearerToken) -> Result<bool, AuthError> {
+    /// Revokes the API token `token` and returns whose it was; `None` if it is none that is good.
+    pub(super) async fn revoke_api_token(&self, token: &BearerToken) -> Result<Option<UserId>, AuthError> {
         match self.look_up(token).await {
-            Ok(AcceptedApiToken { token, .. }) => {
-                let store = &self.0.accounts.store;
-                Ok(store.remove_api_token(token.user, token.id).await?)
+            Ok(AcceptedApiToken { user, token }) => {
+                let removed = self.0.accounts.store.remove_api_token(user.id, token.id);
+                Ok(removed.await?.then_some(user.id))
             }
-            Err(AuthError::TokenRefused(_)) => Ok(false),
+            Err(AuthError::TokenRefused(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     config::Origin,
-    domain::UserId,
+    domain::{Role, UserId},
     keys::KeyError,
     store::{self, StoreError},
 };
@@ -39,7 +39,7 @@ pub enum AuthError {
         /// When to try again.
         retry_after: Duration,
     },
-    /// Too many passwords were wrong.
+    /// Too many passwords were wrong, or too many tokens were no tokens of this server.
     #[error("too many failed attempts {axis}")]
     TooManyAttempts {
         /// Where they were counted.
@@ -62,6 +62,9 @@ pub enum AuthError {
     /// The token is not good.
     #[error("the token was refused: {0}")]
     TokenRefused(TokenRefusal),
+    /// The user has none of these roles.
+    #[error("none of the roles")]
+    MissingRole(Vec<Role>),
     /// The store broke.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -79,6 +82,9 @@ pub enum Axis {
     /// By the account, of all clients that never signed in to it.
     #[error("at the account")]
     Account,
+    /// By the user who asks what tokens are worth.
+    #[error("to name a token of this server")]
+    Caller(UserId),
 }
 
 /// What was wrong with a username and password: for the log alone.
@@ -179,6 +185,31 @@ pub enum TokenRefusal {
     /// Its user has been shut out.
     #[error("the account is disabled")]
     AccountDisabled,
+}
+
+impl TokenRefusal {
+    /// Whether this server can't ever have issued it: somebody guesses, or asks the wrong server.
+    pub(super) fn is_foreign(self) -> bool {
+        match self {
+            Self::Malformed
+            | Self::ForeignHeader
+            | Self::BadSignature
+            | Self::NoRefreshTokens
+            | Self::NotARefreshToken
+            | Self::NotAnApiToken => true,
+            // Only behind a good signature does anybody look at these.
+            Self::BadClaims
+            | Self::WrongIssuer
+            | Self::WrongAudience
+            | Self::NotYetValid
+            | Self::Expired
+            | Self::NotOnTheWhitelist
+            | Self::Reused
+            // Of a right form, so it may have been revoked; nobody can guess one.
+            | Self::UnknownApiToken
+            | Self::AccountDisabled => false,
+        }
+    }
 }
 
 /// Why the server can't start, or look after its keys.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Auth;
-use crate::keys::{Jwk, PublicKey, fingerprint};
+use crate::keys::{Jwk, PublicKey};
 
 /// The longest time that anybody keeps the set. It is also how long a service goes on believing a key that was withdrawn
 /// because it was stolen.
@@ -16,8 +16,8 @@ const LONGEST_KEPT: Duration = Duration::from_mins(5);
 pub struct Jwks {
     /// The JSON text.
     pub json: String,
-    /// Differs whenever the text does.
-    pub fingerprint: String,
+    /// Whether there is no key in it.
+    pub is_empty: bool,
     /// How long a client may do without asking again: a new key is in the set for longer than this before it signs.
     pub max_age: Duration,
 }
@@ -38,10 +38,9 @@ impl Auth {
         let set = JwkSet {
             keys: public.map(PublicKey::jwk).collect(),
         };
-        let json = serde_json::to_string(&set).unwrap_or_default();
         Jwks {
-            fingerprint: fingerprint(json.as_bytes()),
-            json,
+            json: serde_json::to_string(&set).unwrap_or_default(),
+            is_empty: set.keys.is_empty(),
             max_age: (self.0.publish_ahead / 2).min(LONGEST_KEPT),
         }
     }

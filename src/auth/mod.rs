@@ -7,6 +7,7 @@ mod api_token_text;
 mod api_tokens;
 mod error;
 mod hash_threads;
+mod introspect;
 mod issue;
 mod jwks;
 mod my_account;
@@ -15,6 +16,7 @@ mod passwords;
 mod principal;
 mod refresh;
 mod refresh_tokens;
+mod revoke;
 mod sessions;
 mod signing_keys;
 mod throttle;
@@ -29,17 +31,19 @@ pub use self::{
         ApiTokenRejection, AuthError, Axis, CredentialsRefusal, OpenError, PasswordRejection, RotationError,
         TokenRefusal,
     },
+    introspect::Introspection,
     issue::{IssuedRefreshToken, IssuedToken},
     jwks::Jwks,
     my_account::{Ending, PasswordChange},
     principal::Principal,
     sessions::Credentials,
     signing_keys::{KeySource, KeyStatus, Rotated, Rotation, SigningKeys},
+    tokens::Audience,
 };
 use self::{refresh_tokens::RefreshTokens, throttle::Throttle, tokens::Tokens};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
-    config::{ApiTokenConfig, Config, SessionConfig, SignupConfig},
+    config::{ApiTokenConfig, Config, IntrospectionConfig, SessionConfig, SignupConfig},
     domain::TokenPolicy,
     store::{Count, SledStore, Store},
 };
@@ -67,6 +71,8 @@ struct Inner {
     refresh_tokens: RefreshTokens,
     api_tokens: ApiTokenConfig,
     signup: SignupConfig,
+    introspection: IntrospectionConfig,
+    public_url: Option<String>,
     body: BodyLimits,
 }
 
@@ -120,6 +126,8 @@ impl Auth {
             refresh_tokens,
             api_tokens: config.api_tokens,
             signup: config.signup.clone(),
+            introspection: config.introspection.clone(),
+            public_url: config.public_url(),
             body: BodyLimits {
                 size: config.server.max_body,
                 time: config.server.body_timeout,

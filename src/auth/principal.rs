@@ -70,6 +70,18 @@ impl Principal {
         roles.iter().any(|role| self.roles.contains(role))
     }
 
+    /// Lets pass only who has any of these roles.
+    ///
+    /// # Errors
+    /// [`AuthError::MissingRole`].
+    pub(crate) fn require_any(&self, roles: &[Role]) -> Result<(), AuthError> {
+        if self.has_any(roles) {
+            Ok(())
+        } else {
+            Err(AuthError::MissingRole(roles.to_vec()))
+        }
+    }
+
     /// What to call the user, if they said.
     #[must_use]
     pub fn display_name(&self) -> Option<&DisplayName> {
@@ -88,6 +100,15 @@ impl Principal {
         match &self.proof {
             Proof::AccessToken(_, of) => Some(of.session),
             Proof::ApiToken(_) => None,
+        }
+    }
+
+    /// Names the token: the `jti` of an access token, the id of an API token.
+    #[must_use]
+    pub fn token_id(&self) -> String {
+        match &self.proof {
+            Proof::AccessToken(token, _) => token.id.to_string(),
+            Proof::ApiToken(token) => token.id.to_string(),
         }
     }
 

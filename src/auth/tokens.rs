@@ -64,11 +64,13 @@ struct Claims {
     aud: Option<Audience>,
 }
 
-/// One name or several: RFC 7519, section 4.1.3.
-#[derive(Serialize, Deserialize)]
+/// Who a token is meant for (RFC 7519, section 4.1.3), as the token has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-enum Audience {
+pub enum Audience {
+    /// One name.
     One(String),
+    /// Several.
     Several(Vec<String>),
 }
 
@@ -197,6 +199,17 @@ impl Tokens {
             },
         };
         Ok((said, key))
+    }
+
+    /// Their `iss`.
+    pub(super) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The `aud` of a `token` that has been verified.
+    pub(super) fn audience(token: &BearerToken) -> Option<Audience> {
+        let payload = base64url(token.expose().split('.').nth(1)?)?;
+        strict_json::<Claims>(&payload)?.aud
     }
 
     /// RFC 7519, section 4.1.3: who finds `aud` must find themselves in it.

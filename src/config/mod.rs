@@ -5,6 +5,7 @@
 
 mod api_tokens;
 mod error;
+mod introspection;
 mod log;
 mod origin;
 mod password;
@@ -24,6 +25,7 @@ use std::fmt::Write as _;
 pub use self::{
     api_tokens::ApiTokenConfig,
     error::ConfigError,
+    introspection::IntrospectionConfig,
     log::{LogConfig, LogFormat},
     origin::Origin,
     password::PasswordConfig,
@@ -57,6 +59,8 @@ pub struct Config {
     pub password: PasswordConfig,
     /// How fast passwords may be guessed.
     pub throttle: ThrottleConfig,
+    /// Who may ask what a token is worth.
+    pub introspection: IntrospectionConfig,
     /// The log.
     pub log: LogConfig,
 }
@@ -76,8 +80,26 @@ impl Config {
             signup: SignupConfig::read(settings)?,
             password: PasswordConfig::read(settings)?,
             throttle: ThrottleConfig::read(settings)?,
+            introspection: IntrospectionConfig::read(settings)?,
             log: LogConfig::read(settings)?,
         })
+    }
+
+    /// The URL under which clients reach the server, without a slash at its end: the issuer, if that is one. If it is a name
+    /// only whoever runs on the same machine can be told, and `None` is for a server that listens for others as well, on a
+    /// port that is not known yet, or behind a proxy.
+    #[must_use]
+    pub fn public_url(&self) -> Option<String> {
+        if token::is_url(&self.token.issuer) {
+            return Some(self.token.issuer.trim_end_matches('/').to_owned());
+        }
+        let ServerConfig {
+            listen,
+            trusted_proxies,
+            ..
+        } = &self.server;
+        let only_here = listen.ip().is_loopback() && listen.port() != 0 && trusted_proxies.is_empty();
+        only_here.then(|| format!("http://{listen}"))
     }
 }
 
@@ -99,6 +121,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
         signup::SETTINGS,
         password::SETTINGS,
         throttle::SETTINGS,
+        introspection::SETTINGS,
         log::SETTINGS,
     ]
     .into_iter()

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use hyper::Uri;
+
 use super::{
     error::ConfigError,
     setting::{Kind, Setting},
@@ -50,8 +52,8 @@ const ISSUER: Setting = Setting {
     key: "token.issuer",
     default: "\"jwt-server\"",
     kind: Kind::Text,
-    accepts: "a name or URL of 1 to 200 characters",
-    help: "The `iss` claim of every token: who made it.",
+    accepts: "1 to 200 characters: a name, or an http or https URL without query and fragment",
+    help: "The `iss` claim of every token: who made it. As the URL under which clients reach the server it is also the base of the endpoints in /.well-known/oauth-authorization-server.",
 };
 const AUDIENCE: Setting = Setting {
     key: "token.audience",
@@ -141,7 +143,6 @@ impl TokenConfig {
                 )));
             }
         }
-        let issuer = |text: &str| (1..=200).contains(&text.chars().count()).then(|| text.to_owned());
         let audience = |item: &str| (!item.is_empty()).then(|| item.to_owned());
         Ok(Self {
             algorithm,
@@ -155,6 +156,25 @@ impl TokenConfig {
             cache: settings.read(&CACHE, |raw| number(raw, 0..=10_000_000))?,
         })
     }
+}
+
+/// A name, or a URL as RFC 8414, section 2, has it, except that it need not be `https`.
+fn issuer(text: &str) -> Option<String> {
+    let plain = !is_url(text)
+        || text.parse().is_ok_and(|url: Uri| {
+            let host = url
+                .authority()
+                .filter(|authority| !authority.as_str().contains('@'));
+            host.is_some() && url.query().is_none() && !text.contains('#')
+        });
+    (plain && (1..=200).contains(&text.chars().count())).then(|| text.to_owned())
+}
+
+/// Whether an issuer is meant as a URL.
+pub(super) fn is_url(issuer: &str) -> bool {
+    ["http://", "https://"]
+        .iter()
+        .any(|scheme| issuer.starts_with(scheme))
 }
 
 /// Zero is never.

@@ -1,5 +1,5 @@
-//! Request bodies: read against a limit and a clock whatever their framing, and taken apart field by field, so that a
-//! client hears of everything that is wrong with one at once.
+//! Request bodies: read against a limit and a clock whatever their framing; and those in JSON taken apart field by field, so
+//! that a client hears of everything that is wrong with one at once.
 
 use std::{fmt, time::Duration};
 
@@ -22,51 +22,65 @@ use super::{
 use crate::auth::BodyLimits;
 
 /// The most fields that a body may have: more than any request asks for, and few enough to compare each with each.
-const MAX_FIELDS: usize = 16;
+pub(super) const MAX_FIELDS: usize = 16;
 
 /// The fields of a JSON object that came as a request's body.
 pub(super) fn fields(
     limits: BodyLimits,
 ) -> impl Filter<Extract = (Result<Fields, ApiError>,), Error = Rejection> + Clone {
+    bytes("application/json", limits).map(|body: Result<Bytes, ApiError>| Fields::parse(&body?))
+}
+
+/// A request's body, which must say that it is of this media type.
+pub(super) fn bytes(
+    media_type: &'static str,
+    limits: BodyLimits,
+) -> impl Filter<Extract = (Result<Bytes, ApiError>,), Error = Rejection> + Clone {
     warp::any()
-        .map(move || limits)
+        .map(move || (media_type, limits))
+        .untuple_one()
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
         .then(read)
 }
 
-async fn read<S, B>(limits: BodyLimits, headers: HeaderMap, body: S) -> Result<Fields, ApiError>
+async fn read<S, B>(
+    media_type: &'static str,
+    limits: BodyLimits,
+    headers: HeaderMap,
+    body: S,
+) -> Result<Bytes, ApiError>
 where
     S: Stream<Item = Result<B, warp::Error>>,
     B: Buf,
 {
-    check_headers(&headers, limits)?;
+    check_headers(&headers, media_type, limits)?;
     let collected = tokio::time::timeout(limits.time, collect(body, limits.size)).await;
-    let bytes = collected.map_err(|_| ApiError::BodyTooSlow)??;
-    Fields::parse(&bytes)
+    collected.map_err(|_| ApiError::BodyTooSlow)?
 }
 
 /// What can be told before a byte of the body has been read.
-fn check_headers(headers: &HeaderMap, limits: BodyLimits) -> Result<(), ApiError> {
+fn check_headers(headers: &HeaderMap, media_type: &'static str, limits: BodyLimits) -> Result<(), ApiError> {
+    let wanted = ApiError::UnsupportedMediaType { wanted: media_type };
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    let is_json = |value: &str| {
+    let is_wanted = |value: &str| {
         value
             .split(';')
             .next()
             .unwrap_or("")
             .trim()
-            .eq_ignore_ascii_case("application/json")
+            .eq_ignore_ascii_case(media_type)
     };
     let one_type = types.next().filter(|_| types.next().is_none());
     if !one_type
         .and_then(|value| value.to_str().ok())
-        .is_some_and(is_json)
+        .is_some_and(is_wanted)
     {
-        return Err(ApiError::UnsupportedMediaType);
+        return Err(wanted);
     }
     let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     if !headers.get_all(header::CONTENT_ENCODING).iter().all(plain) {
-        return Err(ApiError::UnsupportedMediaType);
+        return Err(wanted);
     }
     let announced = headers
         .get(header::CONTENT_LENGTH)

@@ -11,7 +11,7 @@ use super::{
     trace::{self, note},
 };
 use crate::{
-    auth::{AuthError, CredentialsRefusal},
+    auth::{AuthError, Axis, CredentialsRefusal},
     domain::{Role, UserId},
 };
 
@@ -27,7 +27,9 @@ pub(crate) enum ApiError {
     HeaderTooLarge {
         limit: usize,
     },
-    UnsupportedMediaType,
+    UnsupportedMediaType {
+        wanted: &'static str,
+    },
     LengthRequired,
     /// A page of another origin asked, and the routes let none do that.
     ForbiddenOrigin,
@@ -46,8 +48,12 @@ pub(crate) enum ApiError {
     MalformedAuthorization,
     /// Something else about the request that no route can read.
     BadRequest,
-    /// The user has none of these roles.
-    MissingRole(Vec<Role>),
+    /// A parameter of a form is missing, or one stands twice.
+    BadParameters {
+        detail: String,
+    },
+    /// Nobody can be told where the endpoints are.
+    NoMetadata,
     Refused(AuthError),
     /// Something broke that the log knows of already: a handler panicked, or a library user's route failed.
     Internal,
@@ -83,7 +89,11 @@ impl ApiError {
                 AuthError::InvalidCredentials(CredentialsRefusal::WrongPassword(user))
                 | AuthError::AccountDisabled(user)
                 | AuthError::WrongPassword(user)
-                | AuthError::SessionRequired(user),
+                | AuthError::SessionRequired(user)
+                | AuthError::TooManyAttempts {
+                    axis: Axis::Caller(user),
+                    ..
+                },
             ) => Some(*user),
             _ => None,
         }
@@ -94,7 +104,6 @@ impl ApiError {
         match self {
             Self::Refused(error) => Some(error.to_string()),
             Self::NoCredentials => Some("no credentials".to_owned()),
-            Self::MissingRole(_) => Some("none of the roles".to_owned()),
             _ => None,
         }
     }
@@ -132,11 +141,11 @@ impl From<&ApiError> for Problem {
                 }),
             )
             .allow(*allow),
-            ApiError::UnsupportedMediaType => Self::new(
+            ApiError::UnsupportedMediaType { wanted } => Self::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
                 "Unsupported media type",
-                "Send the body as plain JSON, with the header Content-Type: application/json.",
+                format!("Send the body uncompressed, with the header Content-Type: {wanted}."),
             ),
             ApiError::HeaderTooLarge { limit } => Self::new(
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -197,19 +206,18 @@ impl From<&ApiError> for Problem {
                 "Bad request",
                 "The request could not be read.",
             ),
-            ApiError::MissingRole(roles) => {
-                let names: Vec<_> = roles.iter().map(Role::as_str).collect();
-                Self::new(
-                    StatusCode::FORBIDDEN,
-                    "insufficient_scope",
-                    "Role required",
-                    format!("This needs one of these roles: {}.", names.join(", ")),
-                )
-                .challenge(&format!(
-                    ", error=\"insufficient_scope\", scope=\"{}\"",
-                    names.join(" ")
-                ))
-            }
+            ApiError::BadParameters { detail } => Self::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                "Invalid request",
+                detail.as_str(),
+            ),
+            ApiError::NoMetadata => Self::new(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "Not found",
+                "There is no metadata, because the issuer is no URL. Whoever runs this server can make it one: token.issuer.",
+            ),
             ApiError::Refused(error) => Self::from(error),
             ApiError::Internal => Self::internal(),
         }
@@ -258,12 +266,16 @@ impl From<&AuthError> for Problem {
                 "Too many sign-ups and sign-ins are waiting. Try again later.",
             )
             .retry_after(*retry_after),
-            AuthError::TooManyAttempts { retry_after, .. } => Self::new(
+            AuthError::TooManyAttempts { axis, retry_after } => Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "too_many_attempts",
                 "Too many attempts",
                 format!(
-                    "Too many sign-ins have failed. Try again in {}.",
+                    "{} Try again in {}.",
+                    match axis {
+                        Axis::Address | Axis::Account => "Too many sign-ins have failed.",
+                        Axis::Caller(_) => "Too many of your tokens were not of this server.",
+                    },
                     humantime::format_duration(*retry_after)
                 ),
             )
@@ -292,6 +304,19 @@ impl From<&AuthError> for Problem {
                 "The access token is not valid (any more). Sign in again.",
             )
             .challenge(", error=\"invalid_token\""),
+            AuthError::MissingRole(roles) => {
+                let names: Vec<_> = roles.iter().map(Role::as_str).collect();
+                Self::new(
+                    StatusCode::FORBIDDEN,
+                    "insufficient_scope",
+                    "Role required",
+                    format!("This needs one of these roles: {}.", names.join(", ")),
+                )
+                .challenge(&format!(
+                    ", error=\"insufficient_scope\", scope=\"{}\"",
+                    names.join(" ")
+                ))
+            }
             AuthError::Store(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "storage_unavailable",

@@ -73,7 +73,9 @@ fn of_warp(rejection: &Rejection) -> ApiError {
     } else if rejection.find::<reject::PayloadTooLarge>().is_some() {
         ApiError::BodyTooLarge { limit: None }
     } else if rejection.find::<reject::UnsupportedMediaType>().is_some() {
-        ApiError::UnsupportedMediaType
+        ApiError::UnsupportedMediaType {
+            wanted: "application/json",
+        }
     } else if rejection.find::<reject::LengthRequired>().is_some() {
         ApiError::LengthRequired
     } else if rejection.find::<warp::filters::cors::CorsForbidden>().is_some() {
@@ -130,11 +132,7 @@ fn read_bearer(headers: &HeaderMap) -> Result<BearerToken, ApiError> {
 }
 
 pub(super) fn require_any(principal: &Principal, roles: &[Role]) -> Result<(), ApiError> {
-    if principal.has_any(roles) {
-        Ok(())
-    } else {
-        Err(ApiError::MissingRole(roles.to_vec()))
-    }
+    Ok(principal.require_any(roles)?)
 }
 
 /// A refusal on its way to [`recover`].

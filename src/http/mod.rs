@@ -4,14 +4,19 @@
 mod account;
 mod api_tokens;
 mod body;
+mod cached;
 mod client;
 mod error;
 mod field;
+mod form;
 mod guard;
+mod introspect;
 mod jwks;
 mod me;
+mod metadata;
 mod method;
 mod problem;
+mod revoke;
 mod sessions;
 mod signup;
 mod tokens;
@@ -31,13 +36,15 @@ use crate::auth::Auth;
 
 impl Auth {
     /// The server's own routes, to be mounted beside others: `/welcome`, `/me` and what is below it, `/refresh`, `/signin`,
-    /// `/logout`, `/signup`, `/.well-known/jwks.json` and `/whoami`. Any other path is rejected as not found, so that what comes
-    /// after `.or(…)` gets its turn.
+    /// `/logout`, `/signup`, `/introspect`, `/revoke`, `/.well-known/jwks.json`, `/.well-known/oauth-authorization-server` and
+    /// `/whoami`. Any other path is rejected as not found, so that what comes after `.or(…)` gets its turn.
     #[must_use]
     pub fn routes(&self) -> BoxedFilter<(Response,)> {
         // The most asked goes first.
         me::routes(self)
             .or(tokens::routes(self))
+            .unify()
+            .or(introspect::routes(self))
             .unify()
             .or(sessions::routes(self))
             .unify()
@@ -47,7 +54,11 @@ impl Auth {
             .unify()
             .or(signup::routes(self))
             .unify()
+            .or(revoke::routes(self))
+            .unify()
             .or(jwks::routes(self))
+            .unify()
+            .or(metadata::routes(self))
             .unify()
             .or(whoami::routes())
             .unify()

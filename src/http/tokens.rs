@@ -112,7 +112,7 @@ async fn refresh_with(
             Ok(token_answer(&auth.refresh_with(&refresh_token).await?, as_text))
         }
         // Nothing was sent that is meant to be JSON.
-        Ok(_) | Err(ApiError::UnsupportedMediaType) => refresh(auth, token, as_text).await,
+        Ok(_) | Err(ApiError::UnsupportedMediaType { .. }) => refresh(auth, token, as_text).await,
         Err(error) if no_bearer => Err(error),
         Err(_) => refresh(auth, token, as_text).await,
     }

@@ -143,7 +143,7 @@ impl Jwk {
 }
 
 /// The SHA-256 of `bytes`, in base64url.
-pub(crate) fn fingerprint(bytes: &[u8]) -> String {
+fn fingerprint(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(sha256(bytes))
 }
 

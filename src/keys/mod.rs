@@ -5,7 +5,6 @@ mod jwk;
 mod pair;
 mod pem;
 
-pub(crate) use self::jwk::fingerprint;
 pub use self::{
     jwk::{Jwk, PublicKey},
     pair::{KeyError, KeyPair},

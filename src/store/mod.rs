@@ -131,11 +131,12 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`], after which they may or may not have ended, all of them.
     async fn close_sessions(&self, user: UserId, kept: Kept) -> Result<usize, StoreError>;
 
-    /// Ends `session` with all its tokens. Ending one that is not there is no error.
+    /// Ends `session` with all its tokens, and returns whose it was; `None` if it is not there (any more). Anybody may ask for
+    /// that with an old token again and again, so an implementation answers it without a write.
     ///
     /// # Errors
     /// [`StoreError`], after which the session may or may not have ended.
-    async fn close_session(&self, session: SessionId) -> Result<(), StoreError>;
+    async fn close_session(&self, session: SessionId) -> Result<Option<UserId>, StoreError>;
 
     /// Forgets up to `at_most` sessions none of whose tokens is accepted at `now`, and API tokens that have expired; returns how
     /// many.

@@ -1,6 +1,6 @@
 //! Tokens for services: made once, worth some of their user's roles, and dead the moment that anything says so.
 
-use jwt_server::domain::{BearerToken, UserChange};
+use jwt_server::domain::UserChange;
 use serde_json::{Value, json};
 use warp::http::StatusCode;
 
@@ -406,15 +406,60 @@ async fn whoever_has_it_may_revoke_it() {
     let (server, session) = with_ada().await;
     let (token, _) = api_token(&server, &session).await;
     let revoke = async |text: &str| {
-        let text = BearerToken::parse(text).unwrap();
-        server.auth.revoke_api_token(&text).await.unwrap()
+        let answer = server.post_form("/revoke", None, &[("token", text)]).await;
+        answer.assert_status(StatusCode::OK);
     };
-    assert!(!revoke(&session).await);
-    assert!(!revoke("jws_x").await);
-    assert!(revoke(&token).await);
-    assert!(!revoke(&token).await);
+    revoke("jws_x").await;
+    revoke(&token[..52]).await;
+    server.me(&token).await.assert_status(StatusCode::OK);
+    // Also when its user is shut out, lest it come back with them.
+    server.change("ada", UserChange::Disabled(true)).await;
+    revoke(&token).await;
+    revoke(&token).await;
+    server.change("ada", UserChange::Disabled(false)).await;
     server.me(&token).await.assert_dead();
     server.me(&session).await.assert_status(StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_service_asks_about_one_with_one_of_its_own() {
+    let (server, session) = with_ada().await;
+    let (token, id) = api_token(&server, &session).await;
+    let billing = server.user("billing").await;
+    server.set_roles("billing", &["CLIENT", "SERVICE"]).await;
+    let (client, _) = api_token(&server, &billing).await;
+    let service = create(&server, &billing, &wanted(&["SERVICE"])).await;
+    let service = service.json()["token"].as_str().unwrap().to_owned();
+    let introspect = async |caller: &str, token: &str| {
+        let form = [("token", token)];
+        server.post_form("/introspect", Some(caller), &form).await
+    };
+    let refused = introspect(&client, &token).await;
+    refused.assert_problem(StatusCode::FORBIDDEN, "insufficient_scope");
+    let live = introspect(&service, &token).await.json();
+    assert_eq!(
+        live,
+        json!({
+            "active": true,
+            "sub": server.me(&token).await.json()["id"],
+            "username": "ada",
+            "roles": ["CLIENT"],
+            "scope": "CLIENT",
+            "exp": 1_800_000_000 + 30 * DAY,
+            "iat": 1_800_000_000,
+            "iss": "jwt-server",
+            "jti": id,
+            "token_type": "Bearer",
+        })
+    );
+    let path = format!("/me/sessions/{id}");
+    send(&server, "DELETE", &path, &session, &json!({}))
+        .await
+        .assert_status(StatusCode::NO_CONTENT);
+    for dead in [token.as_str(), "jws_x"] {
+        let answer = introspect(&service, dead).await;
+        assert_eq!(answer.text(), r#"{"active":false}"#);
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
-//! A store that can be told to refuse new signing keys.
+//! A store that can be told to fail: at new signing keys, at the token check, at the end of a session.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -25,6 +25,21 @@ use secrecy::SecretSlice;
 pub(crate) struct BrokenStore {
     pub(crate) inner: Arc<dyn Store>,
     pub(crate) refuses_keys: AtomicBool,
+    /// How many more tokens it checks.
+    pub(crate) accepts: AtomicU32,
+    pub(crate) ends_sessions: AtomicBool,
+}
+
+impl BrokenStore {
+    /// One that does all that `inner` does, until it is told otherwise.
+    pub(crate) fn around(inner: Arc<dyn Store>) -> Self {
+        Self {
+            inner,
+            refuses_keys: false.into(),
+            accepts: u32::MAX.into(),
+            ends_sessions: true.into(),
+        }
+    }
 }
 
 #[async_trait]
@@ -74,6 +89,9 @@ impl Store for BrokenStore {
         token: TokenId,
         now: Timestamp,
     ) -> Result<Option<Accepted>, StoreError> {
+        let (set, read) = (Ordering::SeqCst, Ordering::SeqCst);
+        let left = self.accepts.fetch_update(set, read, |left| left.checked_sub(1));
+        left.map_err(|_| StoreError::Closed)?;
         self.inner.accepted(session, token, now).await
     }
 
@@ -104,7 +122,10 @@ impl Store for BrokenStore {
         self.inner.close_sessions(user, kept).await
     }
 
-    async fn close_session(&self, session: SessionId) -> Result<(), StoreError> {
+    async fn close_session(&self, session: SessionId) -> Result<Option<UserId>, StoreError> {
+        if !self.ends_sessions.load(Ordering::SeqCst) {
+            return Err(StoreError::Closed);
+        }
         self.inner.close_session(session).await
     }
 

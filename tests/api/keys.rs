@@ -276,10 +276,9 @@ async fn a_key_that_can_not_be_kept_is_not_used() {
     config.token.algorithm = Algorithm::EdDsa;
     config.token.rotate_every = Some(DAY);
     config.token.publish_ahead = Duration::ZERO;
-    let store = Arc::new(BrokenStore {
-        inner: Arc::new(SledStore::open(directory.path(), 1 << 20, START).unwrap()),
-        refuses_keys: true.into(),
-    });
+    let store = SledStore::open(directory.path(), 1 << 20, START).unwrap();
+    let store = Arc::new(BrokenStore::around(Arc::new(store)));
+    store.refuses_keys.store(true, Ordering::SeqCst);
     let start = async || Auth::new(&config, Arc::clone(&store) as _, Arc::clone(&clock) as _).await;
     assert!(start().await.is_err(), "not even the first one");
     store.refuses_keys.store(false, Ordering::SeqCst);

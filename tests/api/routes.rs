@@ -4,7 +4,7 @@ use warp::http::{Method, StatusCode};
 
 use crate::server::{METHODS, request, spawn};
 
-const ROUTES: [(&str, &str); 10] = [
+const ROUTES: [(&str, &str); 13] = [
     ("/signup", "POST"),
     ("/signin", "POST"),
     ("/refresh", "GET, HEAD, POST"),
@@ -14,7 +14,10 @@ const ROUTES: [(&str, &str); 10] = [
     ("/me/password", "POST"),
     ("/me/sessions", "GET, HEAD, DELETE"),
     ("/me/sessions/x", "DELETE"),
+    ("/introspect", "POST"),
+    ("/revoke", "POST"),
     ("/.well-known/jwks.json", "GET, HEAD"),
+    ("/.well-known/oauth-authorization-server", "GET, HEAD"),
 ];
 
 #[tokio::test]
@@ -67,7 +70,13 @@ async fn a_method_that_a_path_does_not_answer_is_405_with_those_it_does() {
 async fn head_answers_as_get_does() {
     let server = spawn().await;
     let token = server.user("ada").await;
-    for path in ["/welcome", "/me", "/refresh", "/.well-known/jwks.json"] {
+    for path in [
+        "/welcome",
+        "/me",
+        "/refresh",
+        "/.well-known/jwks.json",
+        "/.well-known/oauth-authorization-server",
+    ] {
         for authorization in [format!("Bearer {token}"), "Bearer x".into()] {
             let ask = |method: Method| request(method.as_str(), path).header("authorization", &authorization);
             let get = server.send(ask(Method::GET)).await;

@@ -54,16 +54,27 @@ async fn open(config: Config, clock: Arc<ManualClock>, directory: TempDir) -> Se
     let auth = Auth::new(&config, Arc::clone(&store), Arc::clone(&clock) as _)
         .await
         .unwrap();
-    Server {
-        auth,
-        store,
-        config,
-        clock,
-        directory,
-    }
+    Server::over(auth, store, config, clock, directory)
 }
 
 impl Server {
+    /// A server over a store of another kind.
+    pub(crate) fn over(
+        auth: Auth,
+        store: Arc<dyn Store>,
+        config: Config,
+        clock: Arc<ManualClock>,
+        directory: TempDir,
+    ) -> Self {
+        Self {
+            auth,
+            store,
+            config,
+            clock,
+            directory,
+        }
+    }
+
     /// The same server after a stop and a start, with settings changed in between.
     pub(crate) async fn restart_with(self, change: impl FnOnce(&mut Config)) -> Self {
         let Self {
@@ -146,6 +157,16 @@ impl Server {
         let bearer = format!("Bearer {token}");
         self.send(request("POST", path).header("authorization", bearer).json(body))
             .await
+    }
+
+    /// Sends a form, with a token of the sender's own if they have one.
+    pub(crate) async fn post_form(&self, path: &str, token: Option<&str>, form: &[(&str, &str)]) -> Answer {
+        let mut request = request("POST", path).header("content-type", "application/x-www-form-urlencoded");
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let mut body = form_urlencoded::Serializer::new(String::new());
+        self.send(request.body(body.extend_pairs(form).finish())).await
     }
 
     pub(crate) async fn post_from(&self, address: &str, path: &str, body: &Value) -> Answer {

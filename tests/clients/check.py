@@ -1,12 +1,14 @@
 """Starts the server with each algorithm, and lets other people's clients check its tokens while the key rotates.
 
-What a Python service and a Node service do is taken from the README, as it stands there: only the address changes, and the
-times for which PyJWT and jose keep keys (minutes by default), which are cut as the server's `publish_ahead` is.
+What a Python service and a Node service do, offline and by introspection, is taken from the README, as it stands there: only
+the address changes, and the times for which PyJWT and jose keep keys (minutes by default), which are cut as the server's
+`publish_ahead` is.
 """
 
 import atexit
 import base64
 import json
+import os
 import pathlib
 import re
 import socket
@@ -39,12 +41,12 @@ def free_port():
 class Server:
     """The binary on one port, whoever is running behind it."""
 
-    def __init__(self, algorithm):
+    def __init__(self, algorithm, *flags):
         self.home = PLACE / algorithm
         self.home.mkdir()
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.flags = ["--token.algorithm", algorithm, "--token.publish_ahead", f"{PUBLISH_AHEAD}s"]
+        self.flags = ["--token.algorithm", algorithm, "--token.publish_ahead", f"{PUBLISH_AHEAD}s", *flags]
 
     def start(self):
         quick = ["--listen", f"127.0.0.1:{self.port}", "--password.bcrypt_cost", "4", "--log.level", "warn"]
@@ -70,6 +72,15 @@ class Server:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
 
+    def add_service(self):
+        command = [BINARY, "user", "add", "billing", "--role", "SERVICE", "--password.bcrypt_cost", "4"]
+        subprocess.run(command, cwd=self.home, check=True, input=PASSWORD, text=True, stdout=subprocess.DEVNULL)
+        os.environ["BILLING_PASSWORD"] = PASSWORD
+
+    def log_out(self, token):
+        request = urllib.request.Request(self.url + "/logout", headers={"Authorization": f"Bearer {token}"})
+        urllib.request.urlopen(request, timeout=10).close()
+
     def sign_in(self):
         return self.ask("/signin", {"username": "ada", "password": PASSWORD})["access_token"]
 
@@ -77,15 +88,15 @@ class Server:
         return self.ask("/.well-known/jwks.json")
 
 
-def snippet(language):
-    """The README's own lines for a service in this language."""
+def snippet(language, mark):
+    """The README's own lines for a service in this language: the block that has `mark` in it."""
     blocks = re.findall(rf"```{language}\n(.*?)```", pathlib.Path("README.md").read_text(), re.S)
-    [found] = [block for block in blocks if "jwks.json" in block]
+    [found] = [block for block in blocks if mark in block]
     return found
 
 
 def pyjwt(server):
-    code = snippet("python").replace("http://localhost:8000", server.url)
+    code = snippet("python", "jwks.json").replace("http://localhost:8000", server.url)
     code, changed = re.subn(r'(/jwks\.json")\)', r"\1, lifespan=1, cooldown_duration=1)", code)
     assert changed == 1, "the README makes its client in another way"
     names = {}
@@ -109,11 +120,15 @@ def jwcrypto(server):
 
 
 def jose(server):
-    """Node with the README's lines, a token a line."""
-    code = snippet("js").replace("http://localhost:8000", server.url)
+    code = snippet("js", "jwks.json").replace("http://localhost:8000", server.url)
     short = "/jwks.json'), { cooldownDuration: 1000, cacheMaxAge: 1000 })"
     code, changed = re.subn(r"/jwks\.json'\)\)", short, code)
     assert changed == 1, "the README makes its key set in another way"
+    return in_node(code)
+
+
+def in_node(code):
+    """Node with the README's lines, a token a line."""
     code += """
 import { createInterface } from 'node:readline'
 for await (const token of createInterface({ input: process.stdin })) {
@@ -128,11 +143,22 @@ for await (const token of createInterface({ input: process.stdin })) {
         node.stdin.write(token + "\n")
         node.stdin.flush()
         said = json.loads(node.stdout.readline())
-        if "refused" in said:
+        if said and "refused" in said:
             raise ValueError(said["refused"])
         return said
 
     return who
+
+
+def requests(server):
+    names = {}
+    code = snippet("python", "/introspect").replace("http://localhost:8000", server.url)
+    exec(compile(code, "README.md", "exec"), names)
+    return names["who"]
+
+
+def fetch(server):
+    return in_node(snippet("js", "/introspect").replace("http://localhost:8000", server.url))
 
 
 def check(clients, token, kid):
@@ -188,5 +214,35 @@ def run(algorithm):
     print(f"{algorithm}: {', '.join(clients)} check tokens of the old key and of the new one")
 
 
+def run_introspection():
+    server = Server("HS256", "--token.lifetime", "3s", "--token.refresh_window", "1s")
+    server.add_service()
+    server.start()
+    server.ask("/signup", {"username": "ada", "password": PASSWORD})
+    clients = {"requests": requests(server)}
+    if WITH_NODE:
+        clients["fetch"] = fetch(server)
+    # The second time the services' own tokens have run out.
+    for _ in range(2):
+        token = server.sign_in()
+        for name, who in clients.items():
+            said = who(token)
+            assert said["username"] == "ada" and said["roles"] == ["CLIENT"] and said["iss"] == "jwt-server", (name, said)
+        server.log_out(token)
+        for name, who in clients.items():
+            for dead in [token, token[:-1], "nonsense"]:
+                assert who(dead) is None, (name, dead)
+        time.sleep(3)
+    server.stop()
+    for name, who in clients.items():
+        try:
+            said = who(token)
+        except Exception:
+            continue
+        raise SystemExit(f"{name} believed a server that is not there: {said}")
+    print(f"introspection: {', '.join(clients)} ask what tokens are worth")
+
+
+run_introspection()
 for algorithm in ALGORITHMS:
     run(algorithm)

@@ -112,6 +112,15 @@ pub(crate) fn post_json(path: &str, body: &str) -> String {
     format!("{}{body}", json_head(path, &["Connection: close", &length]))
 }
 
+/// A revocation of `token` (RFC 7009).
+pub(crate) fn revoke(token: &str) -> String {
+    let body = format!("token={token}");
+    format!(
+        "POST /revoke HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
 /// The header of a `POST` of JSON to `path`, with these lines in it as well.
 pub(crate) fn json_head(path: &str, lines: &[&str]) -> String {
     let mut head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n");

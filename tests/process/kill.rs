@@ -14,8 +14,8 @@ use serde_json::json;
 
 use crate::{
     client::{
-        Answer, Client, Deadline, PASSWORD, PATIENCE, claims, post_json, sign_in, sign_up, with_token,
-        with_token_and_json,
+        Answer, Client, Deadline, PASSWORD, PATIENCE, claims, post_json, revoke, sign_in, sign_up,
+        with_token, with_token_and_json,
     },
     server::{Home, Program, Server},
 };
@@ -91,17 +91,19 @@ fn a_refresh_that_was_answered_holds_after_kill_9_and_gives_the_same_successor_a
 }
 
 #[test]
-fn a_log_out_that_was_answered_holds_after_kill_9() {
+fn a_log_out_and_a_revocation_that_were_answered_hold_after_kill_9() {
     let home = Home::new();
     let server = start(&home);
     server.sign_up("ada", PASSWORD).assert_status(201);
     let first = server.sign_in("ada", PASSWORD).token();
     let successor = server.refresh(&first).token();
     let other = server.sign_in("ada", PASSWORD).token();
+    let by_token = server.sign_in("ada", PASSWORD).token();
     server.log_out(&successor).assert_status(204);
+    server.ask(&revoke(&by_token)).assert_status(200);
 
     let server = kill_and_restart(&home, server);
-    for token in [&first, &successor] {
+    for token in [&first, &successor, &by_token] {
         server.me(token).assert_problem(401, "invalid_token");
         server.refresh(token).assert_problem(401, "invalid_token");
     }
@@ -210,9 +212,9 @@ impl Notebook {
     }
 }
 
-/// Signs up, signs in, refreshes in both forms, makes and revokes API tokens and logs out as one new user after another, of
-/// whom some change their password and some delete their account, until the server is gone. Gives what was answered; what was
-/// asked and not answered may have happened or not.
+/// Signs up, signs in, refreshes in both forms, makes and ends API tokens, logs out and revokes as one new user after another,
+/// of whom some change their password and some delete their account, until the server is gone. Gives what was answered; what
+/// was asked and not answered may have happened or not.
 fn work(client: Client, name: &str, of_all: Arc<AtomicUsize>) -> Vec<Acknowledged> {
     let facts = Vec::new();
     let mut notebook = Notebook { facts, of_all };
@@ -238,13 +240,17 @@ fn work_once(client: Client, name: &str, notebook: &mut Notebook) -> io::Result<
     let (service, _) = api_token(client, &session)?;
     notebook.note(Acknowledged::Live(service));
     let (revoked, id) = api_token(client, &session)?;
-    let revoke = with_token("DELETE", &format!("/me/sessions/{id}"), &session);
-    client.try_ask(&revoke)?.assert_status(204);
+    let end = with_token("DELETE", &format!("/me/sessions/{id}"), &session);
+    client.try_ask(&end)?.assert_status(204);
     notebook.note(Acknowledged::Revoked(revoked));
 
     let revoked = client.try_ask(&sign_in(name, PASSWORD)).map(token)?;
     let log_out = client.try_ask(&with_token("POST", "/logout", &revoked))?;
     log_out.assert_status(204);
+    notebook.note(Acknowledged::Revoked(revoked));
+
+    let revoked = client.try_ask(&sign_in(name, PASSWORD)).map(token)?;
+    client.try_ask(&revoke(&revoked))?.assert_status(200);
     notebook.note(Acknowledged::Revoked(revoked));
 
     let spent = client

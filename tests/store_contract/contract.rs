@@ -291,13 +291,14 @@ pub(crate) async fn a_closed_session_stays_closed(backend: &impl Backend) {
     let ada = created(&store, "ada").await;
     let (closed, token) = opened(&store, &ada, NOW).await;
     let (other, other_token) = opened(&store, &ada, NOW).await;
-    for _ in 0..2 {
-        store.close_session(closed.id).await.unwrap();
+    for whose in [Some(ada.id), None] {
+        assert_eq!(store.close_session(closed.id).await.unwrap(), whose);
         assert!(!is_accepted(&store, &closed, token.id, NOW).await);
         assert!(is_accepted(&store, &other, other_token.id, NOW).await);
     }
     drop(store);
     let store = backend.open(NOW);
+    assert_eq!(store.close_session(closed.id).await.unwrap(), None);
     assert!(!is_accepted(&store, &closed, token.id, NOW).await);
     assert!(is_accepted(&store, &other, other_token.id, NOW).await);
 }

@@ -1,5 +1,5 @@
-//! The failures that each address has left: token buckets, which refill with time. The only file that names governor, whose
-//! arithmetic it is (the generic cell rate algorithm): a bucket is the moment at which it will be full again.
+//! The failures that each address or caller has left: token buckets, which refill with time. The only file that names
+//! governor, whose arithmetic it is (the generic cell rate algorithm): a bucket is the moment at which it will be full again.
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 

@@ -1,7 +1,7 @@
 //! How fast passwords may be guessed. Failures are counted on two axes: by the address that they come from, in buckets
 //! that refill, and by the account, whose strangers stand in a [line](crate::domain::admit_stranger). Who comes from where
 //! the user has signed in before is no stranger, and passes by both until a hundred of their own attempts have failed: so
-//! nobody can lock anybody out.
+//! nobody can lock anybody out. And how fast tokens may be guessed by a user who may ask about them, in buckets as well.
 //!
 //! What is remembered lies in a table of a fixed size, at places that a keyed hash picks: a million names or addresses take
 //! no more memory than that, and nobody can tell which ones share a place. Who shares one with an account under attack
@@ -34,6 +34,8 @@ const NOTED_EVERY: Duration = Duration::from_hours(24);
 /// How many changed places one write carries: few enough that no other write waits long.
 const KEEP_BATCH: usize = 1000;
 
+/// How many kinds of places the table has.
+const KINDS: u32 = 5;
 /// How many places there are of each kind. If every guess that four hashing threads have time for in a day went to another
 /// name, each place would get some twenty.
 const PLACES_EACH: u32 = 1 << 16;
@@ -45,6 +47,7 @@ pub(super) struct Throttle {
     hash_key: [u8; 16],
     table: SharedTable,
     buckets: Buckets,
+    foreign_tokens: Buckets,
 }
 
 /// What the table holds, in this order.
@@ -58,6 +61,8 @@ enum Kind {
     Known,
     /// By network: what it has left.
     Bucket,
+    /// By user: how many tokens that are none they may still ask about.
+    ForeignTokens,
 }
 
 /// Leave to look at one password. What came of it must be said: a stranger's that is dropped has failed.
@@ -90,7 +95,7 @@ impl Throttle {
             hash_key: random(),
             places: Vec::new(),
         });
-        let table = SharedTable::new(4 * PLACES_EACH);
+        let table = SharedTable::new(KINDS * PLACES_EACH);
         for (place, attempts) in kept.places {
             if attempts.are_forgotten(clock.now()) {
                 // The store forgets it as well when the table is kept the next time.
@@ -99,11 +104,12 @@ impl Throttle {
                 table.lock().restore(place, attempts);
             }
         }
-        let (failures, refill) = (config.address_failures, config.address_refill);
+        let buckets = |hold, refill| Buckets::new(table.clone(), hold, refill, Arc::clone(&clock));
         Ok(Self {
             policy: config.account,
             hash_key: kept.hash_key,
-            buckets: Buckets::new(table.clone(), failures, refill, Arc::clone(&clock)),
+            buckets: buckets(config.address_failures, config.address_refill),
+            foreign_tokens: buckets(config.foreign_tokens, config.foreign_token_refill),
             table,
             store,
             clock,
@@ -178,6 +184,16 @@ impl Throttle {
             }
         }
         Ok(standing)
+    }
+
+    /// Leave to tell `caller` that one more token is none of this server's.
+    ///
+    /// # Errors
+    /// [`AuthError::TooManyAttempts`].
+    pub(super) fn admit_foreign_token(&self, caller: UserId) -> Result<(), AuthError> {
+        let place = self.place(Kind::ForeignTokens, &caller.to_string(), None);
+        let taken = self.foreign_tokens.take(place);
+        taken.map_err(|wait| too_many(Axis::Caller(caller), wait))
     }
 
     /// Writes what has changed since the last time to the store.
@@ -312,7 +328,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn any_number_of_names_and_addresses_takes_no_more_memory_than_the_table_has() {
+    async fn any_number_of_names_addresses_and_callers_takes_no_more_memory_than_the_table_has() {
         let directory = tempfile::tempdir().unwrap();
         let throttle = throttle(&directory).await;
         let many = env::var("JWT_SERVER_NAMES").map_or(100_000, |many| many.parse().unwrap());
@@ -322,9 +338,10 @@ mod tests {
             let address = ClientAddress::new(Ipv4Addr::from_bits(0x0B00_0000 + n).into());
             // Refused or not: both is remembered.
             let _ = throttle.admit(Some(&name), None, Some(address)).await;
+            let _ = throttle.admit_foreign_token(UserId::generate(NOW));
         }
         let after = resident();
-        let places = 4 * PLACES_EACH as usize;
+        let places = (KINDS * PLACES_EACH) as usize;
         let (capacity, changed) = throttle.table.lock().capacity();
         assert_eq!(capacity, places);
         assert!(changed > places / 3 && changed <= places, "{changed}");

@@ -357,11 +357,15 @@ impl Store for SledStore {
             .await
     }
 
-    async fn close_session(&self, session: SessionId) -> Result<(), StoreError> {
+    async fn close_session(&self, session: SessionId) -> Result<Option<UserId>, StoreError> {
+        // It goes from memory when its end is on the disk, and nobody was told of one that memory does not have yet.
+        let Some(known) = self.index.session(session) else {
+            return Ok(None);
+        };
         self.committer
             .commit(move |trees, _| {
                 trees.remove_sessions(&[session])?;
-                Ok(((), Effect::End(vec![session].into())))
+                Ok((Some(known.user), Effect::End(vec![session].into())))
             })
             .await
     }
@@ -566,14 +570,30 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn ending_a_session_that_is_not_there_writes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let (session, _) = with_a_session(&directory).await;
+        let store = open(&directory, NOW);
+        let commits = || tally::Tally::read(directory.path()).unwrap().commits;
+        let before = commits();
+        assert!(store.close_session(session).await.unwrap().is_some());
+        assert_eq!(commits(), before + 1);
+        for absent in [session, SessionId::generate(NOW)] {
+            assert_eq!(store.close_session(absent).await.unwrap(), None);
+        }
+        assert_eq!(commits(), before + 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn a_clock_set_back_between_two_starts_revives_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let (session, token) = with_a_session(&directory).await;
         let store = open(&directory, NOW);
         let late = NOW.plus(HOUR);
         assert_eq!(store.accepted(session, token, late).await.unwrap(), None);
-        // Any write will do, such as the end of a session that is not there.
-        store.close_session(SessionId::generate(NOW)).await.unwrap();
+        // Any write will do, such as the end of every session of nobody.
+        let nobody = UserId::generate(NOW);
+        store.close_sessions(nobody, Kept::default()).await.unwrap();
         drop(store);
 
         let store = open(&directory, NOW);
@@ -599,7 +619,8 @@ mod tests {
             let store = open(&directory, before);
             assert_eq!(store.latest(), before);
             assert_eq!(store.index.session(session), None);
-            store.close_session(session).await.unwrap();
+            let nobody = UserId::generate(NOW);
+            store.close_sessions(nobody, Kept::default()).await.unwrap();
         }
     }
 }

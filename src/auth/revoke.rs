@@ -1,0 +1,41 @@
+//! Revocation (RFC 7009): whoever holds a token of a session can end it, and whoever holds an API token that one.
+
+use super::{Auth, AuthError, api_token_text};
+use crate::domain::{BearerToken, SessionId, UserId};
+
+impl Auth {
+    /// Ends `token`, if it is an API token; else its session, if it is an access token that is accepted now or any refresh token,
+    /// also one that was spent before; durably, when this has returned. Returns whose it was; `None` if there is nothing to end (any more).
+    ///
+    /// # Errors
+    /// A failure of the server, after which the session may or may not have ended.
+    pub async fn revoke(&self, token: &str) -> Result<Option<UserId>, AuthError> {
+        if token.starts_with(api_token_text::PREFIX) {
+            return match BearerToken::parse(token) {
+                Some(token) => self.revoke_api_token(&token).await,
+                None => Ok(None),
+            };
+        }
+        let session = match self.0.refresh_tokens.read(token) {
+            Some((session, _)) => Some(session),
+            None => self.session_of(token).await?,
+        };
+        match session {
+            Some(session) => Ok(self.0.accounts.store.close_session(session).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// The session of an access token that is accepted. Unlike in [`authenticate`](Self::authenticate) its user may be
+    /// disabled: the session must not come back to life with them.
+    async fn session_of(&self, token: &str) -> Result<Option<SessionId>, AuthError> {
+        let now = self.now();
+        let claims = BearerToken::parse(token).and_then(|token| self.0.tokens.verify(&token, now).ok());
+        let Some(claims) = claims else {
+            return Ok(None);
+        };
+        let store = &self.0.accounts.store;
+        let accepted = store.accepted(claims.session, claims.token.id, now).await?;
+        Ok(accepted.map(|_| claims.session))
+    }
+}

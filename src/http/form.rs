@@ -1,0 +1,56 @@
+//! Bodies of the form `application/x-www-form-urlencoded`, in which OAuth asks (RFC 6749, section 3.2): no parameter stands
+//! twice, an empty one is none, and one that nobody knows is ignored.
+//!
+//! They are decoded as the URL Standard has it, which never fails: what is not UTF-8 becomes U+FFFD, and a stray `%` stays
+//! one. No token has either.
+
+use bytes::Bytes;
+use warp::{Filter, Rejection};
+
+use super::{
+    body::{self, MAX_FIELDS},
+    error::ApiError,
+};
+use crate::auth::BodyLimits;
+
+/// The parameters of a form.
+pub(super) struct Form(Vec<(String, String)>);
+
+/// The form that came as a request's body.
+pub(super) fn form(
+    limits: BodyLimits,
+) -> impl Filter<Extract = (Result<Form, ApiError>,), Error = Rejection> + Clone {
+    body::bytes("application/x-www-form-urlencoded", limits)
+        .map(|body: Result<Bytes, ApiError>| Form::parse(&body?))
+}
+
+impl Form {
+    fn parse(body: &[u8]) -> Result<Self, ApiError> {
+        let mut parameters: Vec<(String, String)> = Vec::new();
+        for (name, value) in form_urlencoded::parse(body) {
+            if parameters.len() == MAX_FIELDS {
+                return Err(bad("The form has too many parameters."));
+            }
+            if parameters.iter().any(|(known, _)| *known == name) {
+                return Err(bad("The form has a parameter twice."));
+            }
+            parameters.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(Self(parameters))
+    }
+
+    /// The value of the parameter `name`, which must be there.
+    pub(super) fn require(self, name: &str) -> Result<String, ApiError> {
+        let mut parameters = self.0.into_iter();
+        let found = parameters.find(|(known, value)| known == name && !value.is_empty());
+        found
+            .map(|(_, value)| value)
+            .ok_or_else(|| bad(format!("The form needs a parameter {name}.")))
+    }
+}
+
+fn bad(detail: impl Into<String>) -> ApiError {
+    ApiError::BadParameters {
+        detail: detail.into(),
+    }
+}

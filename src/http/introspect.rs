@@ -1,0 +1,100 @@
+//! `POST /introspect`: what a token is worth, for services that ask instead of checking it themselves (RFC 7662).
+
+use serde::Serialize;
+use serde_json::json;
+use warp::{
+    Filter, Reply,
+    filters::BoxedFilter,
+    http::{HeaderValue, header},
+    reply::Response,
+};
+
+use super::{
+    error::ApiError,
+    form::{Form, form},
+    guard,
+    method::POST,
+    trace::note,
+    with,
+};
+use crate::{
+    auth::{Audience, Auth, Introspection, Principal},
+    domain::Role,
+};
+
+pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
+    let route = POST
+        .pass()
+        .and(with(auth))
+        .and(guard::principal(auth))
+        .and(form(auth.body_limits()))
+        .then(introspect)
+        .map(Reply::into_response);
+    warp::path!("introspect")
+        .and(route.or(POST.refuse_others()).unify())
+        .map(|response| note(response, |trace| trace.route = Some("/introspect")))
+        .boxed()
+}
+
+async fn introspect(
+    auth: Auth,
+    caller: Result<Principal, ApiError>,
+    form: Result<Form, ApiError>,
+) -> Result<Response, ApiError> {
+    let caller = caller?;
+    let token = form?.require("token")?;
+    let answer = match auth.introspect(&caller, &token).await? {
+        Some(live) => warp::reply::json(&Live::of(&live)),
+        // Nothing but this, whatever is wrong with the token.
+        None => warp::reply::json(&json!({"active": false})),
+    };
+    let mut response = answer.into_response();
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    Ok(note(response, |trace| trace.user = Some(caller.id())))
+}
+
+/// RFC 7662, section 2.2, with two members that this server's tokens have as claims: `roles` and `sid`.
+#[derive(Serialize)]
+struct Live<'a> {
+    active: bool,
+    sub: String,
+    username: &'a str,
+    roles: Vec<&'a str>,
+    /// The roles once more, for clients that know no other name for them.
+    scope: String,
+    exp: u64,
+    iat: u64,
+    iss: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a Audience>,
+    jti: String,
+    /// None of an API token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<String>,
+    token_type: &'static str,
+}
+
+impl<'a> Live<'a> {
+    fn of(live: &'a Introspection) -> Self {
+        let Introspection {
+            principal,
+            issuer,
+            audience,
+        } = live;
+        Self {
+            active: true,
+            sub: principal.id().to_string(),
+            username: principal.username().as_str(),
+            roles: principal.roles().iter().map(Role::as_str).collect(),
+            scope: principal.roles().to_string(),
+            exp: principal.expires_at().as_secs(),
+            iat: principal.issued_at().as_secs(),
+            iss: issuer,
+            aud: audience.as_ref(),
+            jti: principal.token_id(),
+            sid: principal.session_id().map(|id| id.to_string()),
+            token_type: "Bearer",
+        }
+    }
+}
