@@ -23,11 +23,19 @@ const ARROWS: [(&str, &[&str]); 8] = [
 ];
 
 /// A crate, and the only places that may name it.
-const OWNERS: [(&str, &[&str]); 9] = [
+const OWNERS: [(&str, &[&str]); 10] = [
     ("sled", &["src/store/sled/"]),
     ("bcrypt", &["src/auth/passwords.rs"]),
     ("zxcvbn", &["src/auth/passwords.rs"]),
-    ("aws_lc_rs", &["src/keys/pair.rs", "src/auth/refresh_tokens.rs"]),
+    (
+        "aws_lc_rs",
+        &[
+            "src/keys/pair.rs",
+            "src/auth/refresh_tokens.rs",
+            "src/auth/api_token_text.rs",
+        ],
+    ),
+    ("crc32fast", &["src/auth/api_token_text.rs"]),
     ("jsonwebtoken", &["src/auth/tokens.rs", "src/auth/tokens/"]),
     ("warp", &["src/http/", "src/server/"]),
     ("clap", &["src/cli/"]),

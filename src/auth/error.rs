@@ -47,6 +47,18 @@ pub enum AuthError {
         /// When the next one is let through, in whole seconds.
         retry_after: Duration,
     },
+    /// Only somebody who has signed in may do this, and no API token.
+    #[error("an API token may not do this")]
+    SessionRequired(UserId),
+    /// An API token that was asked for can't be had.
+    #[error("not an API token that can be made")]
+    ApiTokenRejected(Vec<ApiTokenRejection>),
+    /// The user has as many API tokens as one may have.
+    #[error("too many API tokens")]
+    TooManyApiTokens {
+        /// How many a user may have.
+        at_most: usize,
+    },
     /// The token is not good.
     #[error("the token was refused: {0}")]
     TokenRefused(TokenRefusal),
@@ -108,6 +120,23 @@ pub enum PasswordRejection {
     TooWeak,
 }
 
+/// Why an API token that was asked for can't be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApiTokenRejection {
+    /// It would be for nothing.
+    #[error("An API token has at least one role.")]
+    NoRole,
+    /// It would be more than its user is.
+    #[error("You have not got all of these roles yourself.")]
+    NotTheirRole,
+    /// It would have no end, or a late one.
+    #[error("An API token lasts for 1 to {longest} seconds.")]
+    Lifetime {
+        /// The longest one, in seconds.
+        longest: u64,
+    },
+}
+
 /// Why a token is not good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenRefusal {
@@ -147,6 +176,12 @@ pub enum TokenRefusal {
     /// It is a refresh token that was spent before: its session has ended.
     #[error("a spent refresh token was used again")]
     Reused,
+    /// It begins as an API token does, and is none: a slip of the hand, or a forgery.
+    #[error("not an API token of this server")]
+    NotAnApiToken,
+    /// It is an API token that was revoked, has expired or was never made.
+    #[error("not an API token that is good")]
+    UnknownApiToken,
     /// Its user has been shut out.
     #[error("the account is disabled")]
     AccountDisabled,
@@ -160,7 +195,8 @@ impl TokenRefusal {
             | Self::ForeignHeader
             | Self::BadSignature
             | Self::NoRefreshTokens
-            | Self::NotARefreshToken => true,
+            | Self::NotARefreshToken
+            | Self::NotAnApiToken => true,
             // Only behind a good signature does anybody look at these.
             Self::BadClaims
             | Self::WrongIssuer
@@ -169,6 +205,8 @@ impl TokenRefusal {
             | Self::Expired
             | Self::NotOnTheWhitelist
             | Self::Reused
+            // Of a right form, so it may have been revoked; nobody can guess one.
+            | Self::UnknownApiToken
             | Self::AccountDisabled => false,
         }
     }

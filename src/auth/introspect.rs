@@ -4,15 +4,13 @@ use super::{
     Auth, AuthError, Principal, TokenRefusal,
     tokens::{Audience, Tokens},
 };
-use crate::domain::{BearerToken, TokenRecord};
+use crate::domain::BearerToken;
 
-/// What a live access token says, and what its user may be as of now.
+/// What a live access token or API token says, and what its user may be as of now.
 #[derive(Clone, Debug)]
 pub struct Introspection {
     /// Who it speaks for.
     pub principal: Principal,
-    /// Its id and its times.
-    pub token: TokenRecord,
     /// Who made it.
     pub issuer: String,
     /// Who it is meant for, if it says so.
@@ -42,7 +40,6 @@ impl Auth {
         };
         match live {
             Ok((principal, token)) => Ok(Some(Introspection {
-                token: principal.token(),
                 principal,
                 issuer: self.issuer().to_owned(),
                 audience: Tokens::audience(&token),

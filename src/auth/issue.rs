@@ -38,7 +38,7 @@ pub struct IssuedRefreshToken {
 }
 
 /// The session that tokens are issued of.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Of {
     pub(super) session: SessionId,
     pub(super) ends_at: Timestamp,

@@ -3,6 +3,8 @@
 //! read the settings.
 
 mod accounts;
+mod api_token_text;
+mod api_tokens;
 mod error;
 mod hash_threads;
 mod introspect;
@@ -24,10 +26,15 @@ use std::{sync::Arc, time::Duration};
 
 pub use self::{
     accounts::Accounts,
-    error::{AuthError, Axis, CredentialsRefusal, OpenError, PasswordRejection, RotationError, TokenRefusal},
+    api_tokens::{IssuedApiToken, NewApiToken},
+    error::{
+        ApiTokenRejection, AuthError, Axis, CredentialsRefusal, OpenError, PasswordRejection, RotationError,
+        TokenRefusal,
+    },
     introspect::Introspection,
     issue::{IssuedRefreshToken, IssuedToken},
     jwks::Jwks,
+    my_account::{Ending, PasswordChange},
     principal::Principal,
     sessions::Credentials,
     signing_keys::{KeySource, KeyStatus, Rotated, Rotation, SigningKeys},
@@ -36,7 +43,7 @@ pub use self::{
 use self::{refresh_tokens::RefreshTokens, throttle::Throttle, tokens::Tokens};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
-    config::{Config, IntrospectionConfig, SessionConfig, SignupConfig},
+    config::{ApiTokenConfig, Config, IntrospectionConfig, SessionConfig, SignupConfig},
     domain::TokenPolicy,
     store::{Count, SledStore, Store},
 };
@@ -45,7 +52,7 @@ use crate::{
 const TEND_EVERY: Duration = Duration::from_mins(1);
 /// How often failed attempts are written down: what a crash may forget of them, and how often a flood may wear the disk.
 const KEEP_ATTEMPTS_EVERY: Duration = Duration::from_secs(10);
-/// How many of them one write removes: few enough that no other write waits long.
+/// How many records one write changes: few enough that no other write waits long.
 const PRUNE_BATCH: usize = 500;
 
 /// The whole server, without its socket. Cheap to clone: every clone is a handle of the same one.
@@ -62,6 +69,7 @@ struct Inner {
     policy: TokenPolicy,
     session: SessionConfig,
     refresh_tokens: RefreshTokens,
+    api_tokens: ApiTokenConfig,
     signup: SignupConfig,
     introspection: IntrospectionConfig,
     public_url: Option<String>,
@@ -91,7 +99,8 @@ impl Auth {
     }
 
     /// The same over any store and clock. Nothing is pruned, no key changes and no failed attempts are kept unless
-    /// [`prune`](Self::prune), [`tend_keys`](Self::tend_keys) and [`keep_attempts`](Self::keep_attempts) are called.
+    /// [`prune`](Self::prune), [`keep_api_token_uses`](Self::keep_api_token_uses), [`tend_keys`](Self::tend_keys) and
+    /// [`keep_attempts`](Self::keep_attempts) are called.
     ///
     /// # Errors
     /// [`OpenError::Store`] if the store can't be read, or what is made at a first start can't be kept,
@@ -115,6 +124,7 @@ impl Auth {
             policy: config.token.policy,
             session: config.session,
             refresh_tokens,
+            api_tokens: config.api_tokens,
             signup: config.signup.clone(),
             introspection: config.introspection.clone(),
             public_url: config.public_url(),
@@ -125,7 +135,7 @@ impl Auth {
         })))
     }
 
-    /// Forgets the sessions that have run out, and returns how many.
+    /// Forgets the sessions and API tokens that have run out, and returns how many.
     ///
     /// # Errors
     /// A failure of the store.
@@ -139,6 +149,15 @@ impl Auth {
                 return Ok(pruned);
             }
         }
+    }
+
+    /// Writes down when API tokens were used last, so far as that is worth a write, and returns of how many.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn keep_api_token_uses(&self) -> Result<usize, AuthError> {
+        // One batch a time: what it leaves is for the next.
+        Ok(self.0.accounts.store.keep_api_token_uses(PRUNE_BATCH).await?)
     }
 
     /// Writes down which attempts have failed since the last time, so that a restart does not forget them. To be called when
@@ -190,9 +209,14 @@ impl Auth {
         self.every(TEND_EVERY, |auth| async move {
             match auth.prune().await {
                 Ok(0) => {}
-                Ok(pruned) => tracing::debug!(pruned, "sessions that had run out were forgotten"),
+                Ok(pruned) => tracing::debug!(pruned, "what had run out was forgotten"),
                 Err(AuthError::Store(error)) if error.is_logged() => {}
-                Err(error) => tracing::error!(%error, "sessions that had run out could not be forgotten"),
+                Err(error) => tracing::error!(%error, "what had run out could not be forgotten"),
+            }
+            match auth.keep_api_token_uses().await {
+                Ok(_) => {}
+                Err(AuthError::Store(error)) if error.is_logged() => {}
+                Err(error) => tracing::error!(%error, "last uses of API tokens could not be kept"),
             }
             if let Err(error) = auth.tend_keys().await {
                 tracing::error!(%error, "the signing keys could not be looked after");

@@ -1,41 +1,71 @@
-//! What a user does with their own account and their own sessions.
+//! What a user does with their own account and their own sessions, and only from one of those.
 
 use std::sync::Arc;
 
 use secrecy::SecretString;
 
 use super::{Auth, AuthError, Principal, password_check::Claimant};
-use crate::domain::{Client, DisplayName, Password, Session, SessionId, User, UserChange};
+use crate::{
+    domain::{Client, DisplayName, Password, Session, SessionId, User, UserChange},
+    store::Kept,
+};
+
+/// What a user asks for who changes their password.
+#[derive(Debug)]
+pub struct PasswordChange {
+    /// The password that they say they have.
+    pub current: SecretString,
+    /// The one that they want.
+    pub new: Password,
+    /// Whether their API tokens stay good.
+    pub keeps_api_tokens: bool,
+}
+
+/// Which sessions and API tokens of a user's are to end.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending {
+    /// The session that asks too.
+    pub this_session: bool,
+    /// The API tokens too.
+    pub api_tokens: bool,
+}
 
 impl Auth {
     /// Gives the user another name to be called by, and returns who they are now.
     ///
     /// # Errors
-    /// [`AuthError::AccountGone`], or a failure of the server.
+    /// [`AuthError::SessionRequired`], [`AccountGone`](AuthError::AccountGone), or a failure of the server.
     pub async fn rename(&self, principal: &Principal, name: DisplayName) -> Result<Arc<User>, AuthError> {
+        principal.session()?;
         let change = UserChange::DisplayName(Some(name));
         let changed = self.0.accounts.store.change_user(principal.id(), change);
         changed.await?.ok_or(AuthError::AccountGone)
     }
 
-    /// Gives the user another password, if `current` is the one they have, and ends every other session of theirs.
+    /// Gives the user another password, if they know the one they have, and ends every other session of theirs and, unless
+    /// they say otherwise, every API token: whoever knew the old password may have made one.
     ///
     /// # Errors
-    /// [`AuthError::PasswordRejected`]; [`WrongPassword`](AuthError::WrongPassword),
+    /// [`AuthError::SessionRequired`]; [`PasswordRejected`](AuthError::PasswordRejected); [`WrongPassword`](AuthError::WrongPassword),
     /// [`TooManyAttempts`](AuthError::TooManyAttempts) and [`Busy`](AuthError::Busy) as at a sign-in;
     /// [`AccountGone`](AuthError::AccountGone), or a failure of the server.
     pub async fn change_password(
         &self,
         principal: &Principal,
-        current: SecretString,
-        new: Password,
+        change: PasswordChange,
         from: &Client,
     ) -> Result<(), AuthError> {
+        let (_, of) = principal.session()?;
         let passwords = &self.0.accounts.passwords;
-        passwords.check_length(&new)?;
-        let user = self.check_current_password(principal, current, from).await?;
-        let hash = passwords.hash_new(new, &user.username).await?;
-        let kept = Some(principal.session_id());
+        passwords.check_length(&change.new)?;
+        let user = self
+            .check_current_password(principal, change.current, from)
+            .await?;
+        let hash = passwords.hash_new(change.new, &user.username).await?;
+        let kept = Kept {
+            session: Some(of.session),
+            api_tokens: change.keeps_api_tokens,
+        };
         let changed = self
             .0
             .accounts
@@ -56,6 +86,7 @@ impl Auth {
         current: SecretString,
         from: &Client,
     ) -> Result<(), AuthError> {
+        principal.session()?;
         let user = self.check_current_password(principal, current, from).await?;
         let deleted = self.0.accounts.store.delete_user(user.id, user.password_version);
         if deleted.await? {
@@ -68,15 +99,16 @@ impl Auth {
     /// The user's live sessions, oldest first.
     ///
     /// # Errors
-    /// A failure of the server.
+    /// [`AuthError::SessionRequired`], or a failure of the server.
     pub async fn sessions(&self, principal: &Principal) -> Result<Vec<Session>, AuthError> {
+        principal.session()?;
         Ok(self.0.accounts.store.sessions(principal.id(), self.now()).await?)
     }
 
     /// Ends one of the user's sessions; `false` if they have no such session.
     ///
     /// # Errors
-    /// A failure of the server.
+    /// As [`sessions`](Self::sessions).
     pub async fn end_session(&self, principal: &Principal, id: SessionId) -> Result<bool, AuthError> {
         let theirs = self.sessions(principal).await?;
         if !theirs.iter().any(|session| session.id == id) {
@@ -86,12 +118,16 @@ impl Auth {
         Ok(true)
     }
 
-    /// Ends every session of the user but this one, or this one too, and returns how many.
+    /// Ends the user's other sessions, and what else is to end with them; returns how many of both that were.
     ///
     /// # Errors
-    /// A failure of the server.
-    pub async fn end_sessions(&self, principal: &Principal, this_too: bool) -> Result<usize, AuthError> {
-        let kept = (!this_too).then(|| principal.session_id());
+    /// As [`sessions`](Self::sessions).
+    pub async fn end_sessions(&self, principal: &Principal, which: Ending) -> Result<usize, AuthError> {
+        let (_, of) = principal.session()?;
+        let kept = Kept {
+            session: (!which.this_session).then_some(of.session),
+            api_tokens: !which.api_tokens,
+        };
         Ok(self.0.accounts.store.close_sessions(principal.id(), kept).await?)
     }
 

@@ -2,34 +2,47 @@
 
 use std::sync::Arc;
 
-use super::AuthError;
+use super::{AuthError, issue::Of};
 use crate::{
     clock::Timestamp,
-    domain::{DisplayName, Role, Roles, SessionId, TokenRecord, User, UserId, Username},
+    domain::{
+        ApiToken, ApiTokenId, DisplayName, Role, Roles, SessionId, TokenRecord, User, UserId, Username,
+    },
 };
 
-/// Who a verified token speaks for. Only `auth` makes one, and only from a token that its signature, its claims, the
-/// whitelist and the user's state all vouch for: holding one is the proof.
+/// Who a verified token speaks for. Only `auth` makes one: from an access token that its signature, its claims, the whitelist
+/// and the user's state all vouch for, or from an API token that is known and whose user's state does. Holding one is the
+/// proof.
 #[derive(Clone, Debug)]
 pub struct Principal {
     user: Arc<User>,
-    session: SessionId,
-    session_ends_at: Timestamp,
-    token: TokenRecord,
+    roles: Roles,
+    proof: Proof,
+}
+
+/// What was presented.
+#[derive(Clone, Debug)]
+enum Proof {
+    AccessToken(TokenRecord, Of),
+    ApiToken(Arc<ApiToken>),
 }
 
 impl Principal {
-    pub(super) fn new(
-        user: Arc<User>,
-        session: SessionId,
-        session_ends_at: Timestamp,
-        token: TokenRecord,
-    ) -> Self {
+    /// Somebody who has signed in.
+    pub(super) fn signed_in(user: Arc<User>, of: Of, token: TokenRecord) -> Self {
         Self {
+            roles: user.roles.clone(),
             user,
-            session,
-            session_ends_at,
-            token,
+            proof: Proof::AccessToken(token, of),
+        }
+    }
+
+    /// A service that speaks for `user`.
+    pub(super) fn service(user: Arc<User>, token: Arc<ApiToken>) -> Self {
+        Self {
+            roles: token.roles_as_of(&user),
+            user,
+            proof: Proof::ApiToken(token),
         }
     }
 
@@ -45,16 +58,16 @@ impl Principal {
         &self.user.username
     }
 
-    /// What the user may be, as of this request.
+    /// What this request may be: the user's roles as they are now, and of an API token those of them that it was made for.
     #[must_use]
     pub fn roles(&self) -> &Roles {
-        &self.user.roles
+        &self.roles
     }
 
-    /// Whether the user has any of these roles.
+    /// Whether it has any of these roles.
     #[must_use]
     pub fn has_any(&self, roles: &[Role]) -> bool {
-        roles.iter().any(|role| self.user.roles.contains(role))
+        roles.iter().any(|role| self.roles.contains(role))
     }
 
     /// Lets pass only who has any of these roles.
@@ -81,27 +94,64 @@ impl Principal {
         self.user.created_at
     }
 
-    /// Names the sign-in that the token came from.
+    /// Names the sign-in that the token came from; none if it is an API token.
     #[must_use]
-    pub fn session_id(&self) -> SessionId {
-        self.session
+    pub fn session_id(&self) -> Option<SessionId> {
+        match &self.proof {
+            Proof::AccessToken(_, of) => Some(of.session),
+            Proof::ApiToken(_) => None,
+        }
+    }
+
+    /// Names the token: the `jti` of an access token, the id of an API token.
+    #[must_use]
+    pub fn token_id(&self) -> String {
+        match &self.proof {
+            Proof::AccessToken(token, _) => token.id.to_string(),
+            Proof::ApiToken(token) => token.id.to_string(),
+        }
+    }
+
+    /// Names the API token, if it is one.
+    #[must_use]
+    pub fn api_token_id(&self) -> Option<ApiTokenId> {
+        match &self.proof {
+            Proof::AccessToken(..) => None,
+            Proof::ApiToken(token) => Some(token.id),
+        }
+    }
+
+    /// When the token was made.
+    #[must_use]
+    pub fn issued_at(&self) -> Timestamp {
+        match &self.proof {
+            Proof::AccessToken(token, _) => token.issued_at,
+            Proof::ApiToken(token) => token.created_at,
+        }
     }
 
     /// The first second at which the token is no longer good.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
-        self.token.expires_at
+        match &self.proof {
+            Proof::AccessToken(token, _) => token.expires_at,
+            Proof::ApiToken(token) => token.expires_at,
+        }
     }
 
     pub(super) fn user(&self) -> &User {
         &self.user
     }
 
-    pub(super) fn token(&self) -> TokenRecord {
-        self.token
-    }
-
-    pub(super) fn session_ends_at(&self) -> Timestamp {
-        self.session_ends_at
+    /// The access token and its session, for what only somebody who has signed in may do.
+    ///
+    /// # Errors
+    /// [`AuthError::SessionRequired`] for an API token: else whoever finds one could make another that outlives it, or shut
+    /// its owner out.
+    pub(super) fn session(&self) -> Result<(TokenRecord, Of), AuthError> {
+        match &self.proof {
+            Proof::AccessToken(token, of) => Ok((*token, *of)),
+            Proof::ApiToken(_) => Err(AuthError::SessionRequired(self.user.id)),
+        }
     }
 }

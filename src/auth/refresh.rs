@@ -11,14 +11,10 @@ impl Auth {
     /// the same token gives the same successor.
     ///
     /// # Errors
-    /// As [`authenticate`](Self::authenticate).
+    /// As [`authenticate`](Self::authenticate), and [`SessionRequired`](AuthError::SessionRequired) for an API token.
     pub async fn refresh(&self, token: &BearerToken) -> Result<IssuedToken, AuthError> {
         let principal = self.authenticate(token).await?;
-        let presented = principal.token();
-        let of = Of {
-            session: principal.session_id(),
-            ends_at: principal.session_ends_at(),
-        };
+        let (presented, of) = principal.session()?;
         let store = &self.0.accounts.store;
         let (successor, minted) = match store
             .refresh(of.session, presented.id, self.0.policy, self.now())

@@ -1,15 +1,21 @@
-//! Revocation (RFC 7009): whoever holds a token of a session can end it.
+//! Revocation (RFC 7009): whoever holds a token of a session can end it, and whoever holds an API token that one.
 
-use super::{Auth, AuthError};
+use super::{Auth, AuthError, api_token_text};
 use crate::domain::{BearerToken, SessionId, UserId};
 
 impl Auth {
-    /// Ends the session of `token`, an access token that is accepted now or any refresh token, also one that was spent before;
-    /// durably, when this has returned. Returns whose it was; `None` if there is nothing to end (any more).
+    /// Ends `token`, if it is an API token; else its session, if it is an access token that is accepted now or any refresh token,
+    /// also one that was spent before; durably, when this has returned. Returns whose it was; `None` if there is nothing to end (any more).
     ///
     /// # Errors
     /// A failure of the server, after which the session may or may not have ended.
     pub async fn revoke(&self, token: &str) -> Result<Option<UserId>, AuthError> {
+        if token.starts_with(api_token_text::PREFIX) {
+            return match BearerToken::parse(token) {
+                Some(token) => self.revoke_api_token(&token).await,
+                None => Ok(None),
+            };
+        }
         let session = match self.0.refresh_tokens.read(token) {
             Some((session, _)) => Some(session),
             None => self.session_of(token).await?,

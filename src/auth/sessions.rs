@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use super::{
-    Auth, AuthError, CredentialsRefusal, IssuedToken, Principal, TokenRefusal, issue::Of,
+    Auth, AuthError, CredentialsRefusal, IssuedToken, Principal, TokenRefusal, api_token_text, issue::Of,
     password_check::Claimant,
 };
 use crate::domain::{BearerToken, Client, Password, Session, UserId, Username};
@@ -68,12 +68,15 @@ impl Auth {
         Ok(issued)
     }
 
-    /// Who `token` speaks for: its signature, its claims and the whitelist must all say so, and the user must not be
-    /// disabled.
+    /// Who `token` speaks for. Of an access token its signature, its claims and the whitelist must all say so; an API token
+    /// must be known. The user must not be disabled.
     ///
     /// # Errors
     /// [`AuthError::TokenRefused`], or a failure of the server.
     pub async fn authenticate(&self, token: &BearerToken) -> Result<Principal, AuthError> {
+        if token.expose().starts_with(api_token_text::PREFIX) {
+            return self.authenticate_api_token(token).await;
+        }
         let now = self.now();
         let claims = self
             .0
@@ -93,26 +96,22 @@ impl Auth {
         if accepted.user.disabled {
             return Err(AuthError::TokenRefused(TokenRefusal::AccountDisabled));
         }
-        Ok(Principal::new(
-            accepted.user,
-            claims.session,
-            accepted.session_ends_at,
-            accepted.token,
-        ))
+        let of = Of {
+            session: claims.session,
+            ends_at: accepted.session_ends_at,
+        };
+        Ok(Principal::signed_in(accepted.user, of, accepted.token))
     }
 
     /// Ends the session of `token` and returns whose it was: this token, its predecessor and its successor are dead when
     /// this has returned.
     ///
     /// # Errors
-    /// As [`authenticate`](Self::authenticate).
+    /// As [`authenticate`](Self::authenticate), and [`SessionRequired`](AuthError::SessionRequired) for an API token.
     pub async fn log_out(&self, token: &BearerToken) -> Result<UserId, AuthError> {
         let principal = self.authenticate(token).await?;
-        self.0
-            .accounts
-            .store
-            .close_session(principal.session_id())
-            .await?;
+        let (_, of) = principal.session()?;
+        self.0.accounts.store.close_session(of.session).await?;
         Ok(principal.id())
     }
 }

@@ -3,6 +3,7 @@
 //! Each section has a file, which owns its settings' names, defaults and words for people. From that one table come the
 //! flags and their help, the shipped `jwt-server.toml`, and what `check-config` prints.
 
+mod api_tokens;
 mod error;
 mod introspection;
 mod log;
@@ -22,6 +23,7 @@ mod value;
 use std::fmt::Write as _;
 
 pub use self::{
+    api_tokens::ApiTokenConfig,
     error::ConfigError,
     introspection::IntrospectionConfig,
     log::{LogConfig, LogFormat},
@@ -49,6 +51,8 @@ pub struct Config {
     pub token: TokenConfig,
     /// Sessions.
     pub session: SessionConfig,
+    /// API tokens.
+    pub api_tokens: ApiTokenConfig,
     /// Who may sign up.
     pub signup: SignupConfig,
     /// Passwords and their hashing.
@@ -72,6 +76,7 @@ impl Config {
             store: StoreConfig::read(settings)?,
             token: TokenConfig::read(settings)?,
             session: SessionConfig::read(settings)?,
+            api_tokens: ApiTokenConfig::read(settings)?,
             signup: SignupConfig::read(settings)?,
             password: PasswordConfig::read(settings)?,
             throttle: ThrottleConfig::read(settings)?,
@@ -112,6 +117,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
         store::SETTINGS,
         token::SETTINGS,
         session::SETTINGS,
+        api_tokens::SETTINGS,
         signup::SETTINGS,
         password::SETTINGS,
         throttle::SETTINGS,

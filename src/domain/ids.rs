@@ -1,4 +1,4 @@
-//! The names of things. User and session ids are `UUIDv7` (RFC 9562): they sort by age, which keeps the database compact.
+//! The ids of things. Those of users, sessions and API tokens are `UUIDv7` (RFC 9562): they sort by age, which keeps the database compact.
 //! A token's id is 16 random bytes, because a token must not be guessable from another.
 
 use std::fmt;
@@ -64,6 +64,10 @@ uuid_v7! {
 uuid_v7! {
     /// Names one sign-in and everything that was issued from it: the `sid` of a token.
     SessionId
+}
+uuid_v7! {
+    /// Names one API token, and is no secret: the token's text is another.
+    ApiTokenId
 }
 
 /// Names one access token: its `jti` (RFC 7519, section 4.1.7). 16 random bytes, written as 22 characters of base64url.

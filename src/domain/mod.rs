@@ -2,12 +2,14 @@
 //! act on; below the edge nobody checks again. Nothing here knows of HTTP, of storage or of cryptography.
 
 mod algorithm;
+mod api_token;
 mod attempts;
 mod bearer;
 mod client;
 mod device;
 mod ids;
 mod key_ring;
+mod name;
 mod password;
 mod role;
 mod rotation;
@@ -16,16 +18,18 @@ mod user;
 mod username;
 
 pub use algorithm::Algorithm;
+pub use api_token::{ApiToken, ApiTokenHash};
 pub use attempts::{Attempts, FORGOTTEN_AFTER, LinePolicy, MAX_FAILURES, admit_stranger, readmit_stranger};
 pub use bearer::BearerToken;
 pub use client::{Client, ClientAddress, Network};
 pub use device::Device;
 pub(crate) use ids::random;
-pub use ids::{InvalidId, SessionId, TokenId, UserId};
+pub use ids::{ApiTokenId, InvalidId, SessionId, TokenId, UserId};
 pub use key_ring::{KeyRing, KeyState, RingKey};
+pub use name::{ApiTokenName, DisplayName, NameError};
 pub use password::{MAX_PASSWORD_BYTES, Password, PasswordError, PasswordHash};
 pub use role::{Role, RoleError, Roles};
 pub use rotation::{RefreshGrant, Rotation};
 pub use session::{MAX_ACCEPTED, Refresh, Session, TokenPolicy, TokenRecord, WhitelistEntry};
-pub use user::{DisplayName, DisplayNameError, User, UserChange};
+pub use user::{User, UserChange};
 pub use username::{Username, UsernameError};

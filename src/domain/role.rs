@@ -65,6 +65,30 @@ impl Roles {
         self.0.contains(role)
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether each of them is among `others`.
+    #[must_use]
+    pub fn are_among(&self, others: &Self) -> bool {
+        self.iter().all(|role| others.contains(role))
+    }
+
+    /// Those of them that are among `others`.
+    #[must_use]
+    pub fn shared_with(&self, others: &Self) -> Self {
+        if self.are_among(others) {
+            return self.clone();
+        }
+        self.iter()
+            .filter(|role| others.contains(role))
+            .cloned()
+            .collect()
+    }
+
     /// They, in the order they were given.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Role> {
@@ -125,5 +149,25 @@ mod tests {
         assert_eq!(roles.to_string(), "CLIENT ADMIN");
         assert!(roles.contains(&Role::ADMIN));
         assert_eq!(Roles::default().to_string(), "");
+    }
+
+    #[test]
+    fn what_two_sets_of_roles_share_is_in_both() {
+        let roles = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| Role::parse(name).unwrap())
+                .collect::<Roles>()
+        };
+        for (one, other, shared) in [
+            (&["A", "B"][..], &["B", "A", "C"][..], &["A", "B"][..]),
+            (&["A", "B"], &["C", "B"], &["B"]),
+            (&["A"], &["AA"], &[]),
+            (&[], &["A"], &[]),
+        ] {
+            let (one, other) = (roles(one), roles(other));
+            assert_eq!(one.shared_with(&other), roles(shared));
+            assert_eq!(one.are_among(&other), one.shared_with(&other) == one);
+        }
     }
 }

@@ -1,8 +1,6 @@
 //! A user, and what can change about one.
 
-use std::fmt;
-
-use super::{PasswordHash, Roles, UserId, Username};
+use super::{DisplayName, PasswordHash, Roles, UserId, Username};
 use crate::clock::Timestamp;
 
 /// Somebody who signed up.
@@ -80,56 +78,6 @@ impl User {
             disabled: false,
             display_name: None,
             created_at,
-        }
-    }
-}
-
-/// What a user wants to be called: 1 to 64 characters, none of them a control character.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DisplayName(Box<str>);
-
-impl DisplayName {
-    /// The name that `input` is, without the white space around it.
-    ///
-    /// # Errors
-    /// [`DisplayNameError`] if it is empty, too long, or has a control character.
-    pub fn parse(input: &str) -> Result<Self, DisplayNameError> {
-        let name = input.trim();
-        let good = (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control);
-        good.then(|| Self(name.into())).ok_or(DisplayNameError)
-    }
-
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for DisplayName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The text is no [`DisplayName`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("A display name has 1 to 64 characters and no control characters.")]
-pub struct DisplayNameError;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_display_name_is_trimmed_and_has_no_control_characters() {
-        assert_eq!(
-            DisplayName::parse(" Ada Lovelace ").unwrap().as_str(),
-            "Ada Lovelace"
-        );
-        assert!(DisplayName::parse(&"é".repeat(64)).is_ok());
-        for bad in ["", "  ", "a\nb", "a\u{1b}[2Jb", &"é".repeat(65)] {
-            assert_eq!(DisplayName::parse(bad), Err(DisplayNameError), "{bad:?}");
         }
     }
 }

@@ -14,7 +14,7 @@ use super::{
     with,
 };
 use crate::{
-    auth::{Auth, AuthError, Principal},
+    auth::{Auth, AuthError, PasswordChange, Principal},
     domain::{Client, DisplayName, Password, UserId},
 };
 
@@ -77,8 +77,15 @@ async fn change_password(
     let (principal, mut fields) = (principal?, fields?);
     let current = fields.take_text("current_password").map(SecretString::from);
     let new = fields.take("new_password", |text| Password::parse(text.into()));
-    let (current, new) = fields.finish(current.zip(new))?;
-    let done = auth.change_password(&principal, current, new, &from).await;
+    let keeps_api_tokens = fields.take_flag("keep_api_tokens");
+    let change = current.zip(new).zip(keeps_api_tokens);
+    let change = change.map(|((current, new), keeps_api_tokens)| PasswordChange {
+        current,
+        new,
+        keeps_api_tokens,
+    });
+    let change = fields.finish(change)?;
+    let done = auth.change_password(&principal, change, &from).await;
     done.map_err(|error| match error {
         AuthError::PasswordRejected(why) => {
             ApiError::InvalidFields(vec![FieldError::new("new_password", &why)])

@@ -1,7 +1,7 @@
 //! Request bodies: read against a limit and a clock whatever their framing; and those in JSON taken apart field by field, so
 //! that a client hears of everything that is wrong with one at once.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
@@ -167,16 +167,58 @@ impl Fields {
 
     /// The value of the field `name`, which must be a string.
     pub(super) fn take_text(&mut self, name: &'static str) -> Option<String> {
+        self.take_value(name, "a string", |value| match value {
+            Value::String(text) => Some(text),
+            _ => None,
+        })
+    }
+
+    /// As [`take`](Self::take), of a list of strings.
+    pub(super) fn take_list<T, E: FieldProblem>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(Vec<String>) -> Result<T, E>,
+    ) -> Option<T> {
+        let texts = self.take_value(name, "a list of strings", |value| {
+            serde_json::from_value(value).ok()
+        })?;
+        parse(texts)
+            .map_err(|problem| self.errors.push(FieldError::new(name, &problem)))
+            .ok()
+    }
+
+    /// The value of the field `name`, which must be a whole number of seconds.
+    pub(super) fn take_seconds(&mut self, name: &'static str) -> Option<Duration> {
+        let seconds = self.take_value(name, "a whole number of seconds", |value| value.as_u64());
+        seconds.map(Duration::from_secs)
+    }
+
+    /// The value of the field `name`, which must be `true` or `false` if it is there.
+    pub(super) fn take_flag(&mut self, name: &'static str) -> Option<bool> {
+        if !self.has(name) {
+            return Some(false);
+        }
+        self.take_value(name, "true or false", |value| value.as_bool())
+    }
+
+    /// The value of the field `name`, of which `read` must make something: it is to be `what`.
+    fn take_value<T>(
+        &mut self,
+        name: &'static str,
+        what: &str,
+        read: impl FnOnce(Value) -> Option<T>,
+    ) -> Option<T> {
         let place = self.left.iter().position(|(field, _)| field == name);
-        let (code, detail) = match place.map(|place| self.left.swap_remove(place).1) {
-            Some(Value::String(text)) => return Some(text),
-            Some(_) => ("wrong_type", "This field must be a string."),
-            None => ("required", "This field is required."),
+        let value = place.map(|place| self.left.swap_remove(place).1);
+        let (code, detail) = match value.map(read) {
+            Some(Some(value)) => return Some(value),
+            Some(None) => ("wrong_type", format!("This field must be {what}.")),
+            None => ("required", "This field is required.".to_owned()),
         };
         self.errors.push(FieldError {
             field: name.to_owned(),
             code,
-            detail: detail.to_owned(),
+            detail,
         });
         None
     }

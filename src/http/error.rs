@@ -89,6 +89,7 @@ impl ApiError {
                 AuthError::InvalidCredentials(CredentialsRefusal::WrongPassword(user))
                 | AuthError::AccountDisabled(user)
                 | AuthError::WrongPassword(user)
+                | AuthError::SessionRequired(user)
                 | AuthError::TooManyAttempts {
                     axis: Axis::Caller(user),
                     ..
@@ -279,6 +280,22 @@ impl From<&AuthError> for Problem {
                 ),
             )
             .retry_after(*retry_after),
+            AuthError::SessionRequired(_) => Self::new(
+                StatusCode::FORBIDDEN,
+                "session_required",
+                "Sign-in required",
+                "An API token may not do this. Sign in, and send the access token that you get.",
+            )
+            .challenge(", error=\"insufficient_scope\""),
+            AuthError::ApiTokenRejected(why) => {
+                Self::invalid_fields(why.iter().map(FieldError::from).collect())
+            }
+            AuthError::TooManyApiTokens { at_most } => Self::new(
+                StatusCode::CONFLICT,
+                "too_many_api_tokens",
+                "Too many API tokens",
+                format!("A user has at most {at_most} API tokens here. Revoke one that nothing needs."),
+            ),
             // What is wrong with it would help whoever forged it.
             AuthError::TokenRefused(_) | AuthError::AccountGone => Self::new(
                 StatusCode::UNAUTHORIZED,

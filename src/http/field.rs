@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::{
-    auth::PasswordRejection,
-    domain::{DisplayNameError, PasswordError, UsernameError},
+    auth::{ApiTokenRejection, PasswordRejection},
+    domain::{NameError, PasswordError, RoleError, UsernameError},
 };
 
 /// What is wrong with one field of a body.
@@ -40,9 +40,25 @@ impl FieldProblem for PasswordError {
     }
 }
 
-impl FieldProblem for DisplayNameError {
+impl FieldProblem for NameError {
     fn code(&self) -> &'static str {
         "bad_name"
+    }
+}
+
+impl FieldProblem for RoleError {
+    fn code(&self) -> &'static str {
+        "bad_role"
+    }
+}
+
+impl FieldProblem for ApiTokenRejection {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoRole => "too_short",
+            Self::NotTheirRole => "not_yours",
+            Self::Lifetime { .. } => "out_of_range",
+        }
     }
 }
 
@@ -52,6 +68,16 @@ impl FieldProblem for PasswordRejection {
             Self::TooShort { .. } => "too_short",
             Self::TooWeak => "too_weak",
         }
+    }
+}
+
+impl From<&ApiTokenRejection> for FieldError {
+    fn from(problem: &ApiTokenRejection) -> Self {
+        let field = match problem {
+            ApiTokenRejection::NoRole | ApiTokenRejection::NotTheirRole => "roles",
+            ApiTokenRejection::Lifetime { .. } => "expires_in",
+        };
+        Self::new(field, problem)
     }
 }
 

@@ -69,7 +69,9 @@ struct Live<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     aud: Option<&'a Audience>,
     jti: String,
-    sid: String,
+    /// None of an API token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<String>,
     token_type: &'static str,
 }
 
@@ -77,7 +79,6 @@ impl<'a> Live<'a> {
     fn of(live: &'a Introspection) -> Self {
         let Introspection {
             principal,
-            token,
             issuer,
             audience,
         } = live;
@@ -87,12 +88,12 @@ impl<'a> Live<'a> {
             username: principal.username().as_str(),
             roles: principal.roles().iter().map(Role::as_str).collect(),
             scope: principal.roles().to_string(),
-            exp: token.expires_at.as_secs(),
-            iat: token.issued_at.as_secs(),
+            exp: principal.expires_at().as_secs(),
+            iat: principal.issued_at().as_secs(),
             iss: issuer,
             aud: audience.as_ref(),
-            jti: token.id.to_string(),
-            sid: principal.session_id().to_string(),
+            jti: principal.token_id(),
+            sid: principal.session_id().map(|id| id.to_string()),
             token_type: "Bearer",
         }
     }

@@ -72,7 +72,8 @@ struct Me<'a> {
     roles: Vec<&'a str>,
     display_name: Option<&'a str>,
     created_at: String,
-    session_id: String,
+    /// None with an API token.
+    session_id: Option<String>,
 }
 
 fn me(principal: &Principal) -> Json {
@@ -87,6 +88,6 @@ pub(super) fn describe(principal: &Principal, name: Option<&DisplayName>) -> Jso
         roles: principal.roles().iter().map(Role::as_str).collect(),
         display_name: name.map(DisplayName::as_str),
         created_at: principal.created_at().to_string(),
-        session_id: principal.session_id().to_string(),
+        session_id: principal.session_id().map(|id| id.to_string()),
     })
 }

@@ -2,6 +2,7 @@
 //! one group of endpoints; no failure of theirs is a warp rejection, so none can be mistaken for "no such route".
 
 mod account;
+mod api_tokens;
 mod body;
 mod cached;
 mod client;
@@ -48,6 +49,8 @@ impl Auth {
             .or(sessions::routes(self))
             .unify()
             .or(account::routes(self))
+            .unify()
+            .or(api_tokens::routes(self))
             .unify()
             .or(signup::routes(self))
             .unify()

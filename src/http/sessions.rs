@@ -1,4 +1,4 @@
-//! `/me/sessions`: where a user is signed in, and ending that.
+//! `/me/sessions`: where a user is signed in and what speaks for them, and ending that.
 
 use serde::{Deserialize, Serialize};
 use warp::{Filter, Reply, filters::BoxedFilter, http::StatusCode, reply::Response};
@@ -11,8 +11,8 @@ use super::{
     with,
 };
 use crate::{
-    auth::{Auth, Principal},
-    domain::{Session, SessionId},
+    auth::{Auth, Ending, Principal},
+    domain::{ApiToken, ApiTokenId, Role, Session, SessionId},
 };
 
 pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
@@ -56,8 +56,15 @@ pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
 }
 
 #[derive(Serialize)]
-struct Sessions {
-    sessions: Vec<MySession>,
+struct Sessions<'a> {
+    sessions: Vec<Entry<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Entry<'a> {
+    Session(MySession),
+    ApiToken(MyApiToken<'a>),
 }
 
 #[derive(Serialize)]
@@ -73,7 +80,7 @@ struct MySession {
 }
 
 impl MySession {
-    fn of(session: &Session, current: SessionId) -> Self {
+    fn of(session: &Session, current: Option<SessionId>) -> Self {
         Self {
             id: session.id.to_string(),
             created_at: session.created_at.to_string(),
@@ -81,7 +88,34 @@ impl MySession {
             expires_at: session.expires_at().to_string(),
             address: session.client.address.map(|address| address.to_string()),
             device: session.client.device.as_ref().map(ToString::to_string),
-            current: session.id == current,
+            current: Some(session.id) == current,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct MyApiToken<'a> {
+    id: String,
+    name: &'a str,
+    /// What it was made for, whatever its user is now.
+    roles: Vec<&'a str>,
+    created_at: String,
+    last_used_at: Option<String>,
+    expires_at: String,
+    /// Never: one that asks gets no list.
+    current: bool,
+}
+
+impl<'a> MyApiToken<'a> {
+    fn of(token: &'a ApiToken) -> Self {
+        Self {
+            id: token.id.to_string(),
+            name: token.name.as_str(),
+            roles: token.roles.iter().map(Role::as_str).collect(),
+            created_at: token.created_at.to_string(),
+            last_used_at: token.used_at.map(|at| at.to_string()),
+            expires_at: token.expires_at.to_string(),
+            current: false,
         }
     }
 }
@@ -89,10 +123,14 @@ impl MySession {
 async fn list(auth: Auth, principal: Result<Principal, ApiError>) -> Result<Response, ApiError> {
     let principal = principal?;
     let sessions = auth.sessions(&principal).await?;
+    let tokens = auth.api_tokens(&principal).await?;
     let current = principal.session_id();
-    let sessions = sessions.iter().map(|session| MySession::of(session, current));
+    let sessions = sessions
+        .iter()
+        .map(|session| Entry::Session(MySession::of(session, current)));
+    let tokens = tokens.iter().map(|token| Entry::ApiToken(MyApiToken::of(token)));
     let answer = warp::reply::json(&Sessions {
-        sessions: sessions.collect(),
+        sessions: sessions.chain(tokens).collect(),
     });
     Ok(note(answer.into_response(), |trace| {
         trace.user = Some(principal.id());
@@ -101,8 +139,10 @@ async fn list(auth: Auth, principal: Result<Principal, ApiError>) -> Result<Resp
 
 async fn end(id: String, auth: Auth, principal: Result<Principal, ApiError>) -> Result<Response, ApiError> {
     let principal = principal?;
-    let id = SessionId::parse(&id).map_err(|_| ApiError::NotFound)?;
-    if auth.end_session(&principal, id).await? {
+    // The one or the other: no id is of both.
+    let session = SessionId::parse(&id).map_err(|_| ApiError::NotFound)?;
+    let token = ApiTokenId::parse(&id).map_err(|_| ApiError::NotFound)?;
+    if auth.end_session(&principal, session).await? || auth.end_api_token(&principal, token).await? {
         Ok(ended(&principal))
     } else {
         Err(ApiError::NotFound)
@@ -115,7 +155,11 @@ async fn end_all(
     which: Result<Which, ApiError>,
 ) -> Result<Response, ApiError> {
     let (principal, which) = (principal?, which?);
-    auth.end_sessions(&principal, which.all).await?;
+    let which = Ending {
+        this_session: which.all,
+        api_tokens: !which.keep_api_tokens,
+    };
+    auth.end_sessions(&principal, which).await?;
     Ok(ended(&principal))
 }
 
@@ -133,6 +177,9 @@ struct Which {
     /// This session too.
     #[serde(default)]
     all: bool,
+    /// The sessions only.
+    #[serde(default)]
+    keep_api_tokens: bool,
 }
 
 /// Which sessions are meant. A query that says something else is refused: the wrong ones would end.

@@ -17,15 +17,15 @@ use secrecy::SecretSlice;
 use crate::{
     clock::Timestamp,
     domain::{
-        Attempts, KeyRing, Network, PasswordHash, Refresh, Rotation, Session, SessionId, TokenId,
-        TokenPolicy, TokenRecord, User, UserChange, UserId, Username,
+        ApiToken, ApiTokenHash, ApiTokenId, Attempts, KeyRing, Network, PasswordHash, Refresh, Rotation,
+        Session, SessionId, TokenId, TokenPolicy, TokenRecord, User, UserChange, UserId, Username,
     },
 };
 
 /// From how many networks at the most it is known that a user signed in from there.
 pub const MAX_NETWORKS: usize = 64;
 
-/// Where users, sessions and the signing keys are kept.
+/// Where users, sessions, API tokens and the signing keys are kept.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Adds `user`, who signed up from `network` if that is known, unless somebody has the username.
@@ -41,14 +41,14 @@ pub trait Store: Send + Sync + 'static {
     async fn user_by_name(&self, name: &Username) -> Result<Option<Arc<User>>, StoreError>;
 
     /// Changes one user and returns them as they are now; `None` if there is no such user. It holds for every live token of
-    /// theirs at once; another password ends every session of theirs.
+    /// theirs at once; another password ends every session and every API token of theirs.
     ///
     /// # Errors
     /// [`StoreError`], after which the change may or may not be there.
     async fn change_user(&self, id: UserId, change: UserChange) -> Result<Option<Arc<User>>, StoreError>;
 
-    /// Gives a user another password, ends every session of theirs but `kept`, and returns them as they are now. `None`, and
-    /// nothing is changed, if the user is gone, or has another password by now than the one of version `verified`.
+    /// Gives a user another password, ends their sessions and API tokens except what is `kept`, and returns them as they are
+    /// now. `None`, and nothing is changed, if the user is gone, or has another password by now than the one of version `verified`.
     ///
     /// # Errors
     /// [`StoreError`], after which the change may or may not be there, whole.
@@ -57,10 +57,10 @@ pub trait Store: Send + Sync + 'static {
         id: UserId,
         verified: u32,
         to: PasswordHash,
-        kept: Option<SessionId>,
+        kept: Kept,
     ) -> Result<Option<Arc<User>>, StoreError>;
 
-    /// Removes a user with all that is theirs: every session ends, and the username is free. `false`, and nothing is changed,
+    /// Removes a user with all that is theirs: every session and API token ends, and the username is free. `false`, and nothing is changed,
     /// if the user is gone, or `verified` is not the version of their password.
     ///
     /// # Errors
@@ -125,11 +125,11 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Rotation, StoreError>;
 
-    /// Ends every session of `user` but `kept`, and returns how many did.
+    /// Ends the sessions and API tokens of `user` except what is `kept`, and returns how many did.
     ///
     /// # Errors
-    /// [`StoreError`], after which they may or may not have ended.
-    async fn close_sessions(&self, user: UserId, kept: Option<SessionId>) -> Result<usize, StoreError>;
+    /// [`StoreError`], after which they may or may not have ended, all of them.
+    async fn close_sessions(&self, user: UserId, kept: Kept) -> Result<usize, StoreError>;
 
     /// Ends `session` with all its tokens, and returns whose it was; `None` if it is not there (any more). Anybody may ask for
     /// that with an old token again and again, so an implementation answers it without a write.
@@ -138,11 +138,55 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`], after which the session may or may not have ended.
     async fn close_session(&self, session: SessionId) -> Result<Option<UserId>, StoreError>;
 
-    /// Forgets up to `at_most` sessions none of whose tokens is accepted at `now`, and returns how many.
+    /// Forgets up to `at_most` sessions none of whose tokens is accepted at `now`, and API tokens that have expired; returns how
+    /// many.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn prune(&self, now: Timestamp, at_most: usize) -> Result<usize, StoreError>;
+
+    /// Adds an API token, unless `session` is no live one of its user's (any more), or its user is disabled, or has `at_most`
+    /// API tokens that are good. None goes for it: a service would stand still.
+    ///
+    /// # Errors
+    /// [`StoreError`], after which the token may or may not be there.
+    async fn create_api_token(
+        &self,
+        token: ApiToken,
+        session: SessionId,
+        at_most: usize,
+    ) -> Result<ApiTokenCreation, StoreError>;
+
+    /// Who the API token whose text has this `hash` speaks for; `None` unless it is good at `now`. This is asked at every
+    /// request: an implementation answers it from memory. It is a use of the token, unless its user is disabled.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn api_token_accepted(
+        &self,
+        hash: ApiTokenHash,
+        now: Timestamp,
+    ) -> Result<Option<AcceptedApiToken>, StoreError>;
+
+    /// The API tokens of `user` that are good at `now`, oldest first, with the moment of their last use.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn api_tokens(&self, user: UserId, now: Timestamp) -> Result<Vec<ApiToken>, StoreError>;
+
+    /// Revokes an API token of `user`; `false` if they have no such token.
+    ///
+    /// # Errors
+    /// [`StoreError`], after which the token may or may not be revoked.
+    async fn remove_api_token(&self, user: UserId, id: ApiTokenId) -> Result<bool, StoreError>;
+
+    /// Writes down when up to `at_most` API tokens were used last, and returns of how many. An implementation may have that in
+    /// memory alone until then, and need not write what would move a last use by less than an hour: so it costs no write a
+    /// request.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn keep_api_token_uses(&self, at_most: usize) -> Result<usize, StoreError>;
 
     /// The key that refresh tokens are made with: the one that is kept, else `fresh`, which is kept from now on.
     ///
@@ -167,7 +211,8 @@ pub trait Store: Send + Sync + 'static {
         instead_of: u64,
     ) -> Result<KeyRingUpdate, StoreError>;
 
-    /// Ends every session, in one or several transactions, and returns how many: for keys whose tokens are good no more.
+    /// Ends every session, in one or several transactions, and returns how many: for keys whose tokens are good no more. API
+    /// tokens, which no key signs, stay.
     ///
     /// # Errors
     /// [`StoreError`], after which some may have ended.
@@ -223,6 +268,36 @@ pub struct Accepted {
     pub token: TokenRecord,
     /// When the token's session ends.
     pub session_ends_at: Timestamp,
+}
+
+/// What stays of a user's when all else ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// This session.
+    pub session: Option<SessionId>,
+    /// Every API token.
+    pub api_tokens: bool,
+}
+
+/// What became of a new API token.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiTokenCreation {
+    /// It is good.
+    Created,
+    /// The session that asked for it is no live one of its user's, who may be disabled or gone; nothing was changed.
+    SessionOver,
+    /// The user has as many as one may have; nothing was changed.
+    TooMany,
+}
+
+/// Who an API token speaks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedApiToken {
+    /// The user as they are now.
+    pub user: Arc<User>,
+    /// The token, without the uses since it was loaded.
+    pub token: Arc<ApiToken>,
 }
 
 /// The signing keys, as they are kept.

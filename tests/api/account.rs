@@ -210,6 +210,7 @@ async fn a_user_sees_where_they_are_signed_in_and_ends_it() {
     assert_eq!(
         listed["sessions"][0],
         json!({
+            "kind": "session",
             "id": id,
             "created_at": "2027-01-15T08:00:00Z",
             "last_used_at": "2027-01-15T08:01:30Z",
@@ -306,6 +307,7 @@ async fn every_route_of_ones_own_asks_for_a_token() {
         ("PATCH", "/me"),
         ("DELETE", "/me"),
         ("POST", "/me/password"),
+        ("POST", "/me/tokens"),
     ];
     for (method, path) in paths {
         let answer = server.send(request(method, path).json(&json!({}))).await;

@@ -12,12 +12,12 @@ use async_trait::async_trait;
 use jwt_server::{
     clock::Timestamp,
     domain::{
-        KeyRing, Network, PasswordHash, Refresh, Rotation, Session, SessionId, TokenId, TokenPolicy, User,
-        UserChange, UserId, Username,
+        ApiToken, ApiTokenHash, ApiTokenId, KeyRing, Network, PasswordHash, Refresh, Rotation, Session,
+        SessionId, TokenId, TokenPolicy, User, UserChange, UserId, Username,
     },
     store::{
-        Accepted, Count, KeptAttempts, KeyMaterial, KeyRingUpdate, Store, StoreError, StoredRing,
-        UserCreation,
+        Accepted, AcceptedApiToken, ApiTokenCreation, Count, Kept, KeptAttempts, KeyMaterial, KeyRingUpdate,
+        Store, StoreError, StoredRing, UserCreation,
     },
 };
 use secrecy::SecretSlice;
@@ -61,7 +61,7 @@ impl Store for BrokenStore {
         id: UserId,
         verified: u32,
         to: PasswordHash,
-        kept: Option<SessionId>,
+        kept: Kept,
     ) -> Result<Option<Arc<User>>, StoreError> {
         self.inner.change_password(id, verified, to, kept).await
     }
@@ -118,7 +118,7 @@ impl Store for BrokenStore {
             .await
     }
 
-    async fn close_sessions(&self, user: UserId, kept: Option<SessionId>) -> Result<usize, StoreError> {
+    async fn close_sessions(&self, user: UserId, kept: Kept) -> Result<usize, StoreError> {
         self.inner.close_sessions(user, kept).await
     }
 
@@ -131,6 +131,35 @@ impl Store for BrokenStore {
 
     async fn prune(&self, now: Timestamp, at_most: usize) -> Result<usize, StoreError> {
         self.inner.prune(now, at_most).await
+    }
+
+    async fn create_api_token(
+        &self,
+        token: ApiToken,
+        session: SessionId,
+        at_most: usize,
+    ) -> Result<ApiTokenCreation, StoreError> {
+        self.inner.create_api_token(token, session, at_most).await
+    }
+
+    async fn api_token_accepted(
+        &self,
+        hash: ApiTokenHash,
+        now: Timestamp,
+    ) -> Result<Option<AcceptedApiToken>, StoreError> {
+        self.inner.api_token_accepted(hash, now).await
+    }
+
+    async fn api_tokens(&self, user: UserId, now: Timestamp) -> Result<Vec<ApiToken>, StoreError> {
+        self.inner.api_tokens(user, now).await
+    }
+
+    async fn remove_api_token(&self, user: UserId, id: ApiTokenId) -> Result<bool, StoreError> {
+        self.inner.remove_api_token(user, id).await
+    }
+
+    async fn keep_api_token_uses(&self, at_most: usize) -> Result<usize, StoreError> {
+        self.inner.keep_api_token_uses(at_most).await
     }
 
     async fn refresh_key(&self, fresh: SecretSlice<u8>) -> Result<SecretSlice<u8>, StoreError> {

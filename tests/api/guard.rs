@@ -135,3 +135,27 @@ async fn the_guard_asks_anew_at_every_request() {
     server.log_out(&token).await.assert_status(StatusCode::NO_CONTENT);
     assert!(ask().await.is_err());
 }
+
+#[tokio::test]
+async fn an_api_token_passes_with_the_roles_that_it_was_made_for() {
+    let server = spawn().await;
+    let session = server.user("ada").await;
+    server.set_roles("ada", &["CLIENT", "ADMIN"]).await;
+    let token = async |roles: &[&str]| {
+        let body = serde_json::json!({"name": "deploy", "roles": roles, "expires_in": 60});
+        let answer = server.post_with_token("/me/tokens", &session, &body).await;
+        answer.json()["token"].as_str().unwrap().to_owned()
+    };
+    let post = |token: &str| request("POST", "/admin/7").header("authorization", format!("Bearer {token}"));
+    let (client, admin) = (token(&["CLIENT"]).await, token(&["ADMIN"]).await);
+    let refused = ask(&server, post(&client)).await;
+    refused.assert_problem(StatusCode::FORBIDDEN, "insufficient_scope");
+    assert_eq!(ask(&server, post(&admin)).await.text(), "7 ada");
+
+    let get = request("GET", "/").header("authorization", format!("Bearer {admin}"));
+    let principal = get.filter(&server.auth.guard()).await.unwrap();
+    assert_eq!(principal.session_id(), None);
+    assert!(principal.api_token_id().is_some());
+    assert_eq!(principal.roles().to_string(), "ADMIN");
+    assert_eq!(principal.expires_at().since(principal.issued_at()).as_secs(), 60);
+}

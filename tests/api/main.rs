@@ -6,6 +6,7 @@
 )]
 
 mod account;
+mod api_tokens;
 mod authorization;
 mod bodies;
 mod broken_store;

@@ -212,9 +212,9 @@ impl Notebook {
     }
 }
 
-/// Signs up, signs in, refreshes in both forms, logs out and revokes as one new user after another, of whom some change
-/// their password and some delete their account, until the server is gone. Gives what was answered; what was asked and not
-/// answered may have happened or not.
+/// Signs up, signs in, refreshes in both forms, makes and ends API tokens, logs out and revokes as one new user after another,
+/// of whom some change their password and some delete their account, until the server is gone. Gives what was answered; what
+/// was asked and not answered may have happened or not.
 fn work(client: Client, name: &str, of_all: Arc<AtomicUsize>) -> Vec<Acknowledged> {
     let facts = Vec::new();
     let mut notebook = Notebook { facts, of_all };
@@ -234,7 +234,15 @@ fn work_once(client: Client, name: &str, notebook: &mut Notebook) -> io::Result<
     let old = client.try_ask(&sign_in(name, PASSWORD)).map(token)?;
     notebook.note(Acknowledged::Live(old.clone()));
     let successor = client.try_ask(&with_token("GET", "/refresh", &old)).map(token)?;
+    let session = old.clone();
     notebook.note(Acknowledged::Refreshed { old, successor });
+
+    let (service, _) = api_token(client, &session)?;
+    notebook.note(Acknowledged::Live(service));
+    let (revoked, id) = api_token(client, &session)?;
+    let end = with_token("DELETE", &format!("/me/sessions/{id}"), &session);
+    client.try_ask(&end)?.assert_status(204);
+    notebook.note(Acknowledged::Revoked(revoked));
 
     let revoked = client.try_ask(&sign_in(name, PASSWORD)).map(token)?;
     let log_out = client.try_ask(&with_token("POST", "/logout", &revoked))?;
@@ -274,6 +282,20 @@ fn sign_up_and_in(client: Client, name: &str) -> io::Result<String> {
     client
         .try_ask(&sign_in(name, PASSWORD))
         .map(|answer| answer.token())
+}
+
+/// A new API token, and its id.
+fn api_token(client: Client, session: &str) -> io::Result<(String, String)> {
+    let body = json!({"name": "deploy", "roles": ["CLIENT"], "expires_in": 86_400});
+    let made = client.try_ask(&with_token_and_json(
+        "POST",
+        "/me/tokens",
+        session,
+        &body.to_string(),
+    ))?;
+    made.assert_status(201);
+    let member = |name: &str| made.json()[name].as_str().unwrap().to_owned();
+    Ok((member("token"), member("id")))
 }
 
 fn refresh_token(answer: &Answer) -> String {

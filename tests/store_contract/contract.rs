@@ -5,10 +5,14 @@ use std::{sync::Arc, time::Duration};
 use jwt_server::{
     clock::Timestamp,
     domain::{
-        Algorithm, Attempts, Client, ClientAddress, Device, DisplayName, KeyRing, PasswordHash, Refresh,
-        Role, Rotation, Session, TokenId, TokenPolicy, TokenRecord, User, UserChange, UserId, Username,
+        Algorithm, ApiToken, ApiTokenHash, ApiTokenId, ApiTokenName, Attempts, Client, ClientAddress, Device,
+        DisplayName, KeyRing, PasswordHash, Refresh, Role, Rotation, Session, TokenId, TokenPolicy,
+        TokenRecord, User, UserChange, UserId, Username,
     },
-    store::{Count, KeptAttempts, KeyMaterial, KeyRingUpdate, MAX_NETWORKS, Store, UserCreation},
+    store::{
+        ApiTokenCreation, Count, Kept, KeptAttempts, KeyMaterial, KeyRingUpdate, MAX_NETWORKS, Store,
+        UserCreation,
+    },
 };
 use secrecy::ExposeSecret;
 
@@ -403,7 +407,11 @@ pub(crate) async fn another_password_ends_every_session_but_the_one_that_is_kept
     let (kept, kept_token) = opened(&store, &ada, NOW).await;
     let (ended, ended_token) = opened(&store, &ada, NOW).await;
     let (others, others_token) = opened(&store, &eve, NOW).await;
-    let change = async |verified, kept| {
+    let change = async |verified, session| {
+        let kept = Kept {
+            session,
+            api_tokens: false,
+        };
         let changed = store.change_password(ada.id, verified, hash('z'), kept);
         changed.await.unwrap()
     };
@@ -435,8 +443,12 @@ pub(crate) async fn another_password_ends_every_session_but_the_one_that_is_kept
         .await
         .unwrap();
     assert!(!is_accepted(&store, &kept, kept_token.id, NOW).await);
-    assert_eq!(store.close_sessions(eve.id, Some(others.id)).await.unwrap(), 0);
-    assert_eq!(store.close_sessions(eve.id, None).await.unwrap(), 1);
+    let this = Kept {
+        session: Some(others.id),
+        ..Kept::default()
+    };
+    assert_eq!(store.close_sessions(eve.id, this).await.unwrap(), 0);
+    assert_eq!(store.close_sessions(eve.id, Kept::default()).await.unwrap(), 1);
     assert!(!is_accepted(&store, &others, others_token.id, NOW).await);
 }
 
@@ -541,6 +553,226 @@ pub(crate) async fn sessions_are_listed_oldest_first_with_their_last_use(backend
     let sessions = store.sessions(ada.id, NOW).await.unwrap();
     assert_eq!(sessions[0].client, first.client);
     assert!(sessions[0].used_at >= NOW);
+}
+
+/// An API token of `user`, whose text has a hash of bytes that are all `n`.
+fn api_token(user: &User, n: u8, now: Timestamp) -> ApiToken {
+    ApiToken {
+        id: ApiTokenId::generate(now),
+        user: user.id,
+        hash: ApiTokenHash::from_bytes([n; 32]),
+        name: ApiTokenName::parse("deploy ✨").unwrap(),
+        roles: [Role::CLIENT].into_iter().collect(),
+        created_at: now,
+        expires_at: now.plus(WEEK),
+        used_at: None,
+    }
+}
+
+/// An API token that has been made.
+async fn added(store: &Arc<dyn Store>, user: &User, session: &Session, n: u8) -> ApiToken {
+    let token = api_token(user, n, NOW);
+    let creation = store.create_api_token(token.clone(), session.id, MOST).await;
+    assert_eq!(creation.unwrap(), ApiTokenCreation::Created);
+    token
+}
+
+async fn is_good(store: &Arc<dyn Store>, token: &ApiToken, now: Timestamp) -> bool {
+    let accepted = store.api_token_accepted(token.hash, now).await.unwrap();
+    accepted.is_some()
+}
+
+pub(crate) async fn an_api_token_speaks_for_its_user_as_they_are_now_until_it_expires(
+    backend: &impl Backend,
+) {
+    let store = backend.open(NOW);
+    let ada = created(&store, "ada").await;
+    let (session, _) = opened(&store, &ada, NOW).await;
+    let token = added(&store, &ada, &session, 1).await;
+    let stranger = api_token(&ada, 2, NOW);
+    assert!(!is_good(&store, &stranger, NOW).await);
+    // It lives on without the session that made it.
+    store.close_session(session.id).await.unwrap();
+    let change = UserChange::Roles([Role::ADMIN].into_iter().collect());
+    let changed = store.change_user(ada.id, change).await.unwrap().unwrap();
+    drop(store);
+
+    let store = backend.open(NOW);
+    let accepted = store.api_token_accepted(token.hash, NOW).await.unwrap().unwrap();
+    assert_eq!((accepted.user, &*accepted.token), (changed, &token));
+    let disabled = store.change_user(ada.id, UserChange::Disabled(true)).await;
+    let accepted = store.api_token_accepted(token.hash, NOW).await.unwrap().unwrap();
+    assert_eq!(Some(accepted.user), disabled.unwrap());
+
+    let week = WEEK.as_secs();
+    assert!(is_good(&store, &token, later(week - 1)).await);
+    assert!(!is_good(&store, &token, later(week)).await);
+    assert_eq!(store.prune(later(week - 1), 10).await.unwrap(), 0);
+    assert_eq!(store.prune(later(week), 10).await.unwrap(), 1);
+    assert_eq!(store.prune(later(week), 10).await.unwrap(), 0);
+    drop(store);
+    assert!(!is_good(&backend.open(NOW), &token, NOW).await);
+}
+
+pub(crate) async fn an_api_token_is_made_only_from_a_live_session_of_its_user(backend: &impl Backend) {
+    let store = backend.open(NOW);
+    let (ada, eve) = (created(&store, "ada").await, created(&store, "eve").await);
+    let (session, _) = opened(&store, &ada, NOW).await;
+    let (ended, _) = opened(&store, &ada, NOW).await;
+    let (others, _) = opened(&store, &eve, NOW).await;
+    store.close_session(ended.id).await.unwrap();
+    let refused = async |session: &Session, now| {
+        let token = api_token(&ada, 7, now);
+        let creation = store.create_api_token(token.clone(), session.id, MOST).await;
+        assert!(!is_good(&store, &token, now).await);
+        creation.unwrap() == ApiTokenCreation::SessionOver
+    };
+    assert!(refused(&ended, NOW).await);
+    assert!(refused(&others, NOW).await);
+    assert!(refused(&session, later(300)).await, "it has run out");
+    store
+        .change_user(ada.id, UserChange::Disabled(true))
+        .await
+        .unwrap();
+    assert!(refused(&session, NOW).await);
+    assert!(store.delete_user(ada.id, 0).await.unwrap());
+    assert!(refused(&session, NOW).await);
+}
+
+pub(crate) async fn a_revoked_api_token_stays_revoked_and_nobody_revokes_anothers(backend: &impl Backend) {
+    let store = backend.open(NOW);
+    let (ada, eve) = (created(&store, "ada").await, created(&store, "eve").await);
+    let (session, _) = opened(&store, &ada, NOW).await;
+    let (revoked, kept) = (
+        added(&store, &ada, &session, 1).await,
+        added(&store, &ada, &session, 2).await,
+    );
+    assert!(!store.remove_api_token(eve.id, revoked.id).await.unwrap());
+    assert!(is_good(&store, &revoked, NOW).await);
+    assert!(store.remove_api_token(ada.id, revoked.id).await.unwrap());
+    assert!(!store.remove_api_token(ada.id, revoked.id).await.unwrap());
+    assert!(!is_good(&store, &revoked, NOW).await);
+    drop(store);
+    let store = backend.open(NOW);
+    assert!(!is_good(&store, &revoked, NOW).await);
+    assert_eq!(store.api_tokens(ada.id, NOW).await.unwrap(), [kept]);
+    assert_eq!(store.api_tokens(eve.id, NOW).await.unwrap(), []);
+}
+
+pub(crate) async fn a_user_has_no_more_api_tokens_than_the_bound_however_many_ask_at_once(
+    backend: &impl Backend,
+) {
+    let store = backend.open(NOW);
+    let ada = created(&store, "ada").await;
+    let (session, _) = opened(&store, &ada, NOW).await;
+    let tasks: Vec<_> = (0..32)
+        .map(|n| {
+            let (store, token, session) = (Arc::clone(&store), api_token(&ada, n, NOW), session.id);
+            tokio::spawn(async move { store.create_api_token(token, session, 3).await.unwrap() })
+        })
+        .collect();
+    let mut created = 0;
+    for task in tasks {
+        match task.await.unwrap() {
+            ApiTokenCreation::Created => created += 1,
+            other => assert_eq!(other, ApiTokenCreation::TooMany),
+        }
+    }
+    assert_eq!(created, 3);
+    // One that is gone leaves its place, and one that has expired.
+    let tokens = store.api_tokens(ada.id, NOW).await.unwrap();
+    assert!(store.remove_api_token(ada.id, tokens[0].id).await.unwrap());
+    let _ = added(&store, &ada, &session, 50).await;
+    let late = NOW.plus(WEEK);
+    let (session, _) = opened(&store, &ada, late).await;
+    let next = api_token(&ada, 51, late);
+    let creation = store.create_api_token(next.clone(), session.id, 1).await.unwrap();
+    assert_eq!(creation, ApiTokenCreation::Created);
+    assert_eq!(store.api_tokens(ada.id, late).await.unwrap(), [next]);
+}
+
+pub(crate) async fn api_tokens_end_with_the_password_with_all_sessions_and_with_their_user(
+    backend: &impl Backend,
+) {
+    let store = backend.open(NOW);
+    let (ada, eve) = (created(&store, "ada").await, created(&store, "eve").await);
+    let (session, _) = opened(&store, &ada, NOW).await;
+    let (others, _) = opened(&store, &eve, NOW).await;
+    let untouched = added(&store, &eve, &others, 100).await;
+    let kept = |api_tokens| Kept {
+        session: Some(session.id),
+        api_tokens,
+    };
+    for (n, api_tokens) in [(1, true), (2, false)] {
+        let token = added(&store, &ada, &session, n).await;
+        store.close_sessions(ada.id, kept(api_tokens)).await.unwrap();
+        assert_eq!(is_good(&store, &token, NOW).await, api_tokens);
+    }
+    for (version, api_tokens) in [(0, true), (1, false)] {
+        let token = added(&store, &ada, &session, 10).await;
+        let changed = store.change_password(ada.id, version, hash('z'), kept(api_tokens));
+        assert!(changed.await.unwrap().is_some());
+        assert_eq!(is_good(&store, &token, NOW).await, api_tokens);
+    }
+    let token = added(&store, &ada, &session, 20).await;
+    assert_eq!(store.close_every_session().await.unwrap(), 2);
+    assert!(is_good(&store, &token, NOW).await, "no key has signed it");
+    store
+        .change_user(ada.id, UserChange::Password(hash('y')))
+        .await
+        .unwrap();
+    assert!(!is_good(&store, &token, NOW).await);
+
+    let ada = User {
+        password_version: 3,
+        ..ada
+    };
+    let (session, _) = opened(&store, &ada, NOW).await;
+    let last = added(&store, &ada, &session, 30).await;
+    store.close_session(session.id).await.unwrap();
+    assert!(store.delete_user(ada.id, 3).await.unwrap());
+    assert!(!is_good(&store, &last, NOW).await);
+    drop(store);
+    let store = backend.open(NOW);
+    for n in [1, 2, 10, 20, 30] {
+        assert!(!is_good(&store, &api_token(&ada, n, NOW), NOW).await, "{n}");
+    }
+    assert!(is_good(&store, &untouched, NOW).await);
+}
+
+pub(crate) async fn the_last_use_of_an_api_token_is_known_at_once_and_kept_by_the_hour(
+    backend: &impl Backend,
+) {
+    let store = backend.open(NOW);
+    let ada = created(&store, "ada").await;
+    let (session, _) = opened(&store, &ada, NOW).await;
+    let token = added(&store, &ada, &session, 1).await;
+    let unused = added(&store, &ada, &session, 2).await;
+    let used = async |store: &Arc<dyn Store>| {
+        let tokens = store.api_tokens(ada.id, NOW).await.unwrap();
+        let find = |id| tokens.iter().find(|token| token.id == id);
+        [token.id, unused.id].map(|id| find(id).map(|token| token.used_at))
+    };
+    assert_eq!(used(&store).await, [Some(None), Some(None)]);
+    assert_eq!(store.keep_api_token_uses(10).await.unwrap(), 0);
+    assert!(is_good(&store, &token, later(60)).await);
+    assert_eq!(used(&store).await, [Some(Some(later(60))), Some(None)]);
+    assert_eq!(store.keep_api_token_uses(10).await.unwrap(), 1);
+    assert!(is_good(&store, &token, later(61)).await);
+    let _ = store.keep_api_token_uses(10).await.unwrap();
+    drop(store);
+
+    let store = backend.open(NOW);
+    let kept = used(&store).await[0].unwrap().unwrap();
+    assert!((later(60)..=later(61)).contains(&kept));
+    assert!(is_good(&store, &token, later(7200)).await);
+    assert_eq!(store.keep_api_token_uses(10).await.unwrap(), 1);
+    // One that is revoked meanwhile does not come back by that.
+    assert!(is_good(&store, &token, later(14_400)).await);
+    assert!(store.remove_api_token(ada.id, token.id).await.unwrap());
+    let _ = store.keep_api_token_uses(10).await.unwrap();
+    drop(store);
+    assert_eq!(used(&backend.open(NOW)).await, [None, Some(None)]);
 }
 
 pub(crate) async fn the_key_of_refresh_tokens_stays_the_same(backend: &impl Backend) {

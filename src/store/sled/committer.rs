@@ -16,13 +16,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     database::{Database, Failure},
-    index::Index,
+    index::{Ended, Index},
     outage::{self, Reopen},
     trees::Trees,
 };
 use crate::{
-    domain::{Session, SessionId, User, UserId},
-    store::StoreError,
+    domain::{ApiToken, Session, SessionId, User, UserId},
+    store::{Kept, StoreError},
 };
 
 /// How many writes one sync may carry. More wait for the next, which bounds how long a single answer can take.
@@ -40,9 +40,11 @@ pub(super) enum Effect {
         closed: Vec<SessionId>,
     },
     Replace(Session),
-    Close(Vec<SessionId>),
-    /// A user who has changed, and those of their sessions that end by that.
-    Change(Arc<User>, Vec<SessionId>),
+    /// A new API token, and whose it is.
+    Add(Arc<ApiToken>, Arc<User>),
+    End(Ended),
+    /// A user who has changed, and what of theirs ends by that.
+    Change(Arc<User>, Ended),
 }
 
 impl Effect {
@@ -58,9 +60,10 @@ impl Effect {
                 index.open(session, user);
             }
             Self::Replace(session) => index.replace(session),
-            Self::Close(ids) => index.close(&ids),
-            Self::Change(user, closed) => {
-                index.close(&closed);
+            Self::Add(token, user) => index.add_api_token(token, user),
+            Self::End(ended) => index.end(&ended),
+            Self::Change(user, ended) => {
+                index.end(&ended);
                 index.change(&user);
             }
         }
@@ -77,6 +80,7 @@ type Write = Box<dyn FnOnce(&Trees, &mut Group) -> Finish + Send>;
 pub(super) struct Group<'a> {
     pub(super) index: &'a Index,
     opened: Vec<(UserId, SessionId)>,
+    added: Vec<Arc<ApiToken>>,
 }
 
 impl Group<'_> {
@@ -93,16 +97,30 @@ impl Group<'_> {
         self.index.count_of(user) + opened.count()
     }
 
-    /// Every session of `user` but `kept`.
-    pub(super) fn sessions_but(&self, user: UserId, kept: Option<SessionId>) -> Vec<SessionId> {
+    /// Every API token of `user`, likewise.
+    pub(super) fn api_tokens_of(&self, user: UserId) -> Vec<Arc<ApiToken>> {
+        let added = self.added.iter().filter(|token| token.user == user);
+        let known = self.index.api_tokens_of(user);
+        known.into_iter().chain(added.cloned()).collect()
+    }
+
+    /// Everything of `user` but what is `kept`.
+    pub(super) fn all_but(&self, user: UserId, kept: Kept) -> Ended {
         let mut sessions = self.sessions_of(user);
-        sessions.retain(|id| Some(*id) != kept);
-        sessions
+        sessions.retain(|id| Some(*id) != kept.session);
+        let api_tokens = if kept.api_tokens {
+            Vec::new()
+        } else {
+            self.api_tokens_of(user)
+        };
+        Ended { sessions, api_tokens }
     }
 
     fn note(&mut self, effect: &Effect) {
-        if let Effect::Open { session, .. } = effect {
-            self.opened.push((session.user, session.id));
+        match effect {
+            Effect::Open { session, .. } => self.opened.push((session.user, session.id)),
+            Effect::Add(token, _) => self.added.push(Arc::clone(token)),
+            Effect::None | Effect::Replace(_) | Effect::End(_) | Effect::Change(..) => {}
         }
     }
 }
@@ -277,6 +295,7 @@ impl Thread {
             let mut group = Group {
                 index: &self.index,
                 opened: Vec::new(),
+                added: Vec::new(),
             };
             let applied: Vec<Finish> = iter::once(first)
                 .chain(waiting)

@@ -1,4 +1,4 @@
-//! The whitelist in memory: every live session with its tokens, and the users they speak for. The token check reads
+//! The whitelist in memory: every live session with its tokens, every API token, and the users they speak for. The token check reads
 //! only this. It changes after a write has reached the disk and before that write is answered, so it never accepts what
 //! could be lost, and refuses what has been revoked from the moment the revocation is answered.
 
@@ -12,15 +12,17 @@ use std::{
 
 use dashmap::{DashMap, Entry};
 
+use super::live_tokens::LiveApiTokens;
 use crate::{
     clock::Timestamp,
-    domain::{Session, SessionId, TokenId, User, UserId},
-    store::Accepted,
+    domain::{ApiToken, ApiTokenHash, Session, SessionId, TokenId, User, UserId},
+    store::{Accepted, AcceptedApiToken},
 };
 
 #[derive(Default)]
 pub(super) struct Index {
     sessions: DashMap<SessionId, LiveSession>,
+    pub(super) api_tokens: LiveApiTokens,
     users: DashMap<UserId, LiveUser>,
     /// When each session expires, soonest first. Only writes take this lock, never the token check.
     expiries: Mutex<BTreeSet<(Timestamp, SessionId)>>,
@@ -35,10 +37,33 @@ struct LiveSession {
     used_at: AtomicU64,
 }
 
-/// A user with at least one live session.
+/// A user with at least one live session or API token.
 struct LiveUser {
     user: Arc<User>,
     sessions: Vec<SessionId>,
+    api_tokens: Vec<ApiTokenHash>,
+}
+
+/// What ends together.
+#[derive(Default)]
+pub(super) struct Ended {
+    pub(super) sessions: Vec<SessionId>,
+    pub(super) api_tokens: Vec<Arc<ApiToken>>,
+}
+
+impl From<Vec<SessionId>> for Ended {
+    fn from(sessions: Vec<SessionId>) -> Self {
+        Self {
+            sessions,
+            ..Self::default()
+        }
+    }
+}
+
+impl Ended {
+    pub(super) fn len(&self) -> usize {
+        self.sessions.len() + self.api_tokens.len()
+    }
 }
 
 impl Index {
@@ -55,6 +80,15 @@ impl Index {
             token,
             session_ends_at,
         })
+    }
+
+    pub(super) fn accepted_api_token(&self, hash: ApiTokenHash, now: Timestamp) -> Option<AcceptedApiToken> {
+        let token = self.api_tokens.good(hash, now)?;
+        let user = self.user(token.user)?;
+        if !user.disabled {
+            self.api_tokens.use_at(hash, now);
+        }
+        Some(AcceptedApiToken { user, token })
     }
 
     /// Takes note of the time.
@@ -94,11 +128,18 @@ impl Index {
             .map_or_else(Vec::new, |live| live.sessions.clone())
     }
 
+    pub(super) fn api_tokens_of(&self, user: UserId) -> Vec<Arc<ApiToken>> {
+        // The user is let go of first: whoever adds a token holds a user and wants the tokens.
+        let live = self.users.get(&user).map(|live| live.api_tokens.clone());
+        let hashes = live.unwrap_or_default().into_iter();
+        hashes.filter_map(|hash| self.api_tokens.get(hash)).collect()
+    }
+
     pub(super) fn user(&self, id: UserId) -> Option<Arc<User>> {
         self.users.get(&id).map(|live| Arc::clone(&live.user))
     }
 
-    /// Everybody with a live session.
+    /// Everybody with a live session or API token.
     pub(super) fn users(&self) -> Vec<Arc<User>> {
         self.users.iter().map(|live| Arc::clone(&live.user)).collect()
     }
@@ -120,18 +161,7 @@ impl Index {
     }
 
     pub(super) fn open(&self, session: Session, user: Arc<User>) {
-        // The user goes in before the session and out after it, so that no session is ever seen without its user.
-        match self.users.entry(user.id) {
-            Entry::Occupied(mut live) => {
-                let live = live.get_mut();
-                live.user = user;
-                live.sessions.push(session.id);
-            }
-            Entry::Vacant(place) => {
-                let sessions = vec![session.id];
-                place.insert(LiveUser { user, sessions });
-            }
-        }
+        self.enter(user, |live| live.sessions.push(session.id));
         self.expiries().insert((session.expires_at(), session.id));
         self.sessions.insert(session.id, LiveSession::of(session));
     }
@@ -148,24 +178,56 @@ impl Index {
         known.session = session;
     }
 
+    pub(super) fn add_api_token(&self, token: Arc<ApiToken>, user: Arc<User>) {
+        self.enter(user, |live| live.api_tokens.push(token.hash));
+        self.api_tokens.insert(token);
+    }
+
+    pub(super) fn end(&self, ended: &Ended) {
+        self.close(&ended.sessions);
+        for token in &ended.api_tokens {
+            self.api_tokens.remove(token);
+            self.leave(token.user, |live| {
+                live.api_tokens.retain(|hash| *hash != token.hash);
+            });
+        }
+    }
+
     pub(super) fn close(&self, ids: &[SessionId]) {
         for id in ids {
             let Some((_, LiveSession { session, .. })) = self.sessions.remove(id) else {
                 continue;
             };
             self.expiries().remove(&(session.expires_at(), *id));
-            if let Entry::Occupied(mut live) = self.users.entry(session.user) {
-                live.get_mut().sessions.retain(|other| other != id);
-                if live.get().sessions.is_empty() {
-                    live.remove();
-                }
-            }
+            self.leave(session.user, |live| live.sessions.retain(|other| other != id));
         }
     }
 
     pub(super) fn change(&self, user: &Arc<User>) {
         if let Some(mut live) = self.users.get_mut(&user.id) {
             live.user = Arc::clone(user);
+        }
+    }
+
+    /// Takes note of something of a user's, and of them as they are now.
+    fn enter(&self, user: Arc<User>, add: impl FnOnce(&mut LiveUser)) {
+        // The user goes in before what is theirs and out after it, so that nothing is ever seen without its user.
+        let mut live = self.users.entry(user.id).or_insert_with(|| LiveUser {
+            user: Arc::clone(&user),
+            sessions: Vec::new(),
+            api_tokens: Vec::new(),
+        });
+        live.user = user;
+        add(&mut live);
+    }
+
+    /// Takes note that something of a user's is gone.
+    fn leave(&self, user: UserId, remove: impl FnOnce(&mut LiveUser)) {
+        if let Entry::Occupied(mut live) = self.users.entry(user) {
+            remove(live.get_mut());
+            if live.get().sessions.is_empty() && live.get().api_tokens.is_empty() {
+                live.remove();
+            }
         }
     }
 

@@ -12,20 +12,23 @@
 //! | `users` | user id, 16 bytes | `UserRecord`, JSON |
 //! | `usernames` | username | user id, 16 bytes |
 //! | `sessions` | session id, 16 bytes | `SessionRecord` with its whitelist, JSON |
+//! | `api_tokens` | API token id, 16 bytes | `ApiTokenRecord`, JSON |
 //! | `networks` | user id, 16 bytes, and a network, 4 or 8 | when the user last signed in from there, in seconds, a `u64`, big endian |
 //! | `attempts` | a place, a `u32`, big endian | failures in a row, a `u32`, and a moment in seconds, a `u64`, both big endian |
 //!
 //! A session is one record: log-out is one removal and takes every token of the session with it. Writes go through the
 //! [committer](committer), which answers only after the disk has them; the token check reads the [index](index), which
-//! holds every live session and its user in memory and is changed only by what has reached the disk. After an
+//! holds every live session, every API token and their users in memory and is changed only by what has reached the disk. After an
 //! [outage](outage) of the disk the database is opened anew, by the same process.
 
+mod api_token_record;
 mod committer;
 mod database;
 mod directory;
 mod error;
 mod index;
 mod key_record;
+mod live_tokens;
 mod open;
 mod outage;
 #[cfg(test)]
@@ -47,18 +50,19 @@ use self::{
     committer::{Committer, Effect},
     database::Database,
     directory::DirectoryLock,
-    index::Index,
+    index::{Ended, Index},
     outage::Place,
     trees::Trees,
 };
 use super::{
-    Accepted, Count, KeptAttempts, KeyMaterial, KeyRingUpdate, Store, StoreError, StoredRing, UserCreation,
+    Accepted, AcceptedApiToken, ApiTokenCreation, Count, Kept, KeptAttempts, KeyMaterial, KeyRingUpdate,
+    Store, StoreError, StoredRing, UserCreation,
 };
 use crate::{
     clock::Timestamp,
     domain::{
-        KeyRing, Network, PasswordHash, Refresh, Rotation, Session, SessionId, TokenId, TokenPolicy, User,
-        UserChange, UserId, Username,
+        ApiToken, ApiTokenHash, ApiTokenId, KeyRing, Network, PasswordHash, Refresh, Rotation, Session,
+        SessionId, TokenId, TokenPolicy, User, UserChange, UserId, Username,
     },
 };
 
@@ -177,13 +181,13 @@ impl Store for SledStore {
                 let Some(user) = trees.user(id)? else {
                     return Ok((None, Effect::None));
                 };
-                let closed = match change {
-                    UserChange::Password(_) => group.sessions_of(id),
-                    _ => Vec::new(),
+                let ended = match change {
+                    UserChange::Password(_) => group.all_but(id, Kept::default()),
+                    _ => Ended::default(),
                 };
                 let user = Arc::new(user.with(change));
-                trees.put_user(&user, &closed)?;
-                Ok((Some(Arc::clone(&user)), Effect::Change(user, closed)))
+                trees.put_user(&user, &ended)?;
+                Ok((Some(Arc::clone(&user)), Effect::Change(user, ended)))
             })
             .await
     }
@@ -193,7 +197,7 @@ impl Store for SledStore {
         id: UserId,
         verified: u32,
         to: PasswordHash,
-        kept: Option<SessionId>,
+        kept: Kept,
     ) -> Result<Option<Arc<User>>, StoreError> {
         self.committer
             .commit(move |trees, group| {
@@ -201,10 +205,10 @@ impl Store for SledStore {
                 let Some(user) = user.filter(|user| user.password_version == verified) else {
                     return Ok((None, Effect::None));
                 };
-                let closed = group.sessions_but(id, kept);
+                let ended = group.all_but(id, kept);
                 let user = Arc::new(user.with(UserChange::Password(to)));
-                trees.put_user(&user, &closed)?;
-                Ok((Some(Arc::clone(&user)), Effect::Change(user, closed)))
+                trees.put_user(&user, &ended)?;
+                Ok((Some(Arc::clone(&user)), Effect::Change(user, ended)))
             })
             .await
     }
@@ -216,9 +220,9 @@ impl Store for SledStore {
                 let Some(user) = user.filter(|user| user.password_version == verified) else {
                     return Ok((false, Effect::None));
                 };
-                let closed = group.sessions_of(id);
-                trees.remove_user(&user, &closed)?;
-                Ok((true, Effect::Close(closed)))
+                let ended = group.all_but(id, Kept::default());
+                trees.remove_user(&user, &ended)?;
+                Ok((true, Effect::End(ended)))
             })
             .await
     }
@@ -294,7 +298,7 @@ impl Store for SledStore {
         self.committer
             .commit(move |trees, _| {
                 let Some(mut session) = trees.session(session)? else {
-                    return Ok((Refresh::Refused, Effect::Close(vec![session])));
+                    return Ok((Refresh::Refused, Effect::End(vec![session].into())));
                 };
                 let outcome = session.refresh(token, &policy, now);
                 if let Refresh::Minted(_) = outcome {
@@ -327,14 +331,14 @@ impl Store for SledStore {
         self.committer
             .commit(move |trees, _| {
                 let Some(mut session) = trees.session(session)? else {
-                    return Ok((Rotation::Refused, Effect::Close(vec![session])));
+                    return Ok((Rotation::Refused, Effect::End(vec![session].into())));
                 };
                 let outcome = session.rotate(generation, &policy, lifetime, now);
                 match outcome {
                     Rotation::Minted(..) => trees.put_session(&session)?,
                     Rotation::Reused => {
                         trees.remove_sessions(&[session.id])?;
-                        return Ok((outcome, Effect::Close(vec![session.id])));
+                        return Ok((outcome, Effect::End(vec![session.id].into())));
                     }
                     Rotation::Stands(..) | Rotation::Refused => {}
                 }
@@ -343,12 +347,12 @@ impl Store for SledStore {
             .await
     }
 
-    async fn close_sessions(&self, user: UserId, kept: Option<SessionId>) -> Result<usize, StoreError> {
+    async fn close_sessions(&self, user: UserId, kept: Kept) -> Result<usize, StoreError> {
         self.committer
             .commit(move |trees, group| {
-                let closed = group.sessions_but(user, kept);
-                trees.remove_sessions(&closed)?;
-                Ok((closed.len(), Effect::Close(closed)))
+                let ended = group.all_but(user, kept);
+                trees.remove(&ended)?;
+                Ok((ended.len(), Effect::End(ended)))
             })
             .await
     }
@@ -361,7 +365,7 @@ impl Store for SledStore {
         self.committer
             .commit(move |trees, _| {
                 trees.remove_sessions(&[session])?;
-                Ok((Some(known.user), Effect::Close(vec![session])))
+                Ok((Some(known.user), Effect::End(vec![session].into())))
             })
             .await
     }
@@ -372,10 +376,93 @@ impl Store for SledStore {
         self.committer.nudge();
         self.committer
             .commit(move |trees, group| {
-                let expired = trees.remove_expired(&group.index.expired(now, at_most), now)?;
-                Ok((expired.len(), Effect::Close(expired)))
+                let sessions = trees.remove_expired(&group.index.expired(now, at_most), now)?;
+                let api_tokens = group.index.api_tokens.expired(now, at_most - sessions.len());
+                trees.remove_api_tokens(api_tokens.iter().map(|token| token.id))?;
+                let ended = Ended { sessions, api_tokens };
+                Ok((ended.len(), Effect::End(ended)))
             })
             .await
+    }
+
+    async fn create_api_token(
+        &self,
+        token: ApiToken,
+        session: SessionId,
+        at_most: usize,
+    ) -> Result<ApiTokenCreation, StoreError> {
+        let now = token.created_at;
+        self.index.saw(now);
+        self.committer
+            .commit(move |trees, group| {
+                let session = trees.session(session)?;
+                let session =
+                    session.filter(|session| session.user == token.user && now < session.expires_at());
+                let user = trees.user(token.user)?.filter(|user| !user.disabled);
+                let (Some(_), Some(user)) = (session, user) else {
+                    return Ok((ApiTokenCreation::SessionOver, Effect::None));
+                };
+                let others = group.api_tokens_of(user.id).into_iter();
+                if others.filter(|other| now < other.expires_at).count() >= at_most {
+                    return Ok((ApiTokenCreation::TooMany, Effect::None));
+                }
+                trees.put_api_token(&token)?;
+                let effect = Effect::Add(Arc::new(token), Arc::new(user));
+                Ok((ApiTokenCreation::Created, effect))
+            })
+            .await
+    }
+
+    async fn api_token_accepted(
+        &self,
+        hash: ApiTokenHash,
+        now: Timestamp,
+    ) -> Result<Option<AcceptedApiToken>, StoreError> {
+        self.index.saw(now);
+        Ok(self.index.accepted_api_token(hash, now))
+    }
+
+    async fn api_tokens(&self, user: UserId, now: Timestamp) -> Result<Vec<ApiToken>, StoreError> {
+        self.index.saw(now);
+        let tokens = self.index.api_tokens_of(user).into_iter();
+        let tokens = tokens.filter(|token| now < token.expires_at);
+        let mut tokens: Vec<_> = tokens
+            .filter_map(|token| self.index.api_tokens.as_used(token.hash))
+            .collect();
+        tokens.sort_by_key(|token| (token.created_at, token.id));
+        Ok(tokens)
+    }
+
+    async fn remove_api_token(&self, user: UserId, id: ApiTokenId) -> Result<bool, StoreError> {
+        self.committer
+            .commit(move |trees, group| {
+                let mut tokens = group.api_tokens_of(user);
+                tokens.retain(|token| token.id == id);
+                let there = trees.has_api_token(id)? && !tokens.is_empty();
+                let ended = Ended {
+                    api_tokens: tokens,
+                    ..Ended::default()
+                };
+                trees.remove(&ended)?;
+                Ok((there, Effect::End(ended)))
+            })
+            .await
+    }
+
+    async fn keep_api_token_uses(&self, at_most: usize) -> Result<usize, StoreError> {
+        let used = self.index.api_tokens.uses_to_keep(at_most);
+        if used.is_empty() {
+            return Ok(0);
+        }
+        let used = self
+            .committer
+            .commit(move |trees, _| {
+                trees.update_api_tokens(&used)?;
+                Ok((used, Effect::None))
+            })
+            .await?;
+        self.index.api_tokens.kept(&used);
+        Ok(used.len())
     }
 
     async fn refresh_key(&self, fresh: SecretSlice<u8>) -> Result<SecretSlice<u8>, StoreError> {
@@ -417,7 +504,7 @@ impl Store for SledStore {
                 .commit(|trees, group| {
                     let some = group.index.any(CLEAR_BATCH);
                     trees.remove_sessions(&some)?;
-                    Ok((some.len(), Effect::Close(some)))
+                    Ok((some.len(), Effect::End(some.into())))
                 })
                 .await?;
             if removed == 0 {
@@ -505,7 +592,8 @@ mod tests {
         let late = NOW.plus(HOUR);
         assert_eq!(store.accepted(session, token, late).await.unwrap(), None);
         // Any write will do, such as the end of every session of nobody.
-        store.close_sessions(UserId::generate(NOW), None).await.unwrap();
+        let nobody = UserId::generate(NOW);
+        store.close_sessions(nobody, Kept::default()).await.unwrap();
         drop(store);
 
         let store = open(&directory, NOW);
@@ -531,7 +619,8 @@ mod tests {
             let store = open(&directory, before);
             assert_eq!(store.latest(), before);
             assert_eq!(store.index.session(session), None);
-            store.close_sessions(UserId::generate(NOW), None).await.unwrap();
+            let nobody = UserId::generate(NOW);
+            store.close_sessions(nobody, Kept::default()).await.unwrap();
         }
     }
 }

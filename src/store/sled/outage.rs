@@ -140,8 +140,8 @@ mod tests {
     use super::*;
     use crate::{
         clock::Timestamp,
-        domain::{Session, User},
-        store::sled::trees::Trees,
+        domain::{ApiToken, Session, User},
+        store::sled::{index::Ended, trees::Trees},
     };
 
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -165,7 +165,11 @@ mod tests {
         let [ada, barbara] = ["ada", "barbara"].map(|name| Arc::new(User::somebody(name, NOW)));
         let started = |user: &User| Session::start(user.id, HOUR, HOUR, NOW).0;
         let [same, closed, changed, refused] = [&ada, &ada, &ada, &barbara].map(|user| started(user));
+        let [kept, revoked, never] = [&ada, &ada, &barbara].map(|user| ApiToken::somebodys(user.id, NOW));
         let place = left(directory.path(), |trees| {
+            for token in [&kept, &never] {
+                trees.put_api_token(token).unwrap();
+            }
             for user in [&ada, &barbara] {
                 let _ = trees.create_user(user, None).unwrap();
             }
@@ -177,12 +181,19 @@ mod tests {
             trees.put_session(&other).unwrap();
             let mut other = User::clone(&ada);
             other.disabled = true;
-            trees.put_user(&other, &[]).unwrap();
+            trees.put_user(&other, &Ended::default()).unwrap();
         });
         for session in [&same, &closed, &changed] {
             index.open(session.clone(), Arc::clone(&ada));
         }
+        // Its revocation was asked for and refused.
+        for token in [&kept, &revoked] {
+            index.add_api_token(Arc::new(token.clone()), Arc::clone(&ada));
+        }
         let database = place.reopen(0, &index).unwrap();
+        for (token, there) in [(kept, true), (revoked, true), (never, false)] {
+            assert_eq!(database.trees.has_api_token(token.id).unwrap(), there);
+        }
         for session in [same, closed, changed] {
             assert_eq!(database.trees.session(session.id).unwrap(), Some(session));
         }

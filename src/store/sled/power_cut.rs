@@ -29,8 +29,10 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    domain::{Refresh, Session, SessionId, TokenId, TokenPolicy, User, UserId, Username},
-    store::{OpenError, Store, UserCreation},
+    domain::{
+        ApiToken, ApiTokenHash, Refresh, Session, SessionId, TokenId, TokenPolicy, User, UserId, Username,
+    },
+    store::{ApiTokenCreation, OpenError, Store, UserCreation},
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -47,6 +49,7 @@ const STEPS_A_CUT: usize = 8;
 const IMAGES_OF_A_REUSE: usize = 4;
 const MOST_USERS: usize = 2000;
 const MOST_SESSIONS: usize = 600;
+const MOST_API_TOKENS: usize = 200;
 const PAGE: usize = 4096;
 
 /// Numbers that look random and are the same at each run.
@@ -133,6 +136,8 @@ enum Op {
     SignIn(Session),
     Refresh(SessionId, TokenId),
     LogOut(SessionId),
+    AddApiToken(ApiToken, SessionId),
+    RevokeApiToken(ApiToken),
 }
 
 impl Op {
@@ -163,6 +168,13 @@ impl Op {
             Self::LogOut(session) => {
                 assert!(store.close_session(*session).await.unwrap().is_some());
             }
+            Self::AddApiToken(token, session) => {
+                let creation = store.create_api_token(token.clone(), *session, usize::MAX);
+                assert_eq!(creation.await.unwrap(), ApiTokenCreation::Created);
+            }
+            Self::RevokeApiToken(token) => {
+                assert!(store.remove_api_token(token.user, token.id).await.unwrap());
+            }
         }
     }
 }
@@ -173,6 +185,8 @@ struct Known {
     users: BTreeMap<Username, UserId>,
     /// As they are, or `None` once they are closed.
     sessions: BTreeMap<SessionId, Option<Session>>,
+    /// As they are, or `None` once they are revoked.
+    api_tokens: BTreeMap<ApiTokenHash, Option<ApiToken>>,
 }
 
 impl Known {
@@ -180,14 +194,28 @@ impl Known {
         self.sessions.values().flatten().collect()
     }
 
-    /// Something to do to somebody who is not in `busy`: two writes of one session at once could come in either order.
-    fn next(&self, dice: &mut Dice, busy: &mut BTreeSet<SessionId>) -> Op {
+    fn good_api_tokens(&self) -> Vec<&ApiToken> {
+        self.api_tokens.values().flatten().collect()
+    }
+
+    /// Something to do to somebody who is not in `busy`: two writes of one thing at once could come in either order.
+    fn next(&self, dice: &mut Dice, busy: &mut BTreeSet<[u8; 16]>) -> Op {
         let live = self.live();
         if self.users.is_empty() || (self.users.len() < MOST_USERS && dice.one_in(12)) {
             return Op::SignUp(user());
         }
+        let tokens = self.good_api_tokens();
+        if tokens.len() > dice.below(MOST_API_TOKENS) && dice.one_in(8) {
+            let token = tokens[dice.below(tokens.len())];
+            if busy.insert(*token.id.as_bytes()) {
+                return Op::RevokeApiToken(token.clone());
+            }
+        }
         let session = (!live.is_empty()).then(|| live[dice.below(live.len())]);
-        match session.filter(|session| busy.insert(session.id)) {
+        match session.filter(|session| busy.insert(*session.id.as_bytes())) {
+            Some(session) if dice.one_in(12) => {
+                Op::AddApiToken(ApiToken::somebodys(session.user, NOW), session.id)
+            }
             Some(session) if live.len() > MOST_SESSIONS && dice.one_in(2) => Op::LogOut(session.id),
             Some(session) if !dice.one_in(4) => {
                 Op::Refresh(session.id, session.tokens.last().unwrap().token.id)
@@ -212,6 +240,12 @@ impl Known {
             }
             Op::LogOut(id) => {
                 self.sessions.insert(id, None);
+            }
+            Op::AddApiToken(token, _) => {
+                self.api_tokens.insert(token.hash, Some(token));
+            }
+            Op::RevokeApiToken(token) => {
+                self.api_tokens.insert(token.hash, None);
             }
         }
     }
@@ -241,8 +275,19 @@ impl Known {
             }
             found.sessions.insert(*id, now);
         }
-        if store.index.len() != found.live().len() {
-            return Err("there are sessions that nobody asked for".into());
+        for (hash, after) in &asked.api_tokens {
+            let (before, now) = (self.api_tokens.get(hash), store.index.api_tokens.as_used(*hash));
+            let before = before.cloned().flatten();
+            if now != before && now != *after {
+                let is = if now.is_some() { "there again" } else { "gone" };
+                return Err(format!("an API token is {is}"));
+            }
+            found.api_tokens.insert(*hash, now);
+        }
+        if store.index.len() != found.live().len()
+            || store.index.api_tokens.all().len() != found.good_api_tokens().len()
+        {
+            return Err("there are sessions or API tokens that nobody asked for".into());
         }
         if store.committer.read(Trees::users).ok() != Some(found.users.len() as u64) {
             return Err("the users are not as many as are counted".into());

@@ -1,5 +1,7 @@
 //! Reads and writes of the trees. Each function is atomic; none is durable before the committer has synced.
 
+mod api_tokens;
+
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretSlice};
@@ -9,7 +11,7 @@ use sled::{
 };
 
 use super::{
-    index::Index,
+    index::{Ended, Index},
     key_record::KeyRingRecord,
     records::{self, AttemptsRecord, SessionRecord, UserRecord},
 };
@@ -34,6 +36,7 @@ pub(super) struct Trees {
     users: Tree,
     usernames: Tree,
     sessions: Tree,
+    api_tokens: Tree,
     networks: Tree,
     attempts: Tree,
 }
@@ -45,6 +48,7 @@ impl Trees {
             users: db.open_tree("users")?,
             usernames: db.open_tree("usernames")?,
             sessions: db.open_tree("sessions")?,
+            api_tokens: db.open_tree("api_tokens")?,
             networks: db.open_tree("networks")?,
             attempts: db.open_tree("attempts")?,
             db,
@@ -93,7 +97,7 @@ impl Trees {
         Ok(self.users.len() as u64 == count && self.usernames.len() as u64 == count)
     }
 
-    /// Fills `index` with every session that is live at `now`, and removes the others.
+    /// Fills `index` with every session and every API token that is live at `now`, and removes the others.
     pub(super) fn load(&self, index: &Index, now: Timestamp) -> Result<(), StoreError> {
         let mut over = Vec::new();
         for entry in &self.sessions {
@@ -103,21 +107,26 @@ impl Trees {
                 over.push(session.id);
                 continue;
             }
-            // A session whose user is gone is not an error: deleting a user does not have to find their sessions.
-            let user = match index.user(session.user) {
-                Some(known) => Some(known),
-                None => self.user(session.user)?.map(Arc::new),
-            };
-            match user {
+            match self.user_for(index, session.user)? {
                 Some(user) => index.open(session, user),
                 None => over.push(session.id),
             }
         }
-        self.remove_sessions(&over)
+        self.remove_sessions(&over)?;
+        self.load_api_tokens(index, now)
     }
 
-    /// Makes the sessions, and the users who have one, what they are in `index`. It knows all that was acknowledged of them
-    /// and nothing else; this may have some of what was asked for after that and refused.
+    /// Whose something is that is being loaded. That they are gone is not an error: deleting a user does not have to find all
+    /// that is theirs.
+    fn user_for(&self, index: &Index, id: UserId) -> Result<Option<Arc<User>>, StoreError> {
+        match index.user(id) {
+            Some(known) => Ok(Some(known)),
+            None => Ok(self.user(id)?.map(Arc::new)),
+        }
+    }
+
+    /// Makes the sessions and API tokens, and the users who have one, what they are in `index`. It knows all that was
+    /// acknowledged of them and nothing else; this may have some of what was asked for after that and refused.
     pub(super) fn restore(&self, index: &Index) -> Result<(), StoreError> {
         let mut unknown = Vec::new();
         for key in self.sessions.iter().keys() {
@@ -140,17 +149,17 @@ impl Trees {
         for known in index.users() {
             match self.user(known.id)? {
                 Some(found) if found == *known => {}
-                Some(_) => self.put_user(&known, &[])?,
+                Some(_) => self.put_user(&known, &Ended::default())?,
                 None => self.put_back_user(&known)?,
             }
         }
-        Ok(())
+        self.restore_api_tokens(index)
     }
 
     /// Adds a user again who was removed, and removes who has taken the name since.
     fn put_back_user(&self, user: &User) -> Result<(), StoreError> {
         if let Some(other) = self.user_by_name(&user.username)? {
-            self.remove_user(&other, &[])?;
+            self.remove_user(&other, &Ended::default())?;
         }
         match self.create_user(user, None)? {
             UserCreation::Created => Ok(()),
@@ -201,21 +210,25 @@ impl Trees {
         }
     }
 
-    /// Keeps a user as they are now, without the sessions that end by that.
-    pub(super) fn put_user(&self, user: &User, closed: &[SessionId]) -> Result<(), StoreError> {
+    /// Keeps a user as they are now, without what ends by that.
+    pub(super) fn put_user(&self, user: &User, ended: &Ended) -> Result<(), StoreError> {
         let record = UserRecord::write(user)?;
-        let done = (&self.users, &self.sessions).transaction(|(users, sessions)| {
+        let trees = (&self.users, &self.sessions, &self.api_tokens);
+        let done = trees.transaction(|(users, sessions, api_tokens)| {
             users.insert(user.id.as_bytes(), record.as_slice())?;
-            for id in closed {
+            for id in &ended.sessions {
                 sessions.remove(id.as_bytes())?;
+            }
+            for token in &ended.api_tokens {
+                api_tokens.remove(token.id.as_bytes())?;
             }
             Ok(())
         });
         done.map_err(transaction_failed)
     }
 
-    /// Removes a user with their name, their sessions and their networks.
-    pub(super) fn remove_user(&self, user: &User, closed: &[SessionId]) -> Result<(), StoreError> {
+    /// Removes a user with their name, their networks, and what else ends by that.
+    pub(super) fn remove_user(&self, user: &User, ended: &Ended) -> Result<(), StoreError> {
         let networks = self.networks.scan_prefix(user.id.as_bytes()).keys();
         let networks: Vec<_> = networks.collect::<Result<_, _>>().map_err(StoreError::failed)?;
         let trees = (
@@ -223,16 +236,20 @@ impl Trees {
             &self.users,
             &self.usernames,
             &self.sessions,
+            &self.api_tokens,
             &self.networks,
         );
-        let done = trees.transaction(|(meta, users, usernames, sessions, noted)| {
+        let done = trees.transaction(|(meta, users, usernames, sessions, api_tokens, noted)| {
             let count = records::counter(meta.get(USERS)?.as_deref());
             let count = count.map_err(ConflictableTransactionError::Abort)?;
             meta.insert(USERS, &count.saturating_sub(1).to_be_bytes())?;
             usernames.remove(user.username.as_str().as_bytes())?;
             users.remove(user.id.as_bytes())?;
-            for id in closed {
+            for id in &ended.sessions {
                 sessions.remove(id.as_bytes())?;
+            }
+            for token in &ended.api_tokens {
+                api_tokens.remove(token.id.as_bytes())?;
             }
             for network in &networks {
                 noted.remove(network)?;

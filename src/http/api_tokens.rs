@@ -1,0 +1,87 @@
+//! `POST /me/tokens`: a token for a service. It is listed and revoked with the sessions.
+
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use warp::{
+    Filter, Reply,
+    filters::BoxedFilter,
+    http::{HeaderValue, StatusCode, header},
+    reply::Response,
+};
+
+use super::{
+    body::{self, Fields},
+    error::ApiError,
+    guard,
+    method::POST,
+    trace::note,
+    with,
+};
+use crate::{
+    auth::{Auth, IssuedApiToken, NewApiToken, Principal},
+    domain::{ApiTokenName, Role, Roles},
+};
+
+pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
+    let create_route = POST
+        .pass()
+        .and(with(auth))
+        .and(guard::principal(auth))
+        .and(body::fields(auth.body_limits()))
+        .then(create)
+        .map(Reply::into_response);
+    warp::path!("me" / "tokens")
+        .and(create_route.or(POST.refuse_others()).unify())
+        .map(|response| note(response, |trace| trace.route = Some("/me/tokens")))
+        .boxed()
+}
+
+async fn create(
+    auth: Auth,
+    principal: Result<Principal, ApiError>,
+    fields: Result<Fields, ApiError>,
+) -> Result<Response, ApiError> {
+    let (principal, mut fields) = (principal?, fields?);
+    let name = fields.take("name", |text| ApiTokenName::parse(&text));
+    let roles = fields.take_list("roles", |names| {
+        let roles = names.iter().map(|name| Role::parse(name));
+        roles.collect::<Result<Roles, _>>()
+    });
+    let lifetime = fields.take_seconds("expires_in");
+    let wanted = name.zip(roles).zip(lifetime);
+    let wanted = wanted.map(|((name, roles), lifetime)| NewApiToken {
+        name,
+        roles,
+        lifetime,
+    });
+    let issued = auth.create_api_token(&principal, fields.finish(wanted)?).await?;
+    Ok(note(created(&issued), |trace| {
+        trace.user = Some(principal.id());
+        trace.changed = true;
+    }))
+}
+
+#[derive(Serialize)]
+struct Created<'a> {
+    id: String,
+    name: &'a str,
+    roles: Vec<&'a str>,
+    expires_at: String,
+    /// Shown here, and never again.
+    token: &'a str,
+}
+
+fn created(issued: &IssuedApiToken) -> Response {
+    let record = &issued.record;
+    let answer = warp::reply::json(&Created {
+        id: record.id.to_string(),
+        name: record.name.as_str(),
+        roles: record.roles.iter().map(Role::as_str).collect(),
+        expires_at: record.expires_at.to_string(),
+        token: issued.text.expose_secret(),
+    });
+    let mut response = warp::reply::with_status(answer, StatusCode::CREATED).into_response();
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    response
+}

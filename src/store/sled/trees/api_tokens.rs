@@ -1,0 +1,108 @@
+//! Reads and writes of the tree of API tokens.
+
+use std::{collections::HashSet, sync::Arc};
+
+use sled::{Batch, transaction::Transactional};
+
+use super::{Trees, transaction_failed};
+use crate::{
+    clock::Timestamp,
+    domain::{ApiToken, ApiTokenId},
+    store::{
+        StoreError,
+        sled::{
+            api_token_record::ApiTokenRecord,
+            index::{Ended, Index},
+            records,
+        },
+    },
+};
+
+impl Trees {
+    pub(in super::super) fn put_api_token(&self, token: &ApiToken) -> Result<(), StoreError> {
+        let (id, record) = (token.id, ApiTokenRecord::write(token)?);
+        let done = self.api_tokens.insert(id.as_bytes(), record);
+        done.map(|_| ()).map_err(StoreError::failed)
+    }
+
+    pub(in super::super) fn has_api_token(&self, id: ApiTokenId) -> Result<bool, StoreError> {
+        let found = self.api_tokens.contains_key(id.as_bytes());
+        found.map_err(StoreError::failed)
+    }
+
+    /// Keeps what has changed of those that are still there.
+    pub(in super::super) fn update_api_tokens(&self, tokens: &[ApiToken]) -> Result<(), StoreError> {
+        for token in tokens {
+            if self.has_api_token(token.id)? {
+                self.put_api_token(token)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(in super::super) fn remove_api_tokens(
+        &self,
+        ids: impl IntoIterator<Item = ApiTokenId>,
+    ) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        for id in ids {
+            batch.remove(id.as_bytes().as_slice());
+        }
+        self.api_tokens.apply_batch(batch).map_err(StoreError::failed)
+    }
+
+    /// Removes sessions and API tokens, together.
+    pub(in super::super) fn remove(&self, ended: &Ended) -> Result<(), StoreError> {
+        let done = (&self.sessions, &self.api_tokens).transaction(|(sessions, tokens)| {
+            for id in &ended.sessions {
+                sessions.remove(id.as_bytes())?;
+            }
+            for token in &ended.api_tokens {
+                tokens.remove(token.id.as_bytes())?;
+            }
+            Ok(())
+        });
+        done.map_err(transaction_failed)
+    }
+
+    /// Fills `index` with every API token that is good at `now`, and removes the others.
+    pub(super) fn load_api_tokens(&self, index: &Index, now: Timestamp) -> Result<(), StoreError> {
+        let mut over = Vec::new();
+        for entry in &self.api_tokens {
+            let (key, value) = entry.map_err(StoreError::failed)?;
+            let token = ApiTokenRecord::read(&key, &value)?;
+            let user = if token.expires_at <= now {
+                None
+            } else {
+                self.user_for(index, token.user)?
+            };
+            match user {
+                Some(user) => index.add_api_token(Arc::new(token), user),
+                None => over.push(token.id),
+            }
+        }
+        self.remove_api_tokens(over)
+    }
+
+    /// Makes the API tokens those that are in `index`. One that is in both is the same: nothing of it ever changes but its last
+    /// use.
+    pub(super) fn restore_api_tokens(&self, index: &Index) -> Result<(), StoreError> {
+        let known = index.api_tokens.all();
+        let ids: HashSet<_> = known.iter().map(|token| token.id).collect();
+        let mut unknown = Vec::new();
+        for key in self.api_tokens.iter().keys() {
+            let key = key.map_err(StoreError::failed)?;
+            let id = ApiTokenId::from_bytes(records::fixed(&key, "API token id")?);
+            if !ids.contains(&id) {
+                unknown.push(id);
+            }
+        }
+        self.remove_api_tokens(unknown)?;
+        for token in &known {
+            if !self.has_api_token(token.id)? {
+                self.put_api_token(token)?;
+            }
+        }
+        Ok(())
+    }
+}
