@@ -65,7 +65,8 @@ enum Kind {
     ForeignTokens,
 }
 
-/// Leave to look at one password. What came of it must be said: a stranger's that is dropped has failed.
+/// Leave to look at one password. It has failed unless the contrary is said, so that many at once are no more than many in
+/// turn.
 #[must_use]
 pub(super) struct Attempt<'a> {
     throttle: &'a Throttle,
@@ -152,8 +153,13 @@ impl Throttle {
         };
         let now = self.clock.now();
         let place = self.place(Kind::Known, user.username.as_str(), Some(network));
-        let past = self.table.lock().at(place);
+        let mut table = self.table.lock();
+        let mut past = table.at(place);
         let known = now < seen.plus(KNOWN_FOR) && (past.failures < MAX_FAILURES || past.are_forgotten(now));
+        if known {
+            past.failed(now);
+            table.put(place, past);
+        }
         Ok(known.then_some(Standing::Known { place, seen }))
     }
 
@@ -277,29 +283,25 @@ impl Attempt<'_> {
         }
     }
 
-    /// The password was wrong.
-    pub(super) fn wrong(self) {
-        // A stranger's failure was counted before it was one.
-        if let Standing::Known { place, .. } = self.standing {
-            let now = self.throttle.clock.now();
-            let mut table = self.throttle.table.lock();
-            let mut past = table.at(place);
-            past.failed(now);
-            table.put(place, past);
-        }
-    }
-
     /// Nobody looked at the password.
     pub(super) fn unchecked(self) {
         let throttle = self.throttle;
-        if let Standing::Stranger { line, bucket } = self.standing {
-            if let Some(line) = line {
-                let now = throttle.clock.now();
-                throttle.in_line(line, |line, place| {
-                    readmit_stranger(line, place, &throttle.policy, now);
-                });
+        match self.standing {
+            Standing::Known { place, .. } => {
+                let mut table = throttle.table.lock();
+                let mut past = table.at(place);
+                past.failures = past.failures.saturating_sub(1);
+                table.put(place, past);
             }
-            bucket.inspect(|bucket| throttle.buckets.give_back(*bucket));
+            Standing::Stranger { line, bucket } => {
+                if let Some(line) = line {
+                    let now = throttle.clock.now();
+                    throttle.in_line(line, |line, place| {
+                        readmit_stranger(line, place, &throttle.policy, now);
+                    });
+                }
+                bucket.inspect(|bucket| throttle.buckets.give_back(*bucket));
+            }
         }
     }
 }
@@ -309,7 +311,11 @@ mod tests {
     use std::{env, fs, net::Ipv4Addr};
 
     use super::*;
-    use crate::{clock::ManualClock, config::Config, store::SledStore};
+    use crate::{
+        clock::ManualClock,
+        config::Config,
+        store::{SledStore, UserCreation},
+    };
 
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
@@ -377,5 +383,37 @@ mod tests {
         third.keep().await.unwrap();
         let kept = third.store.attempts().await.unwrap().unwrap();
         assert_eq!(kept.places.len(), 1, "the line, anew");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_many_attempts_at_once_from_a_known_place_no_more_are_let_through_than_in_turn() {
+        let directory = tempfile::tempdir().unwrap();
+        let throttle = throttle(&directory).await;
+        let (ada, home) = (
+            User::somebody("ada", NOW),
+            ClientAddress::new([192, 0, 2, 1].into()),
+        );
+        let created = throttle
+            .store
+            .create_user(ada.clone(), Some(home.network()))
+            .await;
+        assert_eq!(created.unwrap(), UserCreation::Created);
+        let mut running = Vec::new();
+        for _ in 0..200 {
+            let admitted = throttle.admit(Some(&ada.username), Some(&ada), Some(home)).await;
+            running.extend(admitted.ok());
+        }
+        assert_eq!(
+            running.len(),
+            130,
+            "a hundred of its own, and a stranger's thirty"
+        );
+        for attempt in running {
+            attempt.unchecked();
+        }
+        for _ in 0..100 {
+            let attempt = throttle.admit(Some(&ada.username), Some(&ada), Some(home)).await;
+            assert!(attempt.is_ok(), "nobody looked at a password");
+        }
     }
 }
