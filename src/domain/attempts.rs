@@ -118,6 +118,14 @@ pub fn readmit_stranger(account: &mut Attempts, place: &mut Attempts, policy: &L
     }
 }
 
+/// Takes back the `own` failures of who has given the right password.
+pub fn forgive(account: &mut Attempts, own: u32, policy: &LinePolicy, now: Timestamp) {
+    account.failures = account.failures.saturating_sub(own);
+    if policy.distance(account.failures).is_zero() {
+        account.at = account.at.min(now);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

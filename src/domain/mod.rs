@@ -16,7 +16,9 @@ mod user;
 mod username;
 
 pub use algorithm::Algorithm;
-pub use attempts::{Attempts, FORGOTTEN_AFTER, LinePolicy, MAX_FAILURES, admit_stranger, readmit_stranger};
+pub use attempts::{
+    Attempts, FORGOTTEN_AFTER, LinePolicy, MAX_FAILURES, admit_stranger, forgive, readmit_stranger,
+};
 pub use bearer::BearerToken;
 pub use client::{Client, ClientAddress, Network};
 pub use device::Device;

@@ -4,9 +4,9 @@
 //! nobody can lock anybody out. And how fast tokens may be guessed by a user who may ask about them, in buckets as well.
 //!
 //! What is remembered lies in a table of a fixed size, at places that a keyed hash picks: a million names or addresses take
-//! no more memory than that, and nobody can tell which ones share a place. Who shares one with an account under attack
-//! waits as its strangers do; nothing is ever pushed out, so nobody can make the server forget. The table goes to the store
-//! every few seconds and when the server stops.
+//! no more memory than that. Who shares a place with an account under attack waits as its strangers do, and so can find out
+//! that they share it; but nothing is ever pushed out, and a right password takes back only what was failed under its own
+//! name, so nobody can make the server forget. The table goes to the store every few seconds and when the server stops.
 
 mod buckets;
 mod table;
@@ -22,7 +22,7 @@ use crate::{
     config::ThrottleConfig,
     domain::{
         Attempts, ClientAddress, LinePolicy, MAX_FAILURES, Network, User, UserId, Username, admit_stranger,
-        random, readmit_stranger,
+        forgive, random, readmit_stranger,
     },
     store::{KeptAttempts, Store, StoreError},
 };
@@ -35,7 +35,7 @@ const NOTED_EVERY: Duration = Duration::from_hours(24);
 const KEEP_BATCH: usize = 1000;
 
 /// How many kinds of places the table has.
-const KINDS: u32 = 5;
+const KINDS: u32 = 6;
 /// How many places there are of each kind. If every guess that four hashing threads have time for in a day went to another
 /// name, each place would get some twenty.
 const PLACES_EACH: u32 = 1 << 16;
@@ -63,6 +63,16 @@ enum Kind {
     Bucket,
     /// By user: how many tokens that are none they may still ask about.
     ForeignTokens,
+    /// By account: how many of the failures in its line are its own.
+    Own,
+}
+
+/// Where what is remembered of a stranger at an account stands in the table.
+#[derive(Clone, Copy)]
+struct InLine {
+    line: u32,
+    place: u32,
+    own: u32,
 }
 
 /// Leave to look at one password. It has failed unless the contrary is said, so that many at once are no more than many in
@@ -79,7 +89,7 @@ enum Standing {
     Known { place: u32, seen: Timestamp },
     Stranger {
         /// The line and the place in it, unless the name can't be anybody's.
-        line: Option<(u32, u32)>,
+        line: Option<InLine>,
         /// The address's bucket, unless nobody knows the address.
         bucket: Option<u32>,
     },
@@ -175,10 +185,11 @@ impl Throttle {
         }
         let line = name.map(|name| {
             let name = name.as_str();
-            (
-                self.place(Kind::Line, name, None),
-                self.place(Kind::Place, name, network),
-            )
+            InLine {
+                line: self.place(Kind::Line, name, None),
+                place: self.place(Kind::Place, name, network),
+                own: self.place(Kind::Own, name, None),
+            }
         });
         let standing = Standing::Stranger { line, bucket };
         if let Some(line) = line {
@@ -226,18 +237,37 @@ impl Throttle {
         }
     }
 
-    /// Changes a line and a place in it.
-    fn in_line<T>(
-        &self,
-        (line_at, place_at): (u32, u32),
-        change: impl FnOnce(&mut Attempts, &mut Attempts) -> T,
-    ) -> T {
+    /// Changes a line and a place in it, and notes whose failure that is.
+    fn in_line<T>(&self, at: InLine, change: impl FnOnce(&mut Attempts, &mut Attempts) -> T) -> T {
+        let now = self.clock.now();
         let mut table = self.table.lock();
-        let (mut line, mut place) = (table.at(line_at), table.at(place_at));
+        let (mut line, mut place, mut own) = (table.at(at.line), table.at(at.place), table.at(at.own));
+        if line.are_forgotten(now) {
+            line = Attempts::default();
+        }
+        let before = line.failures;
         let outcome = change(&mut line, &mut place);
-        table.put(line_at, line);
-        table.put(place_at, place);
+        if line.failures > before {
+            own.failed(now);
+        } else if line.failures < before {
+            own.failures = own.failures.saturating_sub(1);
+        }
+        table.put(at.line, line);
+        table.put(at.place, place);
+        table.put(at.own, own);
         outcome
+    }
+
+    /// Takes back an account's own failures from its line. Those of another one stay: else whoever found a name that shares
+    /// the line, and made an account of it, could take back all guesses by a sign-in to that.
+    fn forgive(&self, at: InLine) {
+        let now = self.clock.now();
+        let mut table = self.table.lock();
+        let mut line = table.at(at.line);
+        forgive(&mut line, table.at(at.own).failures, &self.policy, now);
+        table.put(at.line, line);
+        table.put(at.place, Attempts::default());
+        table.put(at.own, Attempts::default());
     }
 
     /// Where a name and a network stand in a table.
@@ -269,7 +299,7 @@ impl Attempt<'_> {
             }
             Standing::Stranger { line, bucket } => {
                 if let Some(line) = line {
-                    throttle.in_line(line, |line, place| (*line, *place) = Default::default());
+                    throttle.forgive(line);
                 }
                 bucket.inspect(|bucket| throttle.buckets.give_back(*bucket));
                 None
@@ -371,7 +401,11 @@ mod tests {
         }
         first.keep().await.unwrap();
         let kept = first.store.attempts().await.unwrap().unwrap();
-        assert_eq!(kept.places.len(), 2, "the line and the bucket");
+        assert_eq!(
+            kept.places.len(),
+            3,
+            "the line, whose failures those are, and the bucket"
+        );
         drop(first);
 
         let second = throttle(&directory).await;
@@ -382,7 +416,7 @@ mod tests {
         assert!(third.admit(Some(&name), None, None).await.is_ok());
         third.keep().await.unwrap();
         let kept = third.store.attempts().await.unwrap().unwrap();
-        assert_eq!(kept.places.len(), 1, "the line, anew");
+        assert_eq!(kept.places.len(), 2, "the line, anew, and whose failure that is");
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -415,5 +449,34 @@ mod tests {
             let attempt = throttle.admit(Some(&ada.username), Some(&ada), Some(home)).await;
             assert!(attempt.is_ok(), "nobody looked at a password");
         }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_right_password_forgives_nothing_of_another_account_that_shares_its_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(SledStore::open(directory.path(), 1 << 20, NOW).unwrap());
+        let clock = Arc::new(ManualClock::new(NOW));
+        let config = Config::default().throttle;
+        let throttle = Throttle::load(&config, store, Arc::clone(&clock) as _)
+            .await
+            .unwrap();
+        let ada = Username::parse("ada").unwrap();
+        let line = |name: &Username| throttle.place(Kind::Line, name.as_str(), None);
+        let mut names = (0..).map(|n| Username::parse(&format!("mallory{n}")).unwrap());
+        let mallory = names.find(|name| line(name) == line(&ada)).unwrap();
+        let network = |n: u8| Some(ClientAddress::new([198, 51, 100, n].into()));
+        for _ in 0..30 {
+            assert!(throttle.admit(Some(&ada), None, network(1)).await.is_ok());
+        }
+        // Who made that account may sign in to it, when their turn comes, and be a stranger again from elsewhere.
+        assert!(throttle.admit(Some(&mallory), None, network(2)).await.is_err());
+        clock.advance(Duration::from_secs(30));
+        let attempt = throttle
+            .admit(Some(&mallory), None, network(2))
+            .await
+            .ok()
+            .unwrap();
+        attempt.right(UserId::generate(NOW)).await.unwrap();
+        assert!(throttle.admit(Some(&ada), None, network(3)).await.is_err());
     }
 }
