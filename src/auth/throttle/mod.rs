@@ -223,6 +223,8 @@ impl Throttle {
             if changed.is_empty() {
                 return Ok(());
             }
+            // What changes from here on waits for the next time: else a flood would be written down without a pause.
+            let is_last = changed.len() < KEEP_BATCH;
             let kept = KeptAttempts {
                 hash_key: self.hash_key,
                 places: changed.clone(),
@@ -233,6 +235,9 @@ impl Throttle {
                     table.mark_changed(place);
                 }
                 return Err(error);
+            }
+            if is_last {
+                return Ok(());
             }
         }
     }
@@ -338,7 +343,12 @@ impl Attempt<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::{env, fs, net::Ipv4Addr};
+    use std::{
+        env, fs,
+        net::Ipv4Addr,
+        sync::atomic::{AtomicBool, Ordering},
+        thread,
+    };
 
     use super::*;
     use crate::{
@@ -478,5 +488,27 @@ mod tests {
             .unwrap();
         attempt.right(UserId::generate(NOW)).await.unwrap();
         assert!(throttle.admit(Some(&ada), None, network(3)).await.is_err());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn keeping_comes_to_an_end_while_attempts_go_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let throttle = throttle(&directory).await;
+        let (table, over) = (throttle.table.clone(), Arc::new(AtomicBool::new(false)));
+        table.lock().mark_changed(7);
+        let flood = {
+            let over = Arc::clone(&over);
+            thread::spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    table.lock().mark_changed(7);
+                    thread::yield_now();
+                }
+            })
+        };
+        let kept = tokio::time::timeout(Duration::from_secs(5), throttle.keep()).await;
+        over.store(true, Ordering::Relaxed);
+        flood.join().unwrap();
+        kept.expect("it writes what had changed, and not for ever")
+            .unwrap();
     }
 }
