@@ -16,7 +16,7 @@ pub const FORGOTTEN_AFTER: Duration = Duration::from_hours(24);
 /// How long a place is good once its turn has come.
 const PLACE_KEPT: Duration = Duration::from_hours(1);
 /// A line longer than this takes nobody in.
-const LONGEST_LINE: Duration = Duration::from_hours(24);
+pub const LONGEST_LINE: Duration = Duration::from_hours(24);
 
 /// How fast strangers may try the passwords of one account.
 #[derive(Clone, Copy, Debug)]

@@ -17,7 +17,8 @@ mod username;
 
 pub use algorithm::Algorithm;
 pub use attempts::{
-    Attempts, FORGOTTEN_AFTER, LinePolicy, MAX_FAILURES, admit_stranger, forgive, readmit_stranger,
+    Attempts, FORGOTTEN_AFTER, LONGEST_LINE, LinePolicy, MAX_FAILURES, admit_stranger, forgive,
+    readmit_stranger,
 };
 pub use bearer::BearerToken;
 pub use client::{Client, ClientAddress, Network};

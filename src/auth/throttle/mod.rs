@@ -21,8 +21,8 @@ use crate::{
     clock::{Clock, Timestamp},
     config::ThrottleConfig,
     domain::{
-        Attempts, ClientAddress, LinePolicy, MAX_FAILURES, Network, User, UserId, Username, admit_stranger,
-        forgive, random, readmit_stranger,
+        Attempts, ClientAddress, LONGEST_LINE, LinePolicy, MAX_FAILURES, Network, User, UserId, Username,
+        admit_stranger, forgive, random, readmit_stranger,
     },
     store::{KeptAttempts, Store, StoreError},
 };
@@ -107,8 +107,11 @@ impl Throttle {
             places: Vec::new(),
         });
         let table = SharedTable::new(KINDS * PLACES_EACH);
+        let now = clock.now();
+        let at_the_latest = now.plus(longest_memory(config));
         for (place, attempts) in kept.places {
-            if attempts.are_forgotten(clock.now()) {
+            // What lies further ahead was noted by a clock that was wrong, and would shut people out until then.
+            if attempts.are_forgotten(now) || attempts.at > at_the_latest {
                 // The store forgets it as well when the table is kept the next time.
                 table.lock().mark_changed(place);
             } else {
@@ -286,6 +289,18 @@ impl Throttle {
         let hash = SipHasher13::new_with_key(&self.hash_key).hash(&text);
         kind as u32 * PLACES_EACH + hash as u32 % PLACES_EACH
     }
+}
+
+/// How far ahead of the clock a moment may be that is remembered: the end of a line or the moment when a bucket is full.
+fn longest_memory(config: &ThrottleConfig) -> Duration {
+    let line = LONGEST_LINE + config.account.delay.max(config.account.long_delay);
+    let addresses = config
+        .address_refill
+        .saturating_mul(config.address_failures.get());
+    let callers = config
+        .foreign_token_refill
+        .saturating_mul(config.foreign_tokens.get());
+    line.max(addresses).max(callers)
 }
 
 fn too_many(axis: Axis, retry_after: Duration) -> AuthError {
@@ -510,5 +525,33 @@ mod tests {
         flood.join().unwrap();
         kept.expect("it writes what had changed, and not for ever")
             .unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_clock_that_was_years_ahead_shuts_nobody_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let before = throttle(&directory).await;
+        let ahead = ManualClock::new(NOW.plus(Duration::from_hours(365 * 24)));
+        let (config, store) = (Config::default().throttle, Arc::clone(&before.store));
+        let wrong = Throttle::load(&config, store, Arc::new(ahead)).await.unwrap();
+        let name = Username::parse("ada").unwrap();
+        let address = Some(ClientAddress::new([192, 0, 2, 1].into()));
+        for _ in 0..40 {
+            let _ = wrong.admit(Some(&name), None, address).await;
+        }
+        wrong.keep().await.unwrap();
+
+        let store = Arc::clone(&before.store);
+        let right = Throttle::load(&config, store, Arc::clone(&before.clock))
+            .await
+            .unwrap();
+        assert!(right.admit(Some(&name), None, address).await.is_ok());
+        right.keep().await.unwrap();
+        let kept = right.store.attempts().await.unwrap().unwrap();
+        assert!(
+            kept.places
+                .iter()
+                .all(|(_, attempts)| attempts.at <= NOW.plus(longest_memory(&config)))
+        );
     }
 }
