@@ -167,7 +167,8 @@ pub trait Store: Send + Sync + 'static {
         instead_of: u64,
     ) -> Result<KeyRingUpdate, StoreError>;
 
-    /// Ends every session, in one or several transactions, and returns how many: for keys whose tokens are good no more.
+    /// Ends every session, in one or several transactions, and returns how many: for keys whose tokens are good no more. Then
+    /// forgets the key of refresh tokens, which may have been copied with them.
     ///
     /// # Errors
     /// [`StoreError`], after which some may have ended.

@@ -543,7 +543,7 @@ pub(crate) async fn sessions_are_listed_oldest_first_with_their_last_use(backend
     assert!(sessions[0].used_at >= NOW);
 }
 
-pub(crate) async fn the_key_of_refresh_tokens_stays_the_same(backend: &impl Backend) {
+pub(crate) async fn the_key_of_refresh_tokens_stays_the_same_until_every_session_is_closed(backend: &impl Backend) {
     let key = async |store: &Arc<dyn Store>, fresh: u8| {
         let kept = store.refresh_key(vec![fresh; 32].into()).await.unwrap();
         kept.expose_secret().to_vec()
@@ -552,7 +552,11 @@ pub(crate) async fn the_key_of_refresh_tokens_stays_the_same(backend: &impl Back
     assert_eq!(key(&store, 1).await, [1; 32]);
     assert_eq!(key(&store, 2).await, [1; 32]);
     drop(store);
-    assert_eq!(key(&backend.open(NOW), 3).await, [1; 32]);
+    let store = backend.open(NOW);
+    assert_eq!(key(&store, 3).await, [1; 32]);
+    // Whoever has a copy of the database can't make tokens of the sessions to come.
+    assert_eq!(store.close_every_session().await.unwrap(), 0);
+    assert_eq!(key(&store, 4).await, [4; 32]);
 }
 
 pub(crate) async fn pruning_forgets_what_has_run_out_in_batches_and_nothing_else(backend: &impl Backend) {

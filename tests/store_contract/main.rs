@@ -66,7 +66,7 @@ contract!(sled, super::Sled:
     a_deleted_user_takes_everything_along_and_frees_the_name,
     one_session_too_many_ends_the_oldest,
     sessions_are_listed_oldest_first_with_their_last_use,
-    the_key_of_refresh_tokens_stays_the_same,
+    the_key_of_refresh_tokens_stays_the_same_until_every_session_is_closed,
     pruning_forgets_what_has_run_out_in_batches_and_nothing_else,
     opening_forgets_what_has_run_out,
     the_signing_keys_are_kept_whole,

@@ -417,6 +417,9 @@ impl Store for SledStore {
                 .commit(|trees, group| {
                     let some = group.index.any(CLEAR_BATCH);
                     trees.remove_sessions(&some)?;
+                    if some.is_empty() {
+                        trees.forget_refresh_key()?;
+                    }
                     Ok((some.len(), Effect::Close(some)))
                 })
                 .await?;
