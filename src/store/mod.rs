@@ -180,7 +180,8 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`].
     async fn last_sign_in(&self, user: UserId, network: Network) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Notes that `user` signed in from `network`. Of more than [`MAX_NETWORKS`] a user the one noted longest ago is forgotten.
+    /// Notes that `user`, if they are still there, signed in from `network`. Of more than [`MAX_NETWORKS`] a user the one noted
+    /// longest ago is forgotten.
     ///
     /// # Errors
     /// [`StoreError`], after which it may or may not be noted.

@@ -451,6 +451,8 @@ pub(crate) async fn a_deleted_user_takes_everything_along_and_frees_the_name(bac
 
     assert!(store.delete_user(ada.id, 0).await.unwrap());
     assert!(!store.delete_user(ada.id, 0).await.unwrap(), "gone already");
+    // A sign-in that was under way.
+    store.note_sign_in(ada.id, home, NOW).await.unwrap();
     assert!(!is_accepted(&store, &session, token.id, NOW).await);
     drop(store);
     let store = backend.open(NOW);
@@ -543,7 +545,9 @@ pub(crate) async fn sessions_are_listed_oldest_first_with_their_last_use(backend
     assert!(sessions[0].used_at >= NOW);
 }
 
-pub(crate) async fn the_key_of_refresh_tokens_stays_the_same_until_every_session_is_closed(backend: &impl Backend) {
+pub(crate) async fn the_key_of_refresh_tokens_stays_the_same_until_every_session_is_closed(
+    backend: &impl Backend,
+) {
     let key = async |store: &Arc<dyn Store>, fresh: u8| {
         let kept = store.refresh_key(vec![fresh; 32].into()).await.unwrap();
         kept.expose_secret().to_vec()

@@ -437,7 +437,13 @@ impl Store for SledStore {
     async fn note_sign_in(&self, user: UserId, network: Network, now: Timestamp) -> Result<(), StoreError> {
         self.index.saw(now);
         self.committer
-            .commit(move |trees, _| Ok((trees.note_sign_in(user, network, now)?, Effect::None)))
+            .commit(move |trees, _| {
+                // Nobody would ever forget it again if the user has been removed meanwhile.
+                if trees.user(user)?.is_some() {
+                    trees.note_sign_in(user, network, now)?;
+                }
+                Ok(((), Effect::None))
+            })
             .await
     }
 
