@@ -39,10 +39,7 @@ impl Auth {
         let attempt = self.0.throttle.admit(name, user.as_deref(), from).await?;
         let verified = match self.0.accounts.passwords.verify(user, password).await {
             Ok(Some(verified)) => verified,
-            Ok(None) => {
-                attempt.wrong();
-                return Err(AuthError::InvalidCredentials(refusal));
-            }
+            Ok(None) => return Err(AuthError::InvalidCredentials(refusal)),
             Err(error) => {
                 attempt.unchecked();
                 return Err(error);

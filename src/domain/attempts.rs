@@ -16,7 +16,7 @@ pub const FORGOTTEN_AFTER: Duration = Duration::from_hours(24);
 /// How long a place is good once its turn has come.
 const PLACE_KEPT: Duration = Duration::from_hours(1);
 /// A line longer than this takes nobody in.
-const LONGEST_LINE: Duration = Duration::from_hours(24);
+pub const LONGEST_LINE: Duration = Duration::from_hours(24);
 
 /// How fast strangers may try the passwords of one account.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +115,14 @@ pub fn readmit_stranger(account: &mut Attempts, place: &mut Attempts, policy: &L
         account.failures = account.failures.saturating_sub(1);
     } else {
         place.at = now;
+    }
+}
+
+/// Takes back the `own` failures of who has given the right password.
+pub fn forgive(account: &mut Attempts, own: u32, policy: &LinePolicy, now: Timestamp) {
+    account.failures = account.failures.saturating_sub(own);
+    if policy.distance(account.failures).is_zero() {
+        account.at = account.at.min(now);
     }
 }
 

@@ -19,7 +19,10 @@ mod username;
 
 pub use algorithm::Algorithm;
 pub use api_token::{ApiToken, ApiTokenHash};
-pub use attempts::{Attempts, FORGOTTEN_AFTER, LinePolicy, MAX_FAILURES, admit_stranger, readmit_stranger};
+pub use attempts::{
+    Attempts, FORGOTTEN_AFTER, LONGEST_LINE, LinePolicy, MAX_FAILURES, admit_stranger, forgive,
+    readmit_stranger,
+};
 pub use bearer::BearerToken;
 pub use client::{Client, ClientAddress, Network};
 pub use device::Device;

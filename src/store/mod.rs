@@ -211,8 +211,8 @@ pub trait Store: Send + Sync + 'static {
         instead_of: u64,
     ) -> Result<KeyRingUpdate, StoreError>;
 
-    /// Ends every session, in one or several transactions, and returns how many: for keys whose tokens are good no more. API
-    /// tokens, which no key signs, stay.
+    /// Ends every session, in one or several transactions, and returns how many: for keys whose tokens are good no more. Then
+    /// forgets the key of refresh tokens, which may have been copied with them. API tokens, which no key signs, stay.
     ///
     /// # Errors
     /// [`StoreError`], after which some may have ended.
@@ -224,7 +224,8 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`].
     async fn last_sign_in(&self, user: UserId, network: Network) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Notes that `user` signed in from `network`. Of more than [`MAX_NETWORKS`] a user the one noted longest ago is forgotten.
+    /// Notes that `user`, if they are still there, signed in from `network`. Of more than [`MAX_NETWORKS`] a user the one noted
+    /// longest ago is forgotten.
     ///
     /// # Errors
     /// [`StoreError`], after which it may or may not be noted.

@@ -463,6 +463,8 @@ pub(crate) async fn a_deleted_user_takes_everything_along_and_frees_the_name(bac
 
     assert!(store.delete_user(ada.id, 0).await.unwrap());
     assert!(!store.delete_user(ada.id, 0).await.unwrap(), "gone already");
+    // A sign-in that was under way.
+    store.note_sign_in(ada.id, home, NOW).await.unwrap();
     assert!(!is_accepted(&store, &session, token.id, NOW).await);
     drop(store);
     let store = backend.open(NOW);
@@ -775,7 +777,9 @@ pub(crate) async fn the_last_use_of_an_api_token_is_known_at_once_and_kept_by_th
     assert_eq!(used(&backend.open(NOW)).await, [None, Some(None)]);
 }
 
-pub(crate) async fn the_key_of_refresh_tokens_stays_the_same(backend: &impl Backend) {
+pub(crate) async fn the_key_of_refresh_tokens_stays_the_same_until_every_session_is_closed(
+    backend: &impl Backend,
+) {
     let key = async |store: &Arc<dyn Store>, fresh: u8| {
         let kept = store.refresh_key(vec![fresh; 32].into()).await.unwrap();
         kept.expose_secret().to_vec()
@@ -784,7 +788,11 @@ pub(crate) async fn the_key_of_refresh_tokens_stays_the_same(backend: &impl Back
     assert_eq!(key(&store, 1).await, [1; 32]);
     assert_eq!(key(&store, 2).await, [1; 32]);
     drop(store);
-    assert_eq!(key(&backend.open(NOW), 3).await, [1; 32]);
+    let store = backend.open(NOW);
+    assert_eq!(key(&store, 3).await, [1; 32]);
+    // Whoever has a copy of the database can't make tokens of the sessions to come.
+    assert_eq!(store.close_every_session().await.unwrap(), 0);
+    assert_eq!(key(&store, 4).await, [4; 32]);
 }
 
 pub(crate) async fn pruning_forgets_what_has_run_out_in_batches_and_nothing_else(backend: &impl Backend) {

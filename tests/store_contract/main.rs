@@ -72,7 +72,7 @@ contract!(sled, super::Sled:
     a_user_has_no_more_api_tokens_than_the_bound_however_many_ask_at_once,
     api_tokens_end_with_the_password_with_all_sessions_and_with_their_user,
     the_last_use_of_an_api_token_is_known_at_once_and_kept_by_the_hour,
-    the_key_of_refresh_tokens_stays_the_same,
+    the_key_of_refresh_tokens_stays_the_same_until_every_session_is_closed,
     pruning_forgets_what_has_run_out_in_batches_and_nothing_else,
     opening_forgets_what_has_run_out,
     the_signing_keys_are_kept_whole,

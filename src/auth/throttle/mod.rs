@@ -4,9 +4,9 @@
 //! nobody can lock anybody out. And how fast tokens may be guessed by a user who may ask about them, in buckets as well.
 //!
 //! What is remembered lies in a table of a fixed size, at places that a keyed hash picks: a million names or addresses take
-//! no more memory than that, and nobody can tell which ones share a place. Who shares one with an account under attack
-//! waits as its strangers do; nothing is ever pushed out, so nobody can make the server forget. The table goes to the store
-//! every few seconds and when the server stops.
+//! no more memory than that. Who shares a place with an account under attack waits as its strangers do, and so can find out
+//! that they share it; but nothing is ever pushed out, and a right password takes back only what was failed under its own
+//! name, so nobody can make the server forget. The table goes to the store every few seconds and when the server stops.
 
 mod buckets;
 mod table;
@@ -21,8 +21,8 @@ use crate::{
     clock::{Clock, Timestamp},
     config::ThrottleConfig,
     domain::{
-        Attempts, ClientAddress, LinePolicy, MAX_FAILURES, Network, User, UserId, Username, admit_stranger,
-        random, readmit_stranger,
+        Attempts, ClientAddress, LONGEST_LINE, LinePolicy, MAX_FAILURES, Network, User, UserId, Username,
+        admit_stranger, forgive, random, readmit_stranger,
     },
     store::{KeptAttempts, Store, StoreError},
 };
@@ -35,7 +35,7 @@ const NOTED_EVERY: Duration = Duration::from_hours(24);
 const KEEP_BATCH: usize = 1000;
 
 /// How many kinds of places the table has.
-const KINDS: u32 = 5;
+const KINDS: u32 = 6;
 /// How many places there are of each kind. If every guess that four hashing threads have time for in a day went to another
 /// name, each place would get some twenty.
 const PLACES_EACH: u32 = 1 << 16;
@@ -63,9 +63,20 @@ enum Kind {
     Bucket,
     /// By user: how many tokens that are none they may still ask about.
     ForeignTokens,
+    /// By account: how many of the failures in its line are its own.
+    Own,
 }
 
-/// Leave to look at one password. What came of it must be said: a stranger's that is dropped has failed.
+/// Where what is remembered of a stranger at an account stands in the table.
+#[derive(Clone, Copy)]
+struct InLine {
+    line: u32,
+    place: u32,
+    own: u32,
+}
+
+/// Leave to look at one password. It has failed unless the contrary is said, so that many at once are no more than many in
+/// turn.
 #[must_use]
 pub(super) struct Attempt<'a> {
     throttle: &'a Throttle,
@@ -78,7 +89,7 @@ enum Standing {
     Known { place: u32, seen: Timestamp },
     Stranger {
         /// The line and the place in it, unless the name can't be anybody's.
-        line: Option<(u32, u32)>,
+        line: Option<InLine>,
         /// The address's bucket, unless nobody knows the address.
         bucket: Option<u32>,
     },
@@ -96,8 +107,11 @@ impl Throttle {
             places: Vec::new(),
         });
         let table = SharedTable::new(KINDS * PLACES_EACH);
+        let now = clock.now();
+        let at_the_latest = now.plus(longest_memory(config));
         for (place, attempts) in kept.places {
-            if attempts.are_forgotten(clock.now()) {
+            // What lies further ahead was noted by a clock that was wrong, and would shut people out until then.
+            if attempts.are_forgotten(now) || attempts.at > at_the_latest {
                 // The store forgets it as well when the table is kept the next time.
                 table.lock().mark_changed(place);
             } else {
@@ -152,8 +166,13 @@ impl Throttle {
         };
         let now = self.clock.now();
         let place = self.place(Kind::Known, user.username.as_str(), Some(network));
-        let past = self.table.lock().at(place);
+        let mut table = self.table.lock();
+        let mut past = table.at(place);
         let known = now < seen.plus(KNOWN_FOR) && (past.failures < MAX_FAILURES || past.are_forgotten(now));
+        if known {
+            past.failed(now);
+            table.put(place, past);
+        }
         Ok(known.then_some(Standing::Known { place, seen }))
     }
 
@@ -169,10 +188,11 @@ impl Throttle {
         }
         let line = name.map(|name| {
             let name = name.as_str();
-            (
-                self.place(Kind::Line, name, None),
-                self.place(Kind::Place, name, network),
-            )
+            InLine {
+                line: self.place(Kind::Line, name, None),
+                place: self.place(Kind::Place, name, network),
+                own: self.place(Kind::Own, name, None),
+            }
         });
         let standing = Standing::Stranger { line, bucket };
         if let Some(line) = line {
@@ -206,6 +226,8 @@ impl Throttle {
             if changed.is_empty() {
                 return Ok(());
             }
+            // What changes from here on waits for the next time: else a flood would be written down without a pause.
+            let is_last = changed.len() < KEEP_BATCH;
             let kept = KeptAttempts {
                 hash_key: self.hash_key,
                 places: changed.clone(),
@@ -217,21 +239,43 @@ impl Throttle {
                 }
                 return Err(error);
             }
+            if is_last {
+                return Ok(());
+            }
         }
     }
 
-    /// Changes a line and a place in it.
-    fn in_line<T>(
-        &self,
-        (line_at, place_at): (u32, u32),
-        change: impl FnOnce(&mut Attempts, &mut Attempts) -> T,
-    ) -> T {
+    /// Changes a line and a place in it, and notes whose failure that is.
+    fn in_line<T>(&self, at: InLine, change: impl FnOnce(&mut Attempts, &mut Attempts) -> T) -> T {
+        let now = self.clock.now();
         let mut table = self.table.lock();
-        let (mut line, mut place) = (table.at(line_at), table.at(place_at));
+        let (mut line, mut place, mut own) = (table.at(at.line), table.at(at.place), table.at(at.own));
+        if line.are_forgotten(now) {
+            line = Attempts::default();
+        }
+        let before = line.failures;
         let outcome = change(&mut line, &mut place);
-        table.put(line_at, line);
-        table.put(place_at, place);
+        if line.failures > before {
+            own.failed(now);
+        } else if line.failures < before {
+            own.failures = own.failures.saturating_sub(1);
+        }
+        table.put(at.line, line);
+        table.put(at.place, place);
+        table.put(at.own, own);
         outcome
+    }
+
+    /// Takes back an account's own failures from its line. Those of another one stay: else whoever found a name that shares
+    /// the line, and made an account of it, could take back all guesses by a sign-in to that.
+    fn forgive(&self, at: InLine) {
+        let now = self.clock.now();
+        let mut table = self.table.lock();
+        let mut line = table.at(at.line);
+        forgive(&mut line, table.at(at.own).failures, &self.policy, now);
+        table.put(at.line, line);
+        table.put(at.place, Attempts::default());
+        table.put(at.own, Attempts::default());
     }
 
     /// Where a name and a network stand in a table.
@@ -245,6 +289,18 @@ impl Throttle {
         let hash = SipHasher13::new_with_key(&self.hash_key).hash(&text);
         kind as u32 * PLACES_EACH + hash as u32 % PLACES_EACH
     }
+}
+
+/// How far ahead of the clock a moment may be that is remembered: the end of a line or the moment when a bucket is full.
+fn longest_memory(config: &ThrottleConfig) -> Duration {
+    let line = LONGEST_LINE + config.account.delay.max(config.account.long_delay);
+    let addresses = config
+        .address_refill
+        .saturating_mul(config.address_failures.get());
+    let callers = config
+        .foreign_token_refill
+        .saturating_mul(config.foreign_tokens.get());
+    line.max(addresses).max(callers)
 }
 
 fn too_many(axis: Axis, retry_after: Duration) -> AuthError {
@@ -263,7 +319,7 @@ impl Attempt<'_> {
             }
             Standing::Stranger { line, bucket } => {
                 if let Some(line) = line {
-                    throttle.in_line(line, |line, place| (*line, *place) = Default::default());
+                    throttle.forgive(line);
                 }
                 bucket.inspect(|bucket| throttle.buckets.give_back(*bucket));
                 None
@@ -277,39 +333,44 @@ impl Attempt<'_> {
         }
     }
 
-    /// The password was wrong.
-    pub(super) fn wrong(self) {
-        // A stranger's failure was counted before it was one.
-        if let Standing::Known { place, .. } = self.standing {
-            let now = self.throttle.clock.now();
-            let mut table = self.throttle.table.lock();
-            let mut past = table.at(place);
-            past.failed(now);
-            table.put(place, past);
-        }
-    }
-
     /// Nobody looked at the password.
     pub(super) fn unchecked(self) {
         let throttle = self.throttle;
-        if let Standing::Stranger { line, bucket } = self.standing {
-            if let Some(line) = line {
-                let now = throttle.clock.now();
-                throttle.in_line(line, |line, place| {
-                    readmit_stranger(line, place, &throttle.policy, now);
-                });
+        match self.standing {
+            Standing::Known { place, .. } => {
+                let mut table = throttle.table.lock();
+                let mut past = table.at(place);
+                past.failures = past.failures.saturating_sub(1);
+                table.put(place, past);
             }
-            bucket.inspect(|bucket| throttle.buckets.give_back(*bucket));
+            Standing::Stranger { line, bucket } => {
+                if let Some(line) = line {
+                    let now = throttle.clock.now();
+                    throttle.in_line(line, |line, place| {
+                        readmit_stranger(line, place, &throttle.policy, now);
+                    });
+                }
+                bucket.inspect(|bucket| throttle.buckets.give_back(*bucket));
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{env, fs, net::Ipv4Addr};
+    use std::{
+        env, fs,
+        net::Ipv4Addr,
+        sync::atomic::{AtomicBool, Ordering},
+        thread,
+    };
 
     use super::*;
-    use crate::{clock::ManualClock, config::Config, store::SledStore};
+    use crate::{
+        clock::ManualClock,
+        config::Config,
+        store::{SledStore, UserCreation},
+    };
 
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
@@ -365,7 +426,11 @@ mod tests {
         }
         first.keep().await.unwrap();
         let kept = first.store.attempts().await.unwrap().unwrap();
-        assert_eq!(kept.places.len(), 2, "the line and the bucket");
+        assert_eq!(
+            kept.places.len(),
+            3,
+            "the line, whose failures those are, and the bucket"
+        );
         drop(first);
 
         let second = throttle(&directory).await;
@@ -376,6 +441,117 @@ mod tests {
         assert!(third.admit(Some(&name), None, None).await.is_ok());
         third.keep().await.unwrap();
         let kept = third.store.attempts().await.unwrap().unwrap();
-        assert_eq!(kept.places.len(), 1, "the line, anew");
+        assert_eq!(kept.places.len(), 2, "the line, anew, and whose failure that is");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_many_attempts_at_once_from_a_known_place_no_more_are_let_through_than_in_turn() {
+        let directory = tempfile::tempdir().unwrap();
+        let throttle = throttle(&directory).await;
+        let (ada, home) = (
+            User::somebody("ada", NOW),
+            ClientAddress::new([192, 0, 2, 1].into()),
+        );
+        let created = throttle
+            .store
+            .create_user(ada.clone(), Some(home.network()))
+            .await;
+        assert_eq!(created.unwrap(), UserCreation::Created);
+        let mut running = Vec::new();
+        for _ in 0..200 {
+            let admitted = throttle.admit(Some(&ada.username), Some(&ada), Some(home)).await;
+            running.extend(admitted.ok());
+        }
+        assert_eq!(
+            running.len(),
+            130,
+            "a hundred of its own, and a stranger's thirty"
+        );
+        for attempt in running {
+            attempt.unchecked();
+        }
+        for _ in 0..100 {
+            let attempt = throttle.admit(Some(&ada.username), Some(&ada), Some(home)).await;
+            assert!(attempt.is_ok(), "nobody looked at a password");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_right_password_forgives_nothing_of_another_account_that_shares_its_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(SledStore::open(directory.path(), 1 << 20, NOW).unwrap());
+        let clock = Arc::new(ManualClock::new(NOW));
+        let config = Config::default().throttle;
+        let throttle = Throttle::load(&config, store, Arc::clone(&clock) as _)
+            .await
+            .unwrap();
+        let ada = Username::parse("ada").unwrap();
+        let line = |name: &Username| throttle.place(Kind::Line, name.as_str(), None);
+        let mut names = (0..).map(|n| Username::parse(&format!("mallory{n}")).unwrap());
+        let mallory = names.find(|name| line(name) == line(&ada)).unwrap();
+        let network = |n: u8| Some(ClientAddress::new([198, 51, 100, n].into()));
+        for _ in 0..30 {
+            assert!(throttle.admit(Some(&ada), None, network(1)).await.is_ok());
+        }
+        // Who made that account may sign in to it, when their turn comes, and be a stranger again from elsewhere.
+        assert!(throttle.admit(Some(&mallory), None, network(2)).await.is_err());
+        clock.advance(Duration::from_secs(30));
+        let attempt = throttle
+            .admit(Some(&mallory), None, network(2))
+            .await
+            .ok()
+            .unwrap();
+        attempt.right(UserId::generate(NOW)).await.unwrap();
+        assert!(throttle.admit(Some(&ada), None, network(3)).await.is_err());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn keeping_comes_to_an_end_while_attempts_go_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let throttle = throttle(&directory).await;
+        let (table, over) = (throttle.table.clone(), Arc::new(AtomicBool::new(false)));
+        table.lock().mark_changed(7);
+        let flood = {
+            let over = Arc::clone(&over);
+            thread::spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    table.lock().mark_changed(7);
+                    thread::yield_now();
+                }
+            })
+        };
+        let kept = tokio::time::timeout(Duration::from_secs(5), throttle.keep()).await;
+        over.store(true, Ordering::Relaxed);
+        flood.join().unwrap();
+        kept.expect("it writes what had changed, and not for ever")
+            .unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_clock_that_was_years_ahead_shuts_nobody_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let before = throttle(&directory).await;
+        let ahead = ManualClock::new(NOW.plus(Duration::from_hours(365 * 24)));
+        let (config, store) = (Config::default().throttle, Arc::clone(&before.store));
+        let wrong = Throttle::load(&config, store, Arc::new(ahead)).await.unwrap();
+        let name = Username::parse("ada").unwrap();
+        let address = Some(ClientAddress::new([192, 0, 2, 1].into()));
+        for _ in 0..40 {
+            let _ = wrong.admit(Some(&name), None, address).await;
+        }
+        wrong.keep().await.unwrap();
+
+        let store = Arc::clone(&before.store);
+        let right = Throttle::load(&config, store, Arc::clone(&before.clock))
+            .await
+            .unwrap();
+        assert!(right.admit(Some(&name), None, address).await.is_ok());
+        right.keep().await.unwrap();
+        let kept = right.store.attempts().await.unwrap().unwrap();
+        assert!(
+            kept.places
+                .iter()
+                .all(|(_, attempts)| attempts.at <= NOW.plus(longest_memory(&config)))
+        );
     }
 }

@@ -552,9 +552,14 @@ mod tests {
         bench.applied(&first).await;
         let waiting: Vec<_> = (0..20).map(|_| bench.open().1).collect();
         let queue = bench.committer.access().queue.clone().unwrap();
-        while queue.capacity() > QUEUE - waiting.len() {
-            tokio::task::yield_now().await;
-        }
+        let all_queued = async {
+            while queue.capacity() > QUEUE - waiting.len() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), all_queued)
+            .await
+            .unwrap();
         bench.order.send(Ok(())).unwrap();
         bench.order.send(Ok(())).unwrap();
         for task in waiting.into_iter().chain([task]) {

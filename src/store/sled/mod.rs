@@ -504,6 +504,9 @@ impl Store for SledStore {
                 .commit(|trees, group| {
                     let some = group.index.any(CLEAR_BATCH);
                     trees.remove_sessions(&some)?;
+                    if some.is_empty() {
+                        trees.forget_refresh_key()?;
+                    }
                     Ok((some.len(), Effect::End(some.into())))
                 })
                 .await?;
@@ -521,7 +524,13 @@ impl Store for SledStore {
     async fn note_sign_in(&self, user: UserId, network: Network, now: Timestamp) -> Result<(), StoreError> {
         self.index.saw(now);
         self.committer
-            .commit(move |trees, _| Ok((trees.note_sign_in(user, network, now)?, Effect::None)))
+            .commit(move |trees, _| {
+                // Nobody would ever forget it again if the user has been removed meanwhile.
+                if trees.user(user)?.is_some() {
+                    trees.note_sign_in(user, network, now)?;
+                }
+                Ok(((), Effect::None))
+            })
             .await
     }
 

@@ -330,6 +330,11 @@ impl Trees {
         Ok(fresh)
     }
 
+    pub(super) fn forget_refresh_key(&self) -> Result<(), StoreError> {
+        let removed = self.meta.remove(REFRESH_KEY);
+        removed.map(|_| ()).map_err(StoreError::failed)
+    }
+
     pub(super) fn key_ring(&self) -> Result<StoredRing, StoreError> {
         let bytes = self.meta.get(SIGNING_KEY).map_err(StoreError::failed)?;
         bytes.map_or_else(|| Ok(StoredRing::default()), |bytes| KeyRingRecord::read(&bytes))
