@@ -45,7 +45,7 @@ impl Auth {
                 audience: Tokens::audience(&token),
             })),
             Err(AuthError::TokenRefused(why)) => {
-                if why.is_foreign() {
+                if why.is_foreign() && self.0.refresh_tokens.read(token).is_none() {
                     self.0.throttle.admit_foreign_token(caller.id())?;
                 }
                 Ok(None)

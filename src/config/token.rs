@@ -170,11 +170,12 @@ fn issuer(text: &str) -> Option<String> {
     (plain && (1..=200).contains(&text.chars().count())).then(|| text.to_owned())
 }
 
-/// Whether an issuer is meant as a URL.
+/// Whether an issuer is meant as a URL. The scheme of one may be written in capitals (RFC 3986, section 3.1).
 pub(super) fn is_url(issuer: &str) -> bool {
-    ["http://", "https://"]
+    let scheme = issuer.split_once("://").map_or("", |(scheme, _)| scheme);
+    ["http", "https"]
         .iter()
-        .any(|scheme| issuer.starts_with(scheme))
+        .any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
 /// Zero is never.

@@ -78,7 +78,7 @@ pub enum KeyState {
 }
 
 /// Every key that can still be met, in the order in which they sign. The last one has no successor, and each other one's is
-/// the next.
+/// the next. One that is to sign again after another one is there twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRing<M> {
     keys: Vec<RingKey<M>>,
@@ -149,14 +149,16 @@ impl<M> KeyRing<M> {
     /// The key called `id`, if a token of it can be good at `now`.
     #[must_use]
     pub fn verifying(&self, id: &str, now: Timestamp) -> Option<&RingKey<M>> {
-        let key = self.keys.iter().find(|key| key.id == id)?;
-        (!key.is_over(now)).then_some(key)
+        self.keys.iter().find(|key| key.id == id && !key.is_over(now))
     }
 
-    /// The keys whose public half others may need, always in the same order.
+    /// The keys whose public half others may need, always in the same order, each once.
     pub fn published(&self, now: Timestamp) -> impl Iterator<Item = &RingKey<M>> {
         let known = self.keys.iter().filter(|key| key.algorithm.has_public_keys());
-        known.filter(move |key| !key.is_over(now))
+        known.filter(move |key| {
+            let found = self.verifying(&key.id, now);
+            found.is_some_and(|found| std::ptr::eq(found, *key))
+        })
     }
 
     /// The key that was added last: it signs, or will.
@@ -186,8 +188,8 @@ impl<M> KeyRing<M> {
         }
         // What the others signed may be signed again by this one, when it is asked for once more.
         let tokens_until = self.keys.iter().filter_map(RingKey::verifies_until).max();
-        // A key that comes back is no other key.
-        self.keys.retain(|key| key.id != id);
+        // A key that comes back is no other key. But while it waits it may be withdrawn, and what it signed before stays good.
+        self.keys.retain(|key| key.id != id || now < signs_from);
         self.keys.push(RingKey {
             id,
             algorithm,

@@ -40,7 +40,7 @@ pub enum KeyError {
     Encrypted,
     /// It is a private key in some other form.
     #[error(
-        "its key is in a form that is not read here; convert it: openssl pkey -in KEY.pem -out PLAIN.pem"
+        "what it holds is not read here: PKCS #8, PKCS #1 and SEC 1 are, and an OpenSSH key is none of them; make a key with openssl genpkey"
     )]
     UnknownForm,
     /// Which of them signs can't be told.

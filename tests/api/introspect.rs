@@ -353,6 +353,19 @@ async fn who_guesses_tokens_has_to_wait_and_who_asks_about_real_ones_never_has()
 }
 
 #[tokio::test]
+async fn who_asks_about_refresh_tokens_of_this_server_never_has_to_wait() {
+    let lifetime = Duration::from_hours(24);
+    let server = spawn_with(|config| config.session.refresh_tokens = Some(lifetime)).await;
+    let service = server.service().await;
+    server.user("ada").await;
+    let answer = server.sign_in("ada", PASSWORD).await.json();
+    let refresh_token = answer["refresh_token"].as_str().unwrap();
+    for _ in 0..200 {
+        assert_inactive(&server.introspect(&service, refresh_token).await);
+    }
+}
+
+#[tokio::test]
 async fn a_store_that_fails_is_503_and_says_nothing_of_the_token() {
     let directory = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::new(START));

@@ -537,6 +537,45 @@ async fn a_key_file_is_revoked_once_another_has_taken_its_place() {
 }
 
 #[tokio::test]
+async fn a_stolen_key_is_revoked_while_the_key_file_that_replaces_it_waits() {
+    let new = KeyPair::generate(Algorithm::EdDsa).unwrap();
+    let mut server = with_algorithm(Algorithm::EdDsa).await;
+    let token = server.user("ada").await;
+    server.config.token.key_file = Some(key_file(&new));
+    let server = server.restart().await;
+    assert_eq!(server.published().await.len(), 2, "it waits");
+
+    let server = server.rotate(Rotation::Revoke).await;
+    server.welcome(&token).await.assert_dead();
+    assert_eq!(server.published().await, [new.public().thumbprint()]);
+    assert_eq!(kid(&server.sign_in_again().await), new.public().thumbprint());
+    let again = server.signing_keys().rotate(Rotation::Revoke).await;
+    assert!(
+        matches!(again, Err(RotationError::Given(_))),
+        "now it is the one that signs"
+    );
+}
+
+#[tokio::test]
+async fn a_key_file_that_comes_back_and_goes_again_signs_nobody_out() {
+    let file = KeyPair::generate(Algorithm::EdDsa).unwrap();
+    let mut server = spawn_with(|config| {
+        config.token.algorithm = Algorithm::EdDsa;
+        config.token.key_file = Some(key_file(&file));
+    })
+    .await;
+    let token = server.user("ada").await;
+    for given in [None, Some(key_file(&file)), None, Some(key_file(&file))] {
+        server.config.token.key_file = given;
+        server = server.restart().await;
+        server.welcome(&token).await.assert_welcome("ada", "CLIENT");
+        let published = server.published().await;
+        let times = published.iter().filter(|kid| **kid == file.public().thumbprint());
+        assert_eq!(times.count(), 1, "{published:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_that_is_not_in_the_ring_is_an_invalid_token() {
     let server = with_algorithm(Algorithm::EdDsa).await;
     let other = with_algorithm(Algorithm::EdDsa).await;

@@ -31,6 +31,7 @@ async fn the_issuer_is_that_of_the_tokens_and_every_endpoint_is_there() {
         ("https://auth.example.org", "https://auth.example.org"),
         ("https://example.org/auth/", "https://example.org/auth"),
         ("http://localhost:8000", "http://localhost:8000"),
+        ("HTTPS://auth.example.org", "HTTPS://auth.example.org"),
         ("jwt-server", "http://127.0.0.1:8000"),
     ] {
         let server = spawn_with(|config| {
@@ -137,6 +138,7 @@ fn an_issuer_is_a_name_or_a_whole_url() {
         "https://auth.example.org?x",
         "https://auth.example.org#x",
         "https://ada@auth.example.org",
+        "Https://ada@auth.example.org",
         "https://auth example.org",
         &"x".repeat(201),
     ] {

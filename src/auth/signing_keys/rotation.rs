@@ -46,10 +46,11 @@ impl SigningKeys {
                 return Err(RotationError::Given(given.cloned()));
             }
             let mut settled = self.settle(&stored.keys, now).await?;
-            if given.is_some() && !settled.added {
+            // A key that waits has not signed: it is not the one to be revoked, and takes over at once.
+            let waiting = settled.keys.next(now).is_some();
+            if given.is_some() && !settled.added && !waiting {
                 return Err(RotationError::Given(given.cloned()));
             }
-            let waiting = settled.keys.next(now).is_some();
             let add = match rotation {
                 // Another algorithm in the settings is this rotation.
                 Rotation::Ahead | Rotation::Now => !settled.added && !waiting,

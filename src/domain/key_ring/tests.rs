@@ -166,6 +166,24 @@ fn a_key_that_comes_back_is_in_the_ring_once_and_its_older_tokens_stay_good() {
 }
 
 #[test]
+fn a_key_that_comes_back_and_is_withdrawn_before_it_signs_again_keeps_its_older_tokens() {
+    let mut ring = rotated();
+    add(&mut ring, "a", 2900, 2000);
+    assert_eq!(published(&ring, 2000), ["a", "b"]);
+    assert_eq!(ring.next(at(2000)).unwrap().id, "a");
+    assert!(ring.withdraw_next(at(2100)));
+    assert!(ring.verifying("a", at(2199)).is_some());
+    assert!(ring.verifying("a", at(2200)).is_none());
+    assert_eq!(ring.signing(at(2100)).unwrap().id, "b");
+    assert_eq!(ring.newest().unwrap().signs_until, None);
+
+    let mut ring = rotated();
+    add(&mut ring, "a", 2900, 2000);
+    assert_eq!(ring.drop_over(at(2200)), 1);
+    assert_eq!(published(&ring, 2200), ["b", "a"]);
+}
+
+#[test]
 fn a_rotation_is_due_early_enough_to_publish_the_key_and_never_skips_that() {
     let (day, hour) = (Duration::from_hours(24), Duration::from_hours(1));
     let mut ring = KeyRing::default();
