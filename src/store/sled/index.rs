@@ -33,6 +33,8 @@ pub(super) struct Index {
 /// A session, and what is known of it in memory alone.
 struct LiveSession {
     session: Session,
+    /// Whose it is, as they are now: here as well as in `users`, so that the token check looks in one place.
+    user: Arc<User>,
     /// When it was used last, in seconds: durable only with the next write of the session.
     used_at: AtomicU64,
 }
@@ -68,17 +70,13 @@ impl Ended {
 
 impl Index {
     pub(super) fn accepted(&self, id: SessionId, token: TokenId, now: Timestamp) -> Option<Accepted> {
-        let (token, session_ends_at, user) = {
-            let live = self.sessions.get(&id)?;
-            let accepted = live.session.accepts(token, now)?;
-            live.use_at(now);
-            (accepted, live.session.ends_at, live.session.user)
-        };
-        let user = self.user(user)?;
+        let live = self.sessions.get(&id)?;
+        let token = live.session.accepts(token, now)?;
+        live.use_at(now);
         Some(Accepted {
-            user,
+            user: Arc::clone(&live.user),
             token,
-            session_ends_at,
+            session_ends_at: live.session.ends_at,
         })
     }
 
@@ -108,9 +106,8 @@ impl Index {
     }
 
     pub(super) fn session_and_user(&self, id: SessionId) -> Option<(Session, Arc<User>)> {
-        let session = self.session(id)?;
-        let user = self.user(session.user)?;
-        Some((session, user))
+        let live = self.sessions.get(&id)?;
+        Some((live.session.clone(), Arc::clone(&live.user)))
     }
 
     /// The session with the moment of its last use, also if the disk does not know it yet.
@@ -161,9 +158,9 @@ impl Index {
     }
 
     pub(super) fn open(&self, session: Session, user: Arc<User>) {
-        self.enter(user, |live| live.sessions.push(session.id));
+        self.enter(Arc::clone(&user), |live| live.sessions.push(session.id));
         self.expiries().insert((session.expires_at(), session.id));
-        self.sessions.insert(session.id, LiveSession::of(session));
+        self.sessions.insert(session.id, LiveSession::of(session, user));
     }
 
     /// A session as it is after a refresh.
@@ -204,8 +201,16 @@ impl Index {
     }
 
     pub(super) fn change(&self, user: &Arc<User>) {
-        if let Some(mut live) = self.users.get_mut(&user.id) {
+        let Some(sessions) = self.users.get_mut(&user.id).map(|mut live| {
             live.user = Arc::clone(user);
+            live.sessions.clone()
+        }) else {
+            return;
+        };
+        for id in sessions {
+            if let Some(mut live) = self.sessions.get_mut(&id) {
+                live.user = Arc::clone(user);
+            }
         }
     }
 
@@ -238,8 +243,9 @@ impl Index {
 }
 
 impl LiveSession {
-    fn of(session: Session) -> Self {
+    fn of(session: Session, user: Arc<User>) -> Self {
         Self {
+            user,
             used_at: AtomicU64::new(session.used_at.as_secs()),
             session,
         }
