@@ -301,7 +301,7 @@ impl From<&AuthError> for Problem {
                 StatusCode::UNAUTHORIZED,
                 "invalid_token",
                 "Token not valid",
-                "The access token is not valid (any more). Sign in again.",
+                "The token is not valid (any more). Sign in again.",
             )
             .challenge(", error=\"invalid_token\""),
             AuthError::MissingRole(roles) => {
