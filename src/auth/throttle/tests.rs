@@ -1,0 +1,198 @@
+//! The throttle alone: its memory, what it keeps, and who shares a place with whom.
+
+use std::{
+    env, fs,
+    net::Ipv4Addr,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use super::*;
+use crate::{
+    clock::ManualClock,
+    config::Config,
+    store::{SledStore, UserCreation},
+};
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+async fn throttle(directory: &tempfile::TempDir) -> Throttle {
+    let store = Arc::new(SledStore::open(directory.path(), 1 << 20, NOW).unwrap());
+    let clock = Arc::new(ManualClock::new(NOW));
+    let config = Config::default().throttle;
+    Throttle::load(&config, store, clock).await.unwrap()
+}
+
+/// How much memory the process has, in KiB; nothing where the system does not say.
+fn resident() -> Option<usize> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_number_of_names_addresses_and_callers_takes_no_more_memory_than_the_table_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let throttle = throttle(&directory).await;
+    let many = env::var("JWT_SERVER_NAMES").map_or(100_000, |many| many.parse().unwrap());
+    let before = resident();
+    for n in 0..many {
+        let name = Username::parse(&format!("user{n}")).unwrap();
+        let address = ClientAddress::new(Ipv4Addr::from_bits(0x0B00_0000 + n).into());
+        // Refused or not: both is remembered.
+        let _ = throttle.admit(Some(&name), None, Some(address)).await;
+        let _ = throttle.admit_foreign_token(UserId::generate(NOW));
+    }
+    let after = resident();
+    let places = (KINDS * PLACES_EACH) as usize;
+    let (capacity, changed) = throttle.table.lock().capacity();
+    assert_eq!(capacity, places);
+    assert!(changed > places / 3 && changed <= places, "{changed}");
+    throttle.keep().await.unwrap();
+    assert_eq!(throttle.table.lock().capacity().1, 0);
+    // Other tests run beside this one: the figure means something when it runs alone.
+    println!(
+        "resident before: {before:?} KiB, after: {after:?} KiB, kept: {:?} KiB",
+        resident()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_is_found_again_and_what_is_forgotten_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = throttle(&directory).await;
+    let name = Username::parse("ada").unwrap();
+    let address = Some(ClientAddress::new([192, 0, 2, 1].into()));
+    for _ in 0..30 {
+        assert!(first.admit(Some(&name), None, address).await.is_ok());
+    }
+    first.keep().await.unwrap();
+    let kept = first.store.attempts().await.unwrap().unwrap();
+    assert_eq!(
+        kept.places.len(),
+        3,
+        "the line, whose failures those are, and the bucket"
+    );
+    drop(first);
+
+    let second = throttle(&directory).await;
+    assert!(second.admit(Some(&name), None, address).await.is_err());
+    let later = ManualClock::new(NOW.plus(Duration::from_hours(26)));
+    let (config, store) = (Config::default().throttle, Arc::clone(&second.store));
+    let third = Throttle::load(&config, store, Arc::new(later)).await.unwrap();
+    assert!(third.admit(Some(&name), None, None).await.is_ok());
+    third.keep().await.unwrap();
+    let kept = third.store.attempts().await.unwrap().unwrap();
+    assert_eq!(kept.places.len(), 2, "the line, anew, and whose failure that is");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_attempts_at_once_from_a_known_place_no_more_are_let_through_than_in_turn() {
+    let directory = tempfile::tempdir().unwrap();
+    let throttle = throttle(&directory).await;
+    let (ada, home) = (
+        User::somebody("ada", NOW),
+        ClientAddress::new([192, 0, 2, 1].into()),
+    );
+    let created = throttle
+        .store
+        .create_user(ada.clone(), Some(home.network()))
+        .await;
+    assert_eq!(created.unwrap(), UserCreation::Created);
+    let mut running = Vec::new();
+    for _ in 0..200 {
+        let admitted = throttle.admit(Some(&ada.username), Some(&ada), Some(home)).await;
+        running.extend(admitted.ok());
+    }
+    assert_eq!(
+        running.len(),
+        130,
+        "a hundred of its own, and a stranger's thirty"
+    );
+    for attempt in running {
+        attempt.unchecked();
+    }
+    for _ in 0..100 {
+        let attempt = throttle.admit(Some(&ada.username), Some(&ada), Some(home)).await;
+        assert!(attempt.is_ok(), "nobody looked at a password");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_password_forgives_nothing_of_another_account_that_shares_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(SledStore::open(directory.path(), 1 << 20, NOW).unwrap());
+    let clock = Arc::new(ManualClock::new(NOW));
+    let config = Config::default().throttle;
+    let throttle = Throttle::load(&config, store, Arc::clone(&clock) as _)
+        .await
+        .unwrap();
+    let ada = Username::parse("ada").unwrap();
+    let line = |name: &Username| throttle.place(Kind::Line, name.as_str(), None);
+    let mut names = (0..).map(|n| Username::parse(&format!("mallory{n}")).unwrap());
+    let mallory = names.find(|name| line(name) == line(&ada)).unwrap();
+    let network = |n: u8| Some(ClientAddress::new([198, 51, 100, n].into()));
+    for _ in 0..30 {
+        assert!(throttle.admit(Some(&ada), None, network(1)).await.is_ok());
+    }
+    // Who made that account may sign in to it, when their turn comes, and be a stranger again from elsewhere.
+    assert!(throttle.admit(Some(&mallory), None, network(2)).await.is_err());
+    clock.advance(Duration::from_secs(30));
+    let attempt = throttle
+        .admit(Some(&mallory), None, network(2))
+        .await
+        .ok()
+        .unwrap();
+    attempt.right(UserId::generate(NOW)).await.unwrap();
+    assert!(throttle.admit(Some(&ada), None, network(3)).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keeping_comes_to_an_end_while_attempts_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let throttle = throttle(&directory).await;
+    let (table, over) = (throttle.table.clone(), Arc::new(AtomicBool::new(false)));
+    table.lock().mark_changed(7);
+    let flood = {
+        let over = Arc::clone(&over);
+        thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                table.lock().mark_changed(7);
+                thread::yield_now();
+            }
+        })
+    };
+    let kept = tokio::time::timeout(Duration::from_secs(5), throttle.keep()).await;
+    over.store(true, Ordering::Relaxed);
+    flood.join().unwrap();
+    kept.expect("it writes what had changed, and not for ever")
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_years_ahead_shuts_nobody_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let before = throttle(&directory).await;
+    let ahead = ManualClock::new(NOW.plus(Duration::from_hours(365 * 24)));
+    let (config, store) = (Config::default().throttle, Arc::clone(&before.store));
+    let wrong = Throttle::load(&config, store, Arc::new(ahead)).await.unwrap();
+    let name = Username::parse("ada").unwrap();
+    let address = Some(ClientAddress::new([192, 0, 2, 1].into()));
+    for _ in 0..40 {
+        let _ = wrong.admit(Some(&name), None, address).await;
+    }
+    wrong.keep().await.unwrap();
+
+    let store = Arc::clone(&before.store);
+    let right = Throttle::load(&config, store, Arc::clone(&before.clock))
+        .await
+        .unwrap();
+    assert!(right.admit(Some(&name), None, address).await.is_ok());
+    right.keep().await.unwrap();
+    let kept = right.store.attempts().await.unwrap().unwrap();
+    assert!(
+        kept.places
+            .iter()
+            .all(|(_, attempts)| attempts.at <= NOW.plus(longest_memory(&config)))
+    );
+}
