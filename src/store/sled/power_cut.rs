@@ -570,7 +570,7 @@ async fn a_power_cut_loses_nothing_that_was_acknowledged() {
     }
     println!("{cuts} power cuts: {tallied:?}");
     assert!(tallied.lost.is_empty(), "{tallied:?}");
-    // A refusal would be right as well, but none has been seen: one in a hundred wants an explanation.
+    // A refusal is right as well, and rare: SECURITY.md has how rare. One in a hundred wants an explanation.
     assert!(
         tallied.refused.values().sum::<usize>() * 100 <= cuts,
         "{tallied:?}"
