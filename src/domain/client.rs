@@ -59,6 +59,12 @@ pub struct Client {
 pub struct Network(IpAddr);
 
 impl Network {
+    /// Its first address.
+    #[must_use]
+    pub fn address(self) -> IpAddr {
+        self.0
+    }
+
     /// The bytes that tell it from every other: 4 of an IPv4 address, 8 of an IPv6 prefix.
     #[must_use]
     pub fn to_bytes(self) -> Vec<u8> {

@@ -8,7 +8,9 @@ use std::{
 use crate::store::StoreError;
 
 /// The version of the schema in the head of [`super`].
-pub(super) const SCHEMA: u32 = 1;
+pub(super) const SCHEMA: u32 = 2;
+/// The first version, which is upgraded.
+pub(super) const FIRST_SCHEMA: u32 = 1;
 
 /// A directory that can't be opened as a database.
 #[derive(Debug, thiserror::Error)]

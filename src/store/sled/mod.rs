@@ -8,12 +8,12 @@
 //! | `meta` | `users` | how many users there are, a `u64`, big endian |
 //! | `meta` | `signing_key` | `KeyRingRecord`, JSON: all of them |
 //! | `meta` | `refresh_key` | the key that refresh tokens are made with, 32 bytes |
+//! | `meta` | `names_key` | the key of the hash that picks the places in `names`, 16 bytes |
 //! | `meta` | `attempts_key` | the key of the hash that picks the places in `attempts`, 16 bytes |
-//! | `users` | user id, 16 bytes | `UserRecord`, JSON |
-//! | `usernames` | username | user id, 16 bytes |
+//! | `users` | user id, 16 bytes | `UserRecord` with the networks they sign in from, JSON |
+//! | `names` | a place, 2 bytes | rows of a hash of a username, 8 bytes, and a user id, 16 bytes: see [names](trees::names) |
 //! | `sessions` | session id, 16 bytes | `SessionRecord` with its whitelist, JSON |
 //! | `api_tokens` | API token id, 16 bytes | `ApiTokenRecord`, JSON |
-//! | `networks` | user id, 16 bytes, and a network, 4 or 8 | when the user last signed in from there, in seconds, a `u64`, big endian |
 //! | `attempts` | a place, a `u32`, big endian | failures in a row, a `u32`, and a moment in seconds, a `u64`, both big endian |
 //!
 //! A session is one record: log-out is one removal and takes every token of the session with it. Writes go through the
@@ -525,10 +525,7 @@ impl Store for SledStore {
         self.index.saw(now);
         self.committer
             .commit(move |trees, _| {
-                // Nobody would ever forget it again if the user has been removed meanwhile.
-                if trees.user(user)?.is_some() {
-                    trees.note_sign_in(user, network, now)?;
-                }
+                trees.note_sign_in(user, network, now)?;
                 Ok(((), Effect::None))
             })
             .await

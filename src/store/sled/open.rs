@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     directory::{self, DirectoryLock},
-    error::{OpenError, SCHEMA},
+    error::{FIRST_SCHEMA, OpenError, SCHEMA},
     rescue::Rescue,
     tally::{Count, Tally},
     trees::Trees,
@@ -113,6 +113,10 @@ fn open_own(
     // What is served and counted from now on must be on the disk, also what a killed process left in the system's memory.
     trees.flush().map_err(|error| OpenError::store(path, &error))?;
     file.sync_data().map_err(io_error)?;
+    // Not before: until then an upgrade may have to be done again.
+    trees
+        .forget_first_schema()
+        .map_err(|error| OpenError::store(path, &error))?;
     let tally = Tally::open(path, commits).map_err(io_error)?;
     if !existed {
         directory::mark(path, &[DATA_FILE, "conf"]).map_err(io_error)?;
@@ -130,8 +134,9 @@ fn open_own(
 fn check(trees: &Trees, path: &Path, existed: bool, last: Count) -> Result<(), OpenError> {
     let damaged = |what: &str| Err(OpenError::damaged(path, &what));
     let unreadable = |error: StoreError| OpenError::store(path, &error);
-    match trees.schema().map_err(unreadable)? {
-        Some(SCHEMA) => {}
+    let schema = trees.schema().map_err(unreadable)?;
+    match schema {
+        Some(SCHEMA | FIRST_SCHEMA) => {}
         Some(found) => {
             return Err(OpenError::Newer {
                 path: path.to_owned(),
@@ -147,10 +152,25 @@ fn check(trees: &Trees, path: &Path, existed: bool, last: Count) -> Result<(), O
     if trees.commits().map_err(unreadable)? < last.commits {
         return damaged("its last writes are missing");
     }
+    if schema == Some(FIRST_SCHEMA) {
+        upgrade(trees, path).map_err(unreadable)?;
+    }
     if existed && !last.stopped_cleanly && !trees.users_are_whole().map_err(unreadable)? {
         return damaged("some of its users are missing");
     }
     Ok(())
+}
+
+/// Brings a database of the first schema to the present one: cut short, it is still of the first.
+fn upgrade(trees: &Trees, path: &Path) -> Result<(), StoreError> {
+    tracing::info!(
+        "the database {} is upgraded to the present schema: with a million users that takes a minute",
+        path.display()
+    );
+    trees.upgrade()?;
+    trees.flush()?;
+    trees.put_schema(SCHEMA)?;
+    trees.flush()
 }
 
 /// Puts the files back as they were, and says in `error` whether that is so.

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     clock::Timestamp,
     domain::{
-        Attempts, Client, ClientAddress, Device, DisplayName, PasswordHash, RefreshGrant, Role, Session,
-        SessionId, TokenId, TokenRecord, User, UserId, Username, WhitelistEntry,
+        Attempts, Client, ClientAddress, Device, DisplayName, Network, PasswordHash, RefreshGrant, Role,
+        Session, SessionId, TokenId, TokenRecord, User, UserId, Username, WhitelistEntry,
     },
-    store::StoreError,
+    store::{MAX_NETWORKS, StoreError},
 };
 
 #[derive(Serialize, Deserialize)]
@@ -24,11 +24,15 @@ pub(super) struct UserRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     display_name: Option<String>,
     created_at: Timestamp,
+    /// An address of each network that they signed in from, and when they last did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    networks: Vec<(IpAddr, Timestamp)>,
 }
 
 impl UserRecord {
-    pub(super) fn write(user: &User) -> Result<Vec<u8>, StoreError> {
-        to_json(&Self {
+    /// A user who has signed in from nowhere.
+    pub(super) fn of(user: &User) -> Self {
+        Self {
             username: user.username.to_string(),
             password_hash: user.password_hash.expose().to_owned(),
             password_version: user.password_version,
@@ -36,24 +40,64 @@ impl UserRecord {
             disabled: user.disabled,
             display_name: user.display_name.as_ref().map(ToString::to_string),
             created_at: user.created_at,
+            networks: Vec::new(),
+        }
+    }
+
+    /// The user as they are now, with what is known of them besides.
+    pub(super) fn update(self, user: &User) -> Self {
+        Self {
+            networks: self.networks,
+            ..Self::of(user)
+        }
+    }
+
+    pub(super) fn read(id: UserId, bytes: &[u8]) -> Result<Self, StoreError> {
+        from_json(bytes).ok_or_else(|| unreadable(&format!("user {id}")))
+    }
+
+    pub(super) fn write(&self) -> Result<Vec<u8>, StoreError> {
+        to_json(self)
+    }
+
+    pub(super) fn username(&self) -> &str {
+        &self.username
+    }
+
+    /// The user, whose id is `id`.
+    pub(super) fn user(&self, id: UserId) -> Result<User, StoreError> {
+        let unreadable = || unreadable(&format!("user {id}"));
+        let roles = self.roles.iter().map(|role| Role::parse(role));
+        let display_name = self.display_name.as_deref().map(DisplayName::parse);
+        Ok(User {
+            id,
+            username: Username::parse(&self.username).map_err(|_| unreadable())?,
+            password_hash: PasswordHash::parse(&self.password_hash).ok_or_else(unreadable)?,
+            password_version: self.password_version,
+            roles: roles.collect::<Result<_, _>>().map_err(|_| unreadable())?,
+            disabled: self.disabled,
+            display_name: display_name.transpose().map_err(|_| unreadable())?,
+            created_at: self.created_at,
         })
     }
 
-    pub(super) fn read(id: UserId, bytes: &[u8]) -> Result<User, StoreError> {
-        let unreadable = || unreadable(&format!("user {id}"));
-        let record: Self = from_json(bytes).ok_or_else(unreadable)?;
-        let roles = record.roles.iter().map(|role| Role::parse(role));
-        let display_name = record.display_name.as_deref().map(DisplayName::parse);
-        Ok(User {
-            id,
-            username: Username::parse(&record.username).map_err(|_| unreadable())?,
-            password_hash: PasswordHash::parse(&record.password_hash).ok_or_else(unreadable)?,
-            password_version: record.password_version,
-            roles: roles.collect::<Result<_, _>>().map_err(|_| unreadable())?,
-            disabled: record.disabled,
-            display_name: display_name.transpose().map_err(|_| unreadable())?,
-            created_at: record.created_at,
-        })
+    /// When they last signed in from `network`.
+    pub(super) fn last_sign_in(&self, network: Network) -> Option<Timestamp> {
+        let noted = self
+            .networks
+            .iter()
+            .find(|(address, _)| *address == network.address());
+        noted.map(|(_, at)| *at)
+    }
+
+    /// Notes that they signed in from `network` at `now`. Of more than [`MAX_NETWORKS`] the one longest ago is forgotten.
+    pub(super) fn note_sign_in(&mut self, network: Network, now: Timestamp) {
+        self.networks.retain(|(address, _)| *address != network.address());
+        if self.networks.len() >= MAX_NETWORKS {
+            let oldest = (0..self.networks.len()).min_by_key(|index| self.networks[*index].1);
+            oldest.map(|index| self.networks.swap_remove(index));
+        }
+        self.networks.push((network.address(), now));
     }
 }
 

@@ -1,24 +1,25 @@
 //! Reads and writes of the trees. Each function is atomic; none is durable before the committer has synced.
 
 mod api_tokens;
+mod names;
+mod upgrade;
+mod users;
 
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretSlice};
-use sled::{
-    Batch, Db, Tree,
-    transaction::{ConflictableTransactionError, TransactionError, Transactional},
-};
+use sled::{Batch, Db, Tree, transaction::TransactionError};
 
+use self::names::Names;
 use super::{
     index::{Ended, Index},
     key_record::KeyRingRecord,
-    records::{self, AttemptsRecord, SessionRecord, UserRecord},
+    records::{self, AttemptsRecord, SessionRecord},
 };
 use crate::{
     clock::Timestamp,
-    domain::{Attempts, Network, Session, SessionId, User, UserId, Username},
-    store::{KeptAttempts, MAX_NETWORKS, StoreError, StoredRing, UserCreation},
+    domain::{Attempts, Session, SessionId, User, UserId},
+    store::{KeptAttempts, StoreError, StoredRing},
 };
 
 const SCHEMA: &[u8] = b"schema";
@@ -34,10 +35,9 @@ pub(super) struct Trees {
     db: Db,
     meta: Tree,
     users: Tree,
-    usernames: Tree,
+    names: Names,
     sessions: Tree,
     api_tokens: Tree,
-    networks: Tree,
     attempts: Tree,
 }
 
@@ -46,10 +46,9 @@ impl Trees {
         Ok(Self {
             meta: db.open_tree("meta")?,
             users: db.open_tree("users")?,
-            usernames: db.open_tree("usernames")?,
+            names: Names::of(&db)?,
             sessions: db.open_tree("sessions")?,
             api_tokens: db.open_tree("api_tokens")?,
-            networks: db.open_tree("networks")?,
             attempts: db.open_tree("attempts")?,
             db,
         })
@@ -89,12 +88,6 @@ impl Trees {
     pub(super) fn latest(&self) -> Result<Timestamp, StoreError> {
         let bytes = self.meta.get(LATEST).map_err(StoreError::failed)?;
         records::counter(bytes.as_deref()).map(Timestamp::from_secs)
-    }
-
-    /// Whether there are as many users, and names of users, as are counted. It reads all of them.
-    pub(super) fn users_are_whole(&self) -> Result<bool, StoreError> {
-        let count = self.users()?;
-        Ok(self.users.len() as u64 == count && self.usernames.len() as u64 == count)
     }
 
     /// Fills `index` with every session and every API token that is live at `now`, and removes the others.
@@ -154,109 +147,6 @@ impl Trees {
             }
         }
         self.restore_api_tokens(index)
-    }
-
-    /// Adds a user again who was removed, and removes who has taken the name since.
-    fn put_back_user(&self, user: &User) -> Result<(), StoreError> {
-        if let Some(other) = self.user_by_name(&user.username)? {
-            self.remove_user(&other, &Ended::default())?;
-        }
-        match self.create_user(user, None)? {
-            UserCreation::Created => Ok(()),
-            UserCreation::UsernameTaken => Err(StoreError::Unreadable(format!("user {}", user.id))),
-        }
-    }
-
-    pub(super) fn create_user(
-        &self,
-        user: &User,
-        network: Option<Network>,
-    ) -> Result<UserCreation, StoreError> {
-        let record = UserRecord::write(user)?;
-        let trees = (&self.meta, &self.users, &self.usernames, &self.networks);
-        let done = trees.transaction(|(meta, users, usernames, networks)| {
-            let name = user.username.as_str().as_bytes();
-            if usernames.get(name)?.is_some() {
-                return Ok(UserCreation::UsernameTaken);
-            }
-            let count = records::counter(meta.get(USERS)?.as_deref());
-            let count = count.map_err(ConflictableTransactionError::Abort)? + 1;
-            meta.insert(USERS, &count.to_be_bytes())?;
-            usernames.insert(name, user.id.as_bytes())?;
-            users.insert(user.id.as_bytes(), record.as_slice())?;
-            if let Some(network) = network {
-                let now = user.created_at.as_secs().to_be_bytes();
-                networks.insert(network_key(user.id, network), now.as_slice())?;
-            }
-            Ok(UserCreation::Created)
-        });
-        done.map_err(transaction_failed)
-    }
-
-    pub(super) fn users(&self) -> Result<u64, StoreError> {
-        let bytes = self.meta.get(USERS).map_err(StoreError::failed)?;
-        records::counter(bytes.as_deref())
-    }
-
-    pub(super) fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        let bytes = self.users.get(id.as_bytes()).map_err(StoreError::failed)?;
-        bytes.map(|bytes| UserRecord::read(id, &bytes)).transpose()
-    }
-
-    pub(super) fn user_by_name(&self, name: &Username) -> Result<Option<User>, StoreError> {
-        match self.usernames.get(name.as_str()).map_err(StoreError::failed)? {
-            Some(id) => self.user(UserId::from_bytes(records::fixed(&id, "user id")?)),
-            None => Ok(None),
-        }
-    }
-
-    /// Keeps a user as they are now, without what ends by that.
-    pub(super) fn put_user(&self, user: &User, ended: &Ended) -> Result<(), StoreError> {
-        let record = UserRecord::write(user)?;
-        let trees = (&self.users, &self.sessions, &self.api_tokens);
-        let done = trees.transaction(|(users, sessions, api_tokens)| {
-            users.insert(user.id.as_bytes(), record.as_slice())?;
-            for id in &ended.sessions {
-                sessions.remove(id.as_bytes())?;
-            }
-            for token in &ended.api_tokens {
-                api_tokens.remove(token.id.as_bytes())?;
-            }
-            Ok(())
-        });
-        done.map_err(transaction_failed)
-    }
-
-    /// Removes a user with their name, their networks, and what else ends by that.
-    pub(super) fn remove_user(&self, user: &User, ended: &Ended) -> Result<(), StoreError> {
-        let networks = self.networks.scan_prefix(user.id.as_bytes()).keys();
-        let networks: Vec<_> = networks.collect::<Result<_, _>>().map_err(StoreError::failed)?;
-        let trees = (
-            &self.meta,
-            &self.users,
-            &self.usernames,
-            &self.sessions,
-            &self.api_tokens,
-            &self.networks,
-        );
-        let done = trees.transaction(|(meta, users, usernames, sessions, api_tokens, noted)| {
-            let count = records::counter(meta.get(USERS)?.as_deref());
-            let count = count.map_err(ConflictableTransactionError::Abort)?;
-            meta.insert(USERS, &count.saturating_sub(1).to_be_bytes())?;
-            usernames.remove(user.username.as_str().as_bytes())?;
-            users.remove(user.id.as_bytes())?;
-            for id in &ended.sessions {
-                sessions.remove(id.as_bytes())?;
-            }
-            for token in &ended.api_tokens {
-                api_tokens.remove(token.id.as_bytes())?;
-            }
-            for network in &networks {
-                noted.remove(network)?;
-            }
-            Ok(())
-        });
-        done.map_err(transaction_failed)
     }
 
     pub(super) fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
@@ -344,40 +234,6 @@ impl Trees {
         put(&self.meta, SIGNING_KEY, &KeyRingRecord::write(ring)?)
     }
 
-    pub(super) fn last_sign_in(
-        &self,
-        user: UserId,
-        network: Network,
-    ) -> Result<Option<Timestamp>, StoreError> {
-        let key = network_key(user, network);
-        let bytes = self.networks.get(key).map_err(StoreError::failed)?;
-        bytes.map(|bytes| moment(&bytes)).transpose()
-    }
-
-    pub(super) fn note_sign_in(
-        &self,
-        user: UserId,
-        network: Network,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let key = network_key(user, network);
-        let mut batch = Batch::default();
-        let mut others = Vec::new();
-        for entry in self.networks.scan_prefix(user.as_bytes()) {
-            let (other, seen) = entry.map_err(StoreError::failed)?;
-            if other != key {
-                others.push((moment(&seen)?, other));
-            }
-        }
-        if others.len() >= MAX_NETWORKS
-            && let Some((_, oldest)) = others.into_iter().min()
-        {
-            batch.remove(oldest);
-        }
-        batch.insert(key, now.as_secs().to_be_bytes().as_slice());
-        self.networks.apply_batch(batch).map_err(StoreError::failed)
-    }
-
     pub(super) fn attempts(&self) -> Result<Option<KeptAttempts>, StoreError> {
         let Some(hash_key) = self.meta.get(ATTEMPTS_KEY).map_err(StoreError::failed)? else {
             return Ok(None);
@@ -413,14 +269,6 @@ fn transaction_failed(error: TransactionError<StoreError>) -> StoreError {
         TransactionError::Abort(unreadable) => unreadable,
         TransactionError::Storage(error) => StoreError::failed(error),
     }
-}
-
-fn network_key(user: UserId, network: Network) -> Vec<u8> {
-    [user.as_bytes().as_slice(), &network.to_bytes()].concat()
-}
-
-fn moment(bytes: &[u8]) -> Result<Timestamp, StoreError> {
-    records::fixed(bytes, "moment").map(|bytes| Timestamp::from_secs(u64::from_be_bytes(bytes)))
 }
 
 fn put(tree: &Tree, key: &[u8], value: &[u8]) -> Result<(), StoreError> {

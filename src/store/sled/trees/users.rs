@@ -1,0 +1,161 @@
+//! Reads and writes of the trees of users and their names.
+
+use sled::transaction::{ConflictableTransactionError, Transactional};
+
+use super::{Trees, USERS, names, transaction_failed};
+use crate::{
+    clock::Timestamp,
+    domain::{Network, User, UserId, Username},
+    store::{
+        StoreError, UserCreation,
+        sled::{index::Ended, records, records::UserRecord},
+    },
+};
+
+impl Trees {
+    pub(in super::super) fn create_user(
+        &self,
+        user: &User,
+        network: Option<Network>,
+    ) -> Result<UserCreation, StoreError> {
+        let mut record = UserRecord::of(user);
+        if let Some(network) = network {
+            record.note_sign_in(network, user.created_at);
+        }
+        let record = record.write()?;
+        let spot = self.names.spot(user.username.as_str());
+        let trees = (&self.meta, &self.users, &self.names.tree);
+        let done = trees.transaction(|(meta, users, names)| {
+            let rows = names.get(spot.place())?;
+            for id in names::candidates(rows.as_ref(), spot).map_err(ConflictableTransactionError::Abort)? {
+                let other = users.get(id.as_bytes())?;
+                let other = other.map(|bytes| UserRecord::read(id, &bytes)).transpose();
+                let other = other.map_err(ConflictableTransactionError::Abort)?;
+                if other.is_some_and(|other| other.username() == user.username.as_str()) {
+                    return Ok(UserCreation::UsernameTaken);
+                }
+            }
+            let count = records::counter(meta.get(USERS)?.as_deref());
+            let count = count.map_err(ConflictableTransactionError::Abort)? + 1;
+            meta.insert(USERS, &count.to_be_bytes())?;
+            names::add(names, spot, user.id)?;
+            users.insert(user.id.as_bytes(), record.as_slice())?;
+            Ok(UserCreation::Created)
+        });
+        done.map_err(transaction_failed)
+    }
+
+    pub(in super::super) fn users(&self) -> Result<u64, StoreError> {
+        let bytes = self.meta.get(USERS).map_err(StoreError::failed)?;
+        records::counter(bytes.as_deref())
+    }
+
+    /// Whether there are as many users, and names of users, as are counted. It reads all of them.
+    pub(in super::super) fn users_are_whole(&self) -> Result<bool, StoreError> {
+        let count = self.users()?;
+        Ok(self.users.len() as u64 == count && self.names.len()? == count)
+    }
+
+    pub(in super::super) fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        let record = self.user_record(id)?;
+        record.map(|record| record.user(id)).transpose()
+    }
+
+    pub(in super::super) fn user_by_name(&self, name: &Username) -> Result<Option<User>, StoreError> {
+        for id in self.names.candidates(self.names.spot(name.as_str()))? {
+            let user = self.user(id)?;
+            if let Some(user) = user.filter(|user| user.username == *name) {
+                return Ok(Some(user));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Keeps a user as they are now, without what ends by that.
+    pub(in super::super) fn put_user(&self, user: &User, ended: &Ended) -> Result<(), StoreError> {
+        let record = match self.user_record(user.id)? {
+            Some(known) => known.update(user),
+            None => UserRecord::of(user),
+        };
+        let record = record.write()?;
+        let trees = (&self.users, &self.sessions, &self.api_tokens);
+        let done = trees.transaction(|(users, sessions, api_tokens)| {
+            users.insert(user.id.as_bytes(), record.as_slice())?;
+            for id in &ended.sessions {
+                sessions.remove(id.as_bytes())?;
+            }
+            for token in &ended.api_tokens {
+                api_tokens.remove(token.id.as_bytes())?;
+            }
+            Ok(())
+        });
+        done.map_err(transaction_failed)
+    }
+
+    /// Removes a user with their name, and what else ends by that.
+    pub(in super::super) fn remove_user(&self, user: &User, ended: &Ended) -> Result<(), StoreError> {
+        let spot = self.names.spot(user.username.as_str());
+        let trees = (
+            &self.meta,
+            &self.users,
+            &self.names.tree,
+            &self.sessions,
+            &self.api_tokens,
+        );
+        let done = trees.transaction(|(meta, users, names, sessions, api_tokens)| {
+            let count = records::counter(meta.get(USERS)?.as_deref());
+            let count = count.map_err(ConflictableTransactionError::Abort)?;
+            meta.insert(USERS, &count.saturating_sub(1).to_be_bytes())?;
+            names::remove(names, spot, user.id)?;
+            users.remove(user.id.as_bytes())?;
+            for id in &ended.sessions {
+                sessions.remove(id.as_bytes())?;
+            }
+            for token in &ended.api_tokens {
+                api_tokens.remove(token.id.as_bytes())?;
+            }
+            Ok(())
+        });
+        done.map_err(transaction_failed)
+    }
+
+    /// Adds a user again who was removed, and removes who has taken the name since.
+    pub(super) fn put_back_user(&self, user: &User) -> Result<(), StoreError> {
+        if let Some(other) = self.user_by_name(&user.username)? {
+            self.remove_user(&other, &Ended::default())?;
+        }
+        match self.create_user(user, None)? {
+            UserCreation::Created => Ok(()),
+            UserCreation::UsernameTaken => Err(StoreError::Unreadable(format!("user {}", user.id))),
+        }
+    }
+
+    pub(in super::super) fn last_sign_in(
+        &self,
+        user: UserId,
+        network: Network,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let record = self.user_record(user)?;
+        Ok(record.and_then(|record| record.last_sign_in(network)))
+    }
+
+    /// Notes it of a user who is there.
+    pub(in super::super) fn note_sign_in(
+        &self,
+        user: UserId,
+        network: Network,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(mut record) = self.user_record(user)? else {
+            return Ok(());
+        };
+        record.note_sign_in(network, now);
+        let done = self.users.insert(user.as_bytes(), record.write()?);
+        done.map(|_| ()).map_err(StoreError::failed)
+    }
+
+    fn user_record(&self, id: UserId) -> Result<Option<UserRecord>, StoreError> {
+        let bytes = self.users.get(id.as_bytes()).map_err(StoreError::failed)?;
+        bytes.map(|bytes| UserRecord::read(id, &bytes)).transpose()
+    }
+}
