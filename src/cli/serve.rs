@@ -77,7 +77,10 @@ fn banner(config: &Config, auth: &Auth, count: Count, url: &str) -> String {
     let mut text = format!("jwt-server {}\n", env!("CARGO_PKG_VERSION"));
     let plural = |n: u64, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let users = plural(count.users, "user");
-    let sessions = plural(count.sessions as u64, "live session");
+    let sessions = count.sessions.map_or_else(
+        || "live sessions still to be read".to_owned(),
+        |sessions| plural(sessions as u64, "live session"),
+    );
     let key = auth.key();
     let source = key
         .given_by

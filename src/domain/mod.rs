@@ -33,6 +33,6 @@ pub use name::{ApiTokenName, DisplayName, NameError};
 pub use password::{MAX_PASSWORD_BYTES, Password, PasswordError, PasswordHash};
 pub use role::{Role, RoleError, Roles};
 pub use rotation::{RefreshGrant, Rotation};
-pub use session::{MAX_ACCEPTED, Refresh, Session, TokenPolicy, TokenRecord, WhitelistEntry};
+pub use session::{MAX_ACCEPTED, Refresh, Session, TokenPolicy, TokenRecord, Whitelist, WhitelistEntry};
 pub use user::{User, UserChange};
 pub use username::{Username, UsernameError};

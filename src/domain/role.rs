@@ -1,6 +1,11 @@
 //! What a user may be: role names, and the set of them that a user has.
 
-use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt,
+    str::FromStr,
+    sync::{Arc, LazyLock},
+};
 
 /// The name of a role: `[A-Z][A-Z0-9_-]{0,31}`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,7 +27,10 @@ impl Role {
             .bytes()
             .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'));
         if starts_well && goes_on_well && input.len() <= 32 {
-            Ok(Self(Cow::Owned(input.to_owned())))
+            let known = [Self::CLIENT, Self::ADMIN]
+                .into_iter()
+                .find(|role| role.0 == input);
+            Ok(known.unwrap_or_else(|| Self(Cow::Owned(input.to_owned()))))
         } else {
             Err(RoleError)
         }
@@ -53,6 +61,8 @@ impl fmt::Display for Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("A role has 1 to 32 of A-Z, 0-9, _ and -, and starts with a letter.")]
 pub struct RoleError;
+
+static CLIENT_ALONE: LazyLock<Roles> = LazyLock::new(|| Roles([Role::CLIENT].into()));
 
 /// The roles of one user, each once, in the order they were given. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -103,6 +113,10 @@ impl FromIterator<Role> for Roles {
             if !unique.contains(&role) {
                 unique.push(role);
             }
+        }
+        // Nearly everybody is a client and nothing else, and they are many.
+        if unique == [Role::CLIENT] {
+            return CLIENT_ALONE.clone();
         }
         Self(unique.into())
     }

@@ -11,6 +11,8 @@
 
 use std::time::Duration;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::{Client, RefreshGrant, SessionId, TokenId, UserId};
 use crate::clock::Timestamp;
 
@@ -61,6 +63,10 @@ impl WhitelistEntry {
     }
 }
 
+/// The tokens of a session that are accepted. It is nearly always one, which then lies within the session: there are many
+/// sessions in memory, and each further place in it costs the token check time.
+pub type Whitelist = SmallVec<[WhitelistEntry; 1]>;
+
 /// One sign-in, and the tokens of it that are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -73,7 +79,7 @@ pub struct Session {
     /// The first second at which the session is over, whatever is refreshed.
     pub ends_at: Timestamp,
     /// The whitelist of this session: a chain, oldest first.
-    pub tokens: Vec<WhitelistEntry>,
+    pub tokens: Whitelist,
     /// The refresh token that is good, if the session has one.
     pub refresh: Option<RefreshGrant>,
     /// Who signed in.
@@ -134,7 +140,7 @@ impl Session {
             user,
             created_at: now,
             ends_at,
-            tokens: vec![WhitelistEntry::fresh(token)],
+            tokens: smallvec![WhitelistEntry::fresh(token)],
             refresh: None,
             client: Client::default(),
             used_at: now,

@@ -345,8 +345,8 @@ pub struct KeptAttempts {
 pub struct Count {
     /// Users, disabled ones included.
     pub users: u64,
-    /// Sessions that have not been ended or pruned.
-    pub sessions: usize,
+    /// Sessions that have not been ended or pruned, unless the store has just been opened and does not know yet.
+    pub sessions: Option<usize>,
 }
 
 /// The store broke. The cause goes to the log, never to a client.

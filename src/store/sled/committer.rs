@@ -17,6 +17,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     database::{Database, Failure},
     index::{Ended, Index},
+    loading::{Load, Loading, Outcome},
+    open,
     outage::{self, Reopen},
     trees::Trees,
 };
@@ -126,6 +128,8 @@ impl Group<'_> {
 }
 
 pub(super) struct Committer {
+    /// How far it is with filling the index.
+    pub(super) loading: Arc<Loading>,
     access: Arc<RwLock<Access>>,
     /// Dropped to tell the thread that nobody wants it any more.
     wanted: Option<std_mpsc::Sender<Infallible>>,
@@ -157,21 +161,37 @@ impl Access {
 }
 
 impl Committer {
-    /// Commits to `database`, and after an outage to what `place` has then.
-    pub(super) fn start(database: Database, index: Arc<Index>, place: Box<dyn Reopen>) -> io::Result<Self> {
+    /// Commits to `database`, and after an outage to what `place` has then. If the index is not filled yet, `load` fills it: no
+    /// write is applied before that.
+    pub(super) fn start(
+        database: Database,
+        index: Arc<Index>,
+        place: Box<dyn Reopen>,
+        load: Option<Load>,
+    ) -> io::Result<Self> {
         let (access, writes) = Access::to(&database);
         let access = Arc::new(RwLock::new(access));
         let (wanted, unwanted) = std_mpsc::channel();
+        let loading = Arc::new(Loading::default());
         let thread = Thread {
             access: Arc::clone(&access),
             index,
+            loading: Arc::clone(&loading),
             place,
             unwanted,
         };
+        let load = match load {
+            Some(load) => Some(load),
+            None => {
+                loading.end(Ok(()));
+                None
+            }
+        };
         let thread = thread::Builder::new()
             .name("committer".into())
-            .spawn(move || thread.run(database, writes))?;
+            .spawn(move || thread.run(database, writes, load))?;
         Ok(Self {
+            loading,
             access,
             wanted: Some(wanted),
             thread: Mutex::new(Some(thread)),
@@ -247,13 +267,28 @@ impl Drop for Committer {
 struct Thread {
     access: Arc<RwLock<Access>>,
     index: Arc<Index>,
+    loading: Arc<Loading>,
     place: Box<dyn Reopen>,
     /// Disconnected when nobody wants the database any more.
     unwanted: std_mpsc::Receiver<Infallible>,
 }
 
 impl Thread {
-    fn run(self, mut database: Database, mut writes: mpsc::Receiver<Write>) {
+    fn run(self, mut database: Database, mut writes: mpsc::Receiver<Write>, load: Option<Load>) {
+        if let Some(load) = load
+            && let Err(failed) = self.load(&database.trees, load)
+        {
+            // Whatever is in the queue is refused with this, at once.
+            *change(&self.access) = Access::refused(StoreError::Closed);
+            return match failed {
+                None => database.close(),
+                // Not closed in good order: the next start looks at all of it before it serves anybody.
+                Some(error) => tracing::error!(
+                    %error,
+                    "the sessions can't be read from the database: nothing is read or written any more. Restart the server, which then says what can be done"
+                ),
+            };
+        }
         loop {
             match self.commit_all(&mut database, &mut writes) {
                 Ok(()) => return database.close(),
@@ -288,6 +323,26 @@ impl Thread {
         }
     }
 
+    /// Fills the index; if that can't be done, says why, and `None` if nobody wants it any more.
+    fn load(&self, trees: &Trees, load: Load) -> Result<(), Option<StoreError>> {
+        let is_unwanted = || self.is_unwanted();
+        let loaded = open::caught(|| load(trees, &self.index, &is_unwanted))
+            .unwrap_or_else(|_| Err(StoreError::Unreadable("the log".to_owned())));
+        let outcome = match loaded {
+            Ok(Outcome::Whole) => Ok(()),
+            Ok(Outcome::Unwanted) => Err(None),
+            Err(error) => Err(Some(error)),
+        };
+        self.loading
+            .end(outcome.as_ref().map_err(|_| StoreError::Closed).copied());
+        outcome
+    }
+
+    /// Whether nobody wants the database any more.
+    fn is_unwanted(&self) -> bool {
+        self.unwanted.try_recv() == Err(std_mpsc::TryRecvError::Disconnected)
+    }
+
     /// Commits what comes, until nothing can come any more.
     fn commit_all(&self, database: &mut Database, writes: &mut mpsc::Receiver<Write>) -> Result<(), Failure> {
         while let Some(first) = writes.blocking_recv() {
@@ -320,10 +375,7 @@ impl Thread {
     fn give(&self, access: Access) -> bool {
         let mut given = change(&self.access);
         // Whoever drops the committer has said so before they take this lock.
-        if matches!(
-            self.unwanted.try_recv(),
-            Err(std_mpsc::TryRecvError::Disconnected)
-        ) {
+        if self.is_unwanted() {
             return false;
         }
         *given = access;
@@ -479,7 +531,7 @@ mod tests {
             commits: 0,
         };
         let user = Arc::new(User::somebody("ada", NOW));
-        let committer = Committer::start(database, Arc::clone(&index), Box::new(place)).unwrap();
+        let committer = Committer::start(database, Arc::clone(&index), Box::new(place), None).unwrap();
         Bench {
             order,
             committer: Arc::new(committer),

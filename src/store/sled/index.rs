@@ -11,6 +11,7 @@ use std::{
 };
 
 use dashmap::{DashMap, Entry};
+use smallvec::SmallVec;
 
 use super::live_tokens::LiveApiTokens;
 use crate::{
@@ -21,7 +22,8 @@ use crate::{
 
 #[derive(Default)]
 pub(super) struct Index {
-    sessions: DashMap<SessionId, LiveSession>,
+    /// Boxed, because a table has up to twice as many places as entries.
+    sessions: DashMap<SessionId, Box<LiveSession>>,
     pub(super) api_tokens: LiveApiTokens,
     users: DashMap<UserId, LiveUser>,
     /// When each session expires, soonest first. Only writes take this lock, never the token check.
@@ -33,16 +35,18 @@ pub(super) struct Index {
 /// A session, and what is known of it in memory alone.
 struct LiveSession {
     session: Session,
-    /// Whose it is, as they are now: here as well as in `users`, so that the token check looks in one place.
-    user: Arc<User>,
+    /// Whose it is, as they are now: here as well as in `users`, so that the token check looks in one place. Nobody while it is
+    /// being loaded: it is accepted only once that is known.
+    user: Option<Arc<User>>,
     /// When it was used last, in seconds: durable only with the next write of the session.
     used_at: AtomicU64,
 }
 
 /// A user with at least one live session or API token.
+#[derive(Default)]
 struct LiveUser {
-    user: Arc<User>,
-    sessions: Vec<SessionId>,
+    user: Option<Arc<User>>,
+    sessions: SmallVec<[SessionId; 1]>,
     api_tokens: Vec<ApiTokenHash>,
 }
 
@@ -71,10 +75,11 @@ impl Ended {
 impl Index {
     pub(super) fn accepted(&self, id: SessionId, token: TokenId, now: Timestamp) -> Option<Accepted> {
         let live = self.sessions.get(&id)?;
+        let user = live.user.as_ref()?;
         let token = live.session.accepts(token, now)?;
         live.use_at(now);
         Some(Accepted {
-            user: Arc::clone(&live.user),
+            user: Arc::clone(user),
             token,
             session_ends_at: live.session.ends_at,
         })
@@ -107,7 +112,7 @@ impl Index {
 
     pub(super) fn session_and_user(&self, id: SessionId) -> Option<(Session, Arc<User>)> {
         let live = self.sessions.get(&id)?;
-        Some((live.session.clone(), Arc::clone(&live.user)))
+        Some((live.session.clone(), live.user.clone()?))
     }
 
     /// The session with the moment of its last use, also if the disk does not know it yet.
@@ -122,7 +127,7 @@ impl Index {
     pub(super) fn sessions_of(&self, user: UserId) -> Vec<SessionId> {
         self.users
             .get(&user)
-            .map_or_else(Vec::new, |live| live.sessions.clone())
+            .map_or_else(Vec::new, |live| live.sessions.to_vec())
     }
 
     pub(super) fn api_tokens_of(&self, user: UserId) -> Vec<Arc<ApiToken>> {
@@ -133,12 +138,20 @@ impl Index {
     }
 
     pub(super) fn user(&self, id: UserId) -> Option<Arc<User>> {
-        self.users.get(&id).map(|live| Arc::clone(&live.user))
+        self.users.get(&id)?.user.clone()
     }
 
     /// Everybody with a live session or API token.
     pub(super) fn users(&self) -> Vec<Arc<User>> {
-        self.users.iter().map(|live| Arc::clone(&live.user)).collect()
+        self.users.iter().filter_map(|live| live.user.clone()).collect()
+    }
+
+    /// Those whose sessions have been loaded and who have not, in the order of the database.
+    pub(super) fn unknown_users(&self) -> Vec<UserId> {
+        let unknown = self.users.iter().filter(|live| live.user.is_none());
+        let mut unknown: Vec<_> = unknown.map(|live| *live.key()).collect();
+        unknown.sort_unstable();
+        unknown
     }
 
     pub(super) fn len(&self) -> usize {
@@ -158,9 +171,19 @@ impl Index {
     }
 
     pub(super) fn open(&self, session: Session, user: Arc<User>) {
-        self.enter(Arc::clone(&user), |live| live.sessions.push(session.id));
+        self.insert(session, Some(user));
+    }
+
+    /// A session whose user will be told by [`change`](Self::change).
+    pub(super) fn load(&self, session: Session) {
+        self.insert(session, None);
+    }
+
+    fn insert(&self, session: Session, user: Option<Arc<User>>) {
+        self.enter(session.user, user.clone(), |live| live.sessions.push(session.id));
         self.expiries().insert((session.expires_at(), session.id));
-        self.sessions.insert(session.id, LiveSession::of(session, user));
+        let live = Box::new(LiveSession::of(session, user));
+        self.sessions.insert(live.session.id, live);
     }
 
     /// A session as it is after a refresh.
@@ -176,7 +199,7 @@ impl Index {
     }
 
     pub(super) fn add_api_token(&self, token: Arc<ApiToken>, user: Arc<User>) {
-        self.enter(user, |live| live.api_tokens.push(token.hash));
+        self.enter(user.id, Some(user), |live| live.api_tokens.push(token.hash));
         self.api_tokens.insert(token);
     }
 
@@ -192,9 +215,10 @@ impl Index {
 
     pub(super) fn close(&self, ids: &[SessionId]) {
         for id in ids {
-            let Some((_, LiveSession { session, .. })) = self.sessions.remove(id) else {
+            let Some((_, live)) = self.sessions.remove(id) else {
                 continue;
             };
+            let session = live.session;
             self.expiries().remove(&(session.expires_at(), *id));
             self.leave(session.user, |live| live.sessions.retain(|other| other != id));
         }
@@ -202,27 +226,25 @@ impl Index {
 
     pub(super) fn change(&self, user: &Arc<User>) {
         let Some(sessions) = self.users.get_mut(&user.id).map(|mut live| {
-            live.user = Arc::clone(user);
+            live.user = Some(Arc::clone(user));
             live.sessions.clone()
         }) else {
             return;
         };
         for id in sessions {
             if let Some(mut live) = self.sessions.get_mut(&id) {
-                live.user = Arc::clone(user);
+                live.user = Some(Arc::clone(user));
             }
         }
     }
 
-    /// Takes note of something of a user's, and of them as they are now.
-    fn enter(&self, user: Arc<User>, add: impl FnOnce(&mut LiveUser)) {
+    /// Takes note of something of a user's, and of them as they are now, if that is known.
+    fn enter(&self, id: UserId, user: Option<Arc<User>>, add: impl FnOnce(&mut LiveUser)) {
         // The user goes in before what is theirs and out after it, so that nothing is ever seen without its user.
-        let mut live = self.users.entry(user.id).or_insert_with(|| LiveUser {
-            user: Arc::clone(&user),
-            sessions: Vec::new(),
-            api_tokens: Vec::new(),
-        });
-        live.user = user;
+        let mut live = self.users.entry(id).or_default();
+        if user.is_some() {
+            live.user = user;
+        }
         add(&mut live);
     }
 
@@ -243,7 +265,7 @@ impl Index {
 }
 
 impl LiveSession {
-    fn of(session: Session, user: Arc<User>) -> Self {
+    fn of(session: Session, user: Option<Arc<User>>) -> Self {
         Self {
             user,
             used_at: AtomicU64::new(session.used_at.as_secs()),

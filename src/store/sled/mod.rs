@@ -29,6 +29,7 @@ mod error;
 mod index;
 mod key_record;
 mod live_tokens;
+mod loading;
 mod open;
 mod outage;
 #[cfg(test)]
@@ -51,6 +52,8 @@ use self::{
     database::Database,
     directory::DirectoryLock,
     index::{Ended, Index},
+    loading::Load,
+    open::Undo,
     outage::Place,
     trees::Trees,
 };
@@ -86,14 +89,26 @@ impl SledStore {
     /// that have run out by `now`, or by the last write if that was later: see [`latest`](Self::latest). `cache` is how many
     /// bytes of memory sled may use for pages.
     ///
-    /// It blocks, for up to a second or two with a million sessions.
+    /// It blocks, for half a second with a million users. The sessions of a large database that was closed in good order are
+    /// read afterwards, for some seconds with a million of them: tokens are accepted all the same, and what needs to know all
+    /// sessions waits for that.
     ///
     /// # Errors
     /// [`OpenError`], each variant with what to do. What can't be opened is left as it was, unless the error says otherwise.
     pub fn open(path: &Path, cache: u64, now: Timestamp) -> Result<Self, OpenError> {
         let index = Arc::new(Index::default());
-        let (opened, lock) = open::open(path, cache, |trees| load(trees, &index, now))?;
-        Self::over(Database::of(opened), index, lock, path, cache)
+        let mut later: Option<Load> = None;
+        let (opened, lock) = open::open(path, cache, |trees, undo| {
+            let live_at = settle_time(trees, &index, now)?;
+            if undo == Undo::Impossible && live_at == index.latest() {
+                later = Some(Box::new(move |trees, index, is_unwanted| {
+                    trees.load(index, live_at, is_unwanted)
+                }));
+                return Ok(());
+            }
+            trees.load(&index, live_at, &|| false).map(|_| ())
+        })?;
+        Self::over(Database::of(opened), index, lock, path, cache, later)
             .map_err(|source| OpenError::io(path, source))
     }
 
@@ -103,6 +118,7 @@ impl SledStore {
         lock: DirectoryLock,
         path: &Path,
         cache: u64,
+        load: Option<Load>,
     ) -> io::Result<Self> {
         let lock = Arc::new(lock);
         let place = Place {
@@ -110,12 +126,26 @@ impl SledStore {
             cache,
             lock: Arc::clone(&lock),
         };
-        let committer = Committer::start(database, Arc::clone(&index), Box::new(place))?;
+        let committer = Committer::start(database, Arc::clone(&index), Box::new(place), load)?;
         Ok(Self {
             index,
             committer,
             _lock: lock,
         })
+    }
+
+    /// Who the token named `token` of `session` speaks for, while the index is being filled.
+    fn accepted_meanwhile(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        now: Timestamp,
+    ) -> Result<Option<Accepted>, StoreError> {
+        let found = self.committer.read(|trees| trees.accepted(session, token, now));
+        if self.committer.loading.is_whole()? {
+            return Ok(self.index.accepted(session, token, now));
+        }
+        found
     }
 
     /// The latest moment that this store has been told of, now or by an earlier process. A clock that shows an earlier one has
@@ -126,8 +156,9 @@ impl SledStore {
     }
 }
 
-/// Fills `index` with what is live at `now`. If the clock has been set back since the last write, that one's moment counts.
-fn load(trees: &Trees, index: &Index, now: Timestamp) -> Result<(), StoreError> {
+/// Tells `index` the time, and returns the moment at which a session must be live to be kept. If the clock, which shows `now`,
+/// has been set back since the last write, that one's moment counts.
+fn settle_time(trees: &Trees, index: &Index, now: Timestamp) -> Result<Timestamp, StoreError> {
     let latest = trees.latest()?;
     let behind = latest.since(now);
     if behind > LONGEST_STEP_BACK {
@@ -138,7 +169,7 @@ fn load(trees: &Trees, index: &Index, now: Timestamp) -> Result<(), StoreError> 
             humantime::format_duration(behind)
         );
         index.saw(now);
-        return trees.load(index, Timestamp::from_secs(u64::MAX));
+        return Ok(Timestamp::from_secs(u64::MAX));
     }
     if !behind.is_zero() {
         tracing::warn!(
@@ -147,7 +178,7 @@ fn load(trees: &Trees, index: &Index, now: Timestamp) -> Result<(), StoreError> 
         );
     }
     index.saw(now.max(latest));
-    trees.load(index, now.max(latest))
+    Ok(now.max(latest))
 }
 
 /// Those of `sessions` that have to go so that `at_most` live ones stay: the ones that have run out, and the oldest.
@@ -262,6 +293,7 @@ impl Store for SledStore {
 
     async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError> {
         self.index.saw(now);
+        self.committer.loading.whole().await?;
         let ids = self.index.sessions_of(user).into_iter();
         let sessions = ids.filter_map(|id| self.index.session_as_used(id));
         let mut sessions: Vec<_> = sessions.filter(|session| now < session.expires_at()).collect();
@@ -276,7 +308,11 @@ impl Store for SledStore {
         now: Timestamp,
     ) -> Result<Option<Accepted>, StoreError> {
         self.index.saw(now);
-        Ok(self.index.accepted(session, token, now))
+        let was_whole = self.committer.loading.is_whole()?;
+        match self.index.accepted(session, token, now) {
+            None if !was_whole => self.accepted_meanwhile(session, token, now),
+            known => Ok(known),
+        }
     }
 
     async fn refresh(
@@ -287,6 +323,7 @@ impl Store for SledStore {
         now: Timestamp,
     ) -> Result<Refresh, StoreError> {
         self.index.saw(now);
+        self.committer.loading.whole().await?;
         // The rules are a pure function, so memory tells whether there is anything to write at all.
         let Some(mut known) = self.index.session(session) else {
             return Ok(Refresh::Refused);
@@ -318,6 +355,7 @@ impl Store for SledStore {
         now: Timestamp,
     ) -> Result<Rotation, StoreError> {
         self.index.saw(now);
+        self.committer.loading.whole().await?;
         let Some((mut known, user)) = self.index.session_and_user(session) else {
             return Ok(Rotation::Refused);
         };
@@ -358,6 +396,7 @@ impl Store for SledStore {
     }
 
     async fn close_session(&self, session: SessionId) -> Result<Option<UserId>, StoreError> {
+        self.committer.loading.whole().await?;
         // It goes from memory when its end is on the disk, and nobody was told of one that memory does not have yet.
         let Some(known) = self.index.session(session) else {
             return Ok(None);
@@ -419,11 +458,13 @@ impl Store for SledStore {
         now: Timestamp,
     ) -> Result<Option<AcceptedApiToken>, StoreError> {
         self.index.saw(now);
+        self.committer.loading.whole().await?;
         Ok(self.index.accepted_api_token(hash, now))
     }
 
     async fn api_tokens(&self, user: UserId, now: Timestamp) -> Result<Vec<ApiToken>, StoreError> {
         self.index.saw(now);
+        self.committer.loading.whole().await?;
         let tokens = self.index.api_tokens_of(user).into_iter();
         let tokens = tokens.filter(|token| now < token.expires_at);
         let mut tokens: Vec<_> = tokens
@@ -544,7 +585,7 @@ impl Store for SledStore {
     async fn count(&self) -> Result<Count, StoreError> {
         Ok(Count {
             users: self.committer.read(Trees::users)?,
-            sessions: self.index.len(),
+            sessions: self.committer.loading.is_whole()?.then(|| self.index.len()),
         })
     }
 }

@@ -32,6 +32,13 @@ const FLUSH_EVERY_MS: u64 = 500;
 const LET_GO_TRIES: u32 = 200;
 const LET_GO_PAUSE: Duration = Duration::from_millis(5);
 
+/// Whether a database that turns out to be damaged is left as it was.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Undo {
+    Possible,
+    Impossible,
+}
+
 pub(super) struct Opened {
     pub(super) trees: Trees,
     /// The data file, for syncing.
@@ -42,11 +49,11 @@ pub(super) struct Opened {
 }
 
 /// Opens the database in `path`, which is this process's own as long as the lock is held. `read` takes in what it holds; if
-/// that can't be done, the database is damaged.
+/// that can't be done, the database is damaged. It is told whether that can still be undone.
 pub(super) fn open(
     path: &Path,
     cache: u64,
-    read: impl FnOnce(&Trees) -> Result<(), StoreError>,
+    read: impl FnOnce(&Trees, Undo) -> Result<(), StoreError>,
 ) -> Result<(Opened, DirectoryLock), OpenError> {
     let existed = directory::is_marked(path).map_err(|source| OpenError::io(path, source))?;
     directory::make_private(path, existed)?;
@@ -67,7 +74,7 @@ pub(super) fn reopen(
     lock.is_of(path)
         .and_then(|()| wait_until_let_go(path))
         .map_err(|source| OpenError::io(path, source))?;
-    open_own(path, cache, true, acknowledged, read)
+    open_own(path, cache, true, acknowledged, |trees, _| read(trees))
 }
 
 /// Opens the database in `path`, which nobody else has open. It must have `acknowledged` groups of writes at the least, and
@@ -77,7 +84,7 @@ fn open_own(
     cache: u64,
     existed: bool,
     acknowledged: u64,
-    read: impl FnOnce(&Trees) -> Result<(), StoreError>,
+    read: impl FnOnce(&Trees, Undo) -> Result<(), StoreError>,
 ) -> Result<Opened, OpenError> {
     let io_error = |source| OpenError::io(path, source);
     if let Some(left) = Rescue::left(path).map_err(io_error)? {
@@ -94,7 +101,12 @@ fn open_own(
     let opened = catch_damage(path, || {
         let trees = open_sled(path, cache)?;
         check(&trees, path, existed, last)?;
-        read(&trees).map_err(|error| OpenError::store(path, &error))?;
+        let undo = if existed && rescue.is_none() {
+            Undo::Impossible
+        } else {
+            Undo::Possible
+        };
+        read(&trees, undo).map_err(|error| OpenError::store(path, &error))?;
         let commits = trees.commits().map_err(|error| OpenError::store(path, &error))?;
         Ok((trees, commits))
     });
@@ -240,18 +252,18 @@ fn open_sled(path: &Path, cache: u64) -> Result<Trees, OpenError> {
 /// sled says some kinds of damage with a panic, at the opening or at the first read. That must not reach the user, nor
 /// stop at this thread's end.
 fn catch_damage<T>(path: &Path, attempt: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
-    quietly(attempt).unwrap_or_else(|_| Err(OpenError::damaged(path, &"its log can't be replayed")))
+    caught(attempt).unwrap_or_else(|_| Err(OpenError::damaged(path, &"its log can't be replayed")))
 }
 
 /// Drops the handles of a database that had no room for a write. It says for each of them once more what is known.
 pub(super) fn abandon(trees: Trees) {
-    if quietly(|| drop(trees)).is_err() {
+    if caught(|| drop(trees)).is_err() {
         tracing::warn!("what was left of the database ended in a panic");
     }
 }
 
-/// Runs what sled need not say anything of, or panic about in the log.
-fn quietly<T>(attempt: impl FnOnce() -> T) -> thread::Result<T> {
+/// Runs what sled may panic in, and need not say anything of in the log.
+pub(super) fn caught<T>(attempt: impl FnOnce() -> T) -> thread::Result<T> {
     OPENING.set(true);
     let outcome = panic::catch_unwind(AssertUnwindSafe(attempt));
     OPENING.set(false);

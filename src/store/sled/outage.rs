@@ -149,7 +149,7 @@ mod tests {
 
     /// A database that has been opened and closed again, with what was written meanwhile.
     fn left(path: &Path, write: impl FnOnce(&Trees)) -> Place {
-        let (opened, lock) = open::open(path, 1 << 20, |_| Ok(())).unwrap();
+        let (opened, lock) = open::open(path, 1 << 20, |_, _| Ok(())).unwrap();
         write(&opened.trees);
         Place {
             path: path.to_owned(),

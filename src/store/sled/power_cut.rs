@@ -463,7 +463,10 @@ fn judge(
 
 fn open_recorded(directory: &Path, synced: &Arc<Mutex<Vec<Image>>>) -> SledStore {
     let index = Arc::new(Index::default());
-    let (opened, lock) = open::open(directory, CACHE, |trees| trees.load(&index, NOW)).unwrap();
+    let (opened, lock) = open::open(directory, CACHE, |trees, _| {
+        trees.load(&index, NOW, &|| false).map(|_| ())
+    })
+    .unwrap();
     let disk = Recorder {
         disk: DataFile {
             data: opened.file,
@@ -477,7 +480,7 @@ fn open_recorded(directory: &Path, synced: &Arc<Mutex<Vec<Image>>>) -> SledStore
         disk: Box::new(disk),
         commits: opened.commits,
     };
-    SledStore::over(database, index, lock, directory, CACHE).unwrap()
+    SledStore::over(database, index, lock, directory, CACHE, None).unwrap()
 }
 
 /// What a sync does.

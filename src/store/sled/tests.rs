@@ -1,6 +1,8 @@
-//! What a clock that was set back does to a database, and what costs no write.
+//! What a clock that was set back does to a database, what costs no write, and what is true while the index is being filled.
 
-use super::*;
+use std::sync::mpsc;
+
+use super::{loading::Outcome, *};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const HOUR: Duration = Duration::from_hours(1);
@@ -77,4 +79,197 @@ async fn a_clock_that_was_years_ahead_is_not_followed_for_ever_and_costs_the_ses
         let nobody = UserId::generate(NOW);
         store.close_sessions(nobody, Kept::default()).await.unwrap();
     }
+}
+
+/// How filling the index goes on.
+enum Order {
+    Load,
+    /// sled says damage with a panic.
+    Panic,
+    Fail,
+}
+
+/// Opens the database, and fills the index when it is told to.
+fn open_late(directory: &tempfile::TempDir) -> (Arc<SledStore>, mpsc::Sender<Order>) {
+    let (path, cache) = (directory.path(), 1 << 20);
+    let (orders, told) = mpsc::channel();
+    let load: Load = Box::new(move |trees, index, is_unwanted| {
+        loop {
+            match told.recv_timeout(Duration::from_millis(5)) {
+                Ok(Order::Load) => return trees.load(index, NOW, is_unwanted),
+                Ok(Order::Panic) => panic!("damage"),
+                Ok(Order::Fail) => return Err(StoreError::Unreadable("a session".to_owned())),
+                Err(_) if is_unwanted() => return Ok(Outcome::Unwanted),
+                Err(_) => {}
+            }
+        }
+    });
+    let index = Arc::new(Index::default());
+    let (opened, lock) = open::open(path, cache, |_, _| Ok(())).unwrap();
+    let store = SledStore::over(Database::of(opened), index, lock, path, cache, Some(load));
+    (Arc::new(store.unwrap()), orders)
+}
+
+async fn is_accepted(store: &SledStore, (session, token): (SessionId, TokenId)) -> bool {
+    let accepted = store.accepted(session, token, NOW).await.unwrap();
+    accepted.is_some_and(|accepted| accepted.user.username.as_str() == "ada")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_checked_while_the_index_is_being_filled_and_all_else_waits_for_that() {
+    let directory = tempfile::tempdir().unwrap();
+    let alive = with_a_session(&directory).await;
+    let (store, orders) = open_late(&directory);
+    assert!(is_accepted(&store, alive).await);
+    assert!(!is_accepted(&store, (alive.0, TokenId::generate())).await);
+    assert!(!is_accepted(&store, (SessionId::generate(NOW), alive.1)).await);
+    let late = NOW.plus(HOUR);
+    assert_eq!(store.accepted(alive.0, alive.1, late).await.unwrap(), None);
+    let count = store.count().await.unwrap();
+    assert_eq!((count.users, count.sessions), (1, None));
+
+    let policy = TokenPolicy {
+        lifetime: HOUR,
+        refresh_window: HOUR,
+        refresh_grace: HOUR,
+    };
+    let user = store
+        .user_by_name(&Username::parse("ada").unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    let in_order: [(_, std::pin::Pin<Box<dyn Future<Output = bool> + Send>>); 5] = {
+        let (a, b, c, d, e) = (
+            Arc::clone(&store),
+            Arc::clone(&store),
+            Arc::clone(&store),
+            Arc::clone(&store),
+            Arc::clone(&store),
+        );
+        let id = user.id;
+        [
+            (
+                "sessions",
+                Box::pin(async move { a.sessions(id, NOW).await.unwrap().len() == 1 }),
+            ),
+            (
+                "refresh",
+                Box::pin(async move {
+                    matches!(
+                        b.refresh(alive.0, alive.1, policy, NOW).await.unwrap(),
+                        Refresh::Minted(_)
+                    )
+                }),
+            ),
+            (
+                "rotate",
+                Box::pin(async move {
+                    c.rotate(alive.0, 7, policy, HOUR, NOW).await.unwrap() == Rotation::Refused
+                }),
+            ),
+            (
+                "API tokens",
+                Box::pin(async move { d.api_tokens(id, NOW).await.unwrap().is_empty() }),
+            ),
+            (
+                "log-out",
+                Box::pin(async move { e.close_session(alive.0).await.unwrap() == Some(id) }),
+            ),
+        ]
+    };
+    let mut waiting = Vec::new();
+    for (what, work) in in_order {
+        let mut work = work;
+        let early = tokio::time::timeout(Duration::from_millis(20), &mut work).await;
+        assert!(early.is_err(), "{what} did not wait");
+        waiting.push((what, work));
+    }
+    assert!(
+        is_accepted(&store, alive).await,
+        "nothing of that has happened yet"
+    );
+
+    orders.send(Order::Load).unwrap();
+    for (what, work) in waiting {
+        assert!(work.await, "{what}");
+    }
+    assert!(!is_accepted(&store, alive).await, "logged out");
+    assert_eq!(store.count().await.unwrap().sessions, Some(0));
+    drop(store);
+    assert!(!is_accepted(&open(&directory, NOW), alive).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_check_that_began_before_the_index_was_whole_revives_what_has_ended_since() {
+    for _ in 0..20 {
+        let directory = tempfile::tempdir().unwrap();
+        let alive = with_a_session(&directory).await;
+        let (store, orders) = open_late(&directory);
+        let ended = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let checks: Vec<_> = (0..4)
+            .map(|_| {
+                let (store, ended) = (Arc::clone(&store), Arc::clone(&ended));
+                tokio::spawn(async move {
+                    for _ in 0..20_000 {
+                        let was_over = ended.load(std::sync::atomic::Ordering::SeqCst);
+                        let accepted = is_accepted(&store, alive).await;
+                        assert!(!(was_over && accepted), "accepted after the log-out was answered");
+                        if was_over {
+                            return;
+                        }
+                        tokio::task::yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        orders.send(Order::Load).unwrap();
+        assert!(store.close_session(alive.0).await.unwrap().is_some());
+        ended.store(true, std::sync::atomic::Ordering::SeqCst);
+        for check in checks {
+            check.await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_whose_sessions_cannot_be_read_serves_nobody_and_says_so_to_who_waits() {
+    for order in [Order::Fail, Order::Panic] {
+        let directory = tempfile::tempdir().unwrap();
+        let alive = with_a_session(&directory).await;
+        let (store, orders) = open_late(&directory);
+        let waiting = tokio::spawn({
+            let store = Arc::clone(&store);
+            async move { store.close_session(alive.0).await }
+        });
+        orders.send(order).unwrap();
+        assert!(matches!(waiting.await.unwrap(), Err(StoreError::Closed)));
+        // The thread refuses right after it has said that it failed.
+        while store.committer.read(|_| Ok(())).is_ok() {
+            tokio::task::yield_now().await;
+        }
+        let nobody = UserId::generate(NOW);
+        assert!(store.close_sessions(nobody, Kept::default()).await.is_err());
+        let checked = store.accepted(alive.0, alive.1, NOW).await;
+        assert!(
+            matches!(checked, Err(StoreError::Closed)),
+            "neither good nor revoked: {checked:?}"
+        );
+        drop(store);
+        assert!(!tally::Tally::read(directory.path()).unwrap().stopped_cleanly);
+        assert!(
+            is_accepted(&open(&directory, NOW), alive).await,
+            "nothing was lost"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_until_the_index_is_filled() {
+    let directory = tempfile::tempdir().unwrap();
+    let alive = with_a_session(&directory).await;
+    let (store, orders) = open_late(&directory);
+    drop(store);
+    drop(orders);
+    assert!(tally::Tally::read(directory.path()).unwrap().stopped_cleanly);
+    assert!(is_accepted(&open(&directory, NOW), alive).await);
 }

@@ -14,12 +14,13 @@ use self::names::Names;
 use super::{
     index::{Ended, Index},
     key_record::KeyRingRecord,
+    loading::Outcome,
     records::{self, AttemptsRecord, SessionRecord},
 };
 use crate::{
     clock::Timestamp,
-    domain::{Attempts, Session, SessionId, User, UserId},
-    store::{KeptAttempts, StoreError, StoredRing},
+    domain::{Attempts, Session, SessionId, TokenId},
+    store::{Accepted, KeptAttempts, StoreError, StoredRing},
 };
 
 const SCHEMA: &[u8] = b"schema";
@@ -90,32 +91,63 @@ impl Trees {
         records::counter(bytes.as_deref()).map(Timestamp::from_secs)
     }
 
-    /// Fills `index` with every session and every API token that is live at `now`, and removes the others.
-    pub(super) fn load(&self, index: &Index, now: Timestamp) -> Result<(), StoreError> {
+    /// Fills `index` with every session and every API token that is live at `now`, and removes the others; stops in the midst
+    /// of it once `is_unwanted`.
+    pub(super) fn load(
+        &self,
+        index: &Index,
+        now: Timestamp,
+        is_unwanted: &dyn Fn() -> bool,
+    ) -> Result<Outcome, StoreError> {
         let mut over = Vec::new();
         for entry in &self.sessions {
+            if is_unwanted() {
+                return Ok(Outcome::Unwanted);
+            }
             let (key, value) = entry.map_err(StoreError::failed)?;
             let session = SessionRecord::read(&key, &value)?;
             if session.expires_at() <= now {
                 over.push(session.id);
-                continue;
-            }
-            match self.user_for(index, session.user)? {
-                Some(user) => index.open(session, user),
-                None => over.push(session.id),
+            } else {
+                index.load(session);
             }
         }
+        // In the order in which they lie there: one by one would read a page again and again.
+        for id in index.unknown_users() {
+            if is_unwanted() {
+                return Ok(Outcome::Unwanted);
+            }
+            match self.user(id)? {
+                Some(user) => index.change(&Arc::new(user)),
+                // Deleting a user does not have to find all that is theirs.
+                None => over.extend(index.sessions_of(id)),
+            }
+        }
+        index.close(&over);
         self.remove_sessions(&over)?;
-        self.load_api_tokens(index, now)
+        self.load_api_tokens(index, now)?;
+        Ok(Outcome::Whole)
     }
 
-    /// Whose something is that is being loaded. That they are gone is not an error: deleting a user does not have to find all
-    /// that is theirs.
-    fn user_for(&self, index: &Index, id: UserId) -> Result<Option<Arc<User>>, StoreError> {
-        match index.user(id) {
-            Some(known) => Ok(Some(known)),
-            None => Ok(self.user(id)?.map(Arc::new)),
-        }
+    /// Who the token named `token` of `session` speaks for, by the same rules as the index's.
+    pub(super) fn accepted(
+        &self,
+        session: SessionId,
+        token: TokenId,
+        now: Timestamp,
+    ) -> Result<Option<Accepted>, StoreError> {
+        let Some(session) = self.session(session)? else {
+            return Ok(None);
+        };
+        let Some(token) = session.accepts(token, now) else {
+            return Ok(None);
+        };
+        let user = self.user(session.user)?;
+        Ok(user.map(|user| Accepted {
+            user: Arc::new(user),
+            token,
+            session_ends_at: session.ends_at,
+        }))
     }
 
     /// Makes the sessions and API tokens, and the users who have one, what they are in `index`. It knows all that was
@@ -280,7 +312,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::{Refresh, TokenPolicy};
+    use crate::domain::{Refresh, TokenPolicy, UserId};
 
     #[test]
     fn what_was_refreshed_since_it_became_a_candidate_is_not_removed() {

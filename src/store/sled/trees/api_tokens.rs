@@ -74,7 +74,10 @@ impl Trees {
             let user = if token.expires_at <= now {
                 None
             } else {
-                self.user_for(index, token.user)?
+                match index.user(token.user) {
+                    Some(known) => Some(known),
+                    None => self.user(token.user)?.map(Arc::new),
+                }
             };
             match user {
                 Some(user) => index.add_api_token(Arc::new(token), user),

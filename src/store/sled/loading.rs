@@ -1,0 +1,58 @@
+//! Filling the index while others are served already: with a million sessions that takes seconds, and nobody should have
+//! to wait for it who has a token.
+//!
+//! The committing thread does it before its first write, so nothing changes meanwhile: what the trees say is what the disk
+//! has, and a token whose session is not in the index yet is looked up there. Whatever else asks the index waits until it is
+//! whole. Before anybody trusts an answer from the trees they see that it is still being filled: once it is whole, the trees may
+//! be ahead of the disk.
+
+use tokio::sync::SetOnce;
+
+use super::{index::Index, trees::Trees};
+use crate::store::StoreError;
+
+/// Fills the index from the trees, unless, now and then asked, the third says that nobody wants that any more.
+pub(super) type Load =
+    Box<dyn FnOnce(&Trees, &Index, &dyn Fn() -> bool) -> Result<Outcome, StoreError> + Send>;
+
+/// How filling the index has ended.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It has everything.
+    Whole,
+    /// Nobody wants it any more.
+    Unwanted,
+}
+
+/// Whether the index is being filled.
+#[derive(Default)]
+pub(super) struct Loading(SetOnce<Result<(), StoreError>>);
+
+impl Loading {
+    /// Whether it is whole by now.
+    ///
+    /// # Errors
+    /// It will never be.
+    pub(super) fn is_whole(&self) -> Result<bool, StoreError> {
+        match self.0.get() {
+            None => Ok(false),
+            Some(Ok(())) => Ok(true),
+            Some(Err(error)) => Err(error.clone()),
+        }
+    }
+
+    /// Waits until it is whole.
+    ///
+    /// # Errors
+    /// It will never be.
+    pub(super) async fn whole(&self) -> Result<(), StoreError> {
+        self.0.wait().await.clone()
+    }
+
+    /// Says how it has ended, once.
+    pub(super) fn end(&self, outcome: Result<(), StoreError>) {
+        // It has one caller at a time, and nobody says it twice.
+        let _ = self.0.set(outcome);
+    }
+}
