@@ -202,7 +202,7 @@ pub(crate) async fn a_session_is_opened_only_for_a_user_as_verified(backend: &im
     assert_eq!(open(ada.id, 1).await, None, "disabled since");
     assert_eq!(
         store.count().await.unwrap().sessions,
-        1,
+        Some(1),
         "the other password has ended the others"
     );
 }
@@ -1005,7 +1005,7 @@ pub(crate) async fn counts_are_right_after_a_restart(backend: &impl Backend) {
         store.count().await.unwrap(),
         Count {
             users: 0,
-            sessions: 0
+            sessions: Some(0)
         }
     );
     for username in ["ada", "bob", "eve"] {
@@ -1022,7 +1022,7 @@ pub(crate) async fn counts_are_right_after_a_restart(backend: &impl Backend) {
         store.count().await.unwrap(),
         Count {
             users: 3,
-            sessions: 3
+            sessions: Some(3)
         }
     );
 }
@@ -1058,7 +1058,7 @@ pub(crate) async fn sixty_four_writers_at_once_lose_nothing(backend: &impl Backe
         store.count().await.unwrap(),
         Count {
             users: 64,
-            sessions: 64
+            sessions: Some(64)
         }
     );
     for (session, tokens) in kept {
