@@ -29,6 +29,7 @@ mod error;
 mod index;
 mod key_record;
 mod live_tokens;
+mod log_file;
 mod open;
 mod outage;
 #[cfg(test)]

@@ -15,6 +15,7 @@ use std::{
 use super::{
     directory::{self, DirectoryLock},
     error::{OpenError, SCHEMA},
+    log_file,
     rescue::Rescue,
     tally::{Count, Tally},
     trees::Trees,
@@ -92,7 +93,14 @@ fn open_own(
         .and_then(|copied| copied.map_err(|error| warn_without_rescue(path, &error)).ok());
 
     let opened = catch_damage(path, || {
+        let data = path.join(DATA_FILE);
+        let remnant = log_file::fill(&data).map_err(io_error)?;
         let trees = open_sled(path, cache)?;
+        if let Some(remnant) = remnant
+            && !remnant.was_free(&data).map_err(io_error)?
+        {
+            return Err(OpenError::damaged(path, &"a part of its log is missing"));
+        }
         check(&trees, path, existed, last)?;
         read(&trees).map_err(|error| OpenError::store(path, &error))?;
         let commits = trees.commits().map_err(|error| OpenError::store(path, &error))?;

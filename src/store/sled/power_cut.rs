@@ -13,6 +13,7 @@ use std::{
     env, fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    thread,
     time::Duration,
 };
 
@@ -45,12 +46,15 @@ const CUTS_A_LOAD: usize = 500;
 const MOST_AT_ONCE: usize = 64;
 /// So many times are that many writes asked for between two cuts.
 const STEPS_A_CUT: usize = 8;
-/// How many images are made of a group of writes that puts a segment of sled's log to another use: there is the danger.
+/// How many images are made of a group of writes with which sled puts a segment of its log to another use, or shortens its
+/// file by one: there is the danger.
 const IMAGES_OF_A_REUSE: usize = 4;
+const IMAGES_OF_A_SHORTENING: usize = 16;
 const MOST_USERS: usize = 2000;
 const MOST_SESSIONS: usize = 600;
 const MOST_API_TOKENS: usize = 200;
 const PAGE: usize = 4096;
+const SEGMENT: usize = 512 * 1024;
 
 /// Numbers that look random and are the same at each run.
 struct Dice(u64);
@@ -397,6 +401,8 @@ struct Tallied {
     whole: usize,
     /// How many segments of sled's log a group of writes has put to another use.
     reused: usize,
+    /// How many times sled has shortened its file.
+    shortened: usize,
     /// The longest data file, in bytes.
     longest: usize,
     /// By what the message says.
@@ -409,9 +415,8 @@ impl Tallied {
         self.whole + self.refused.values().sum::<usize>() + self.lost.len()
     }
 
-    /// Whether a segment that is used in `before` has another use in `after`.
-    fn measure(&mut self, before: &Image, after: &Image) -> bool {
-        const SEGMENT: usize = 512 * 1024;
+    /// Counts what sled has done with its segments between the two, and returns how many images that is worth.
+    fn measure(&mut self, before: &Image, after: &Image) -> usize {
         const HEADER: usize = 20;
         let segments = |image: &Image| {
             let starts = image.data().chunks(SEGMENT);
@@ -423,7 +428,12 @@ impl Tallied {
         let reused = headers.filter(|(before, after)| before != after).count();
         self.reused += reused;
         self.longest = self.longest.max(after.data().len());
-        reused > 0
+        if after.data().len() < before.data().len() {
+            self.shortened += 1;
+            IMAGES_OF_A_SHORTENING
+        } else {
+            reused * IMAGES_OF_A_REUSE
+        }
     }
 }
 
@@ -512,18 +522,18 @@ async fn work(dice: &mut Dice, medium: Medium, cuts: usize, tallied: &mut Tallie
         let groups = std::mem::take(&mut *synced.lock().unwrap());
         let mut left = None;
         for group in groups {
-            let reuses = tallied.measure(&durable, &group);
-            let images = if reuses {
-                IMAGES_OF_A_REUSE
-            } else {
-                usize::from(step % STEPS_A_CUT == 0)
-            };
+            let dangerous = tallied.measure(&durable, &group);
+            let images = dangerous.max(usize::from(step % STEPS_A_CUT == 0));
             for _ in 0..images {
                 if tallied.images() == enough {
                     return;
                 }
                 let image = cut(dice, &durable, &group, &first_tally);
-                let moment = format!("group {groups_since} since the opening, reuses a segment: {reuses}");
+                let (from, to) = (durable.data().len(), group.data().len());
+                let moment = format!(
+                    "group {groups_since} since the opening, from {from} to {to} bytes, reuses a segment: {}",
+                    dangerous > 0
+                );
                 let found = judge(&image, &known, &asked, tallied, &moment);
                 left = found.map(|found| (image, found));
             }
@@ -575,6 +585,118 @@ async fn a_power_cut_loses_nothing_that_was_acknowledged() {
         tallied.refused.values().sum::<usize>() * 100 <= cuts,
         "{tallied:?}"
     );
+}
+
+/// A database whose file sled has just shortened.
+struct Shortened {
+    before: Image,
+    after: Image,
+    /// How many groups of writes are in both.
+    commits: u64,
+    /// What there is in the later one.
+    live: Vec<SessionId>,
+}
+
+fn shortened() -> Shortened {
+    const GROUP: usize = 50;
+    const SEGMENTS: usize = 5;
+    let home = place();
+    let (opened, _lock) = open::open(home.path(), CACHE, |_| Ok(())).unwrap();
+    let trees = opened.trees;
+    let owner = UserId::generate(NOW);
+    let mut live: Vec<SessionId> = Vec::new();
+    let mut grown = false;
+    for commits in 0..2000 {
+        let before = Image::of(home.path());
+        grown |= before.data().len() > SEGMENTS * SEGMENT;
+        if grown {
+            let some = live.split_off(live.len().saturating_sub(2 * GROUP));
+            trees.remove_sessions(&some).unwrap();
+        }
+        for _ in 0..GROUP {
+            let (session, _) = Session::start(owner, LIFETIME, LIFETIME, NOW);
+            trees.put_session(&session).unwrap();
+            live.push(session.id);
+        }
+        trees.put_commits(commits + 1, NOW).unwrap();
+        trees.flush().unwrap();
+        // sled's own threads shorten it.
+        thread::sleep(Duration::from_millis(2));
+        let after = Image::of(home.path());
+        if after.data().len() < before.data().len() {
+            return Shortened {
+                before,
+                after,
+                commits,
+                live,
+            };
+        }
+    }
+    panic!("sled has not shortened its file");
+}
+
+#[test]
+fn what_a_cut_leaves_of_a_segment_that_was_being_cut_off_does_not_end_the_log() {
+    let Shortened {
+        before,
+        after,
+        commits,
+        ..
+    } = shortened();
+    let (whole, shorter) = (before.data().len(), after.data().len());
+    let found: Vec<_> = (1..8)
+        .map(|part| {
+            let mut image = before.clone();
+            let data = image.0.get_mut(open::DATA_FILE).unwrap();
+            data.truncate(shorter + (whole - shorter) * part / 8);
+            // Nobody says that any write is missing.
+            image.0.remove(tally::FILE);
+            let directory = place();
+            image.write(directory.path());
+            let opened = open::open(directory.path(), CACHE, |_| Ok(()));
+            opened.map(|(opened, _lock)| opened.commits).ok()
+        })
+        .collect();
+    assert_eq!(found, [Some(commits); 7]);
+}
+
+/// No cut of the power does this.
+#[test]
+fn a_file_that_ends_in_the_midst_of_a_segment_with_something_of_use_is_refused() {
+    let Shortened {
+        after, commits, live, ..
+    } = shortened();
+    let last = after.data().len().div_ceil(SEGMENT) - 1;
+    let mut refused = 0;
+    for segment in 0..last {
+        for length in [SEGMENT, SEGMENT - 1] {
+            // The log does not mind where in the file a segment is.
+            let mut image = after.clone();
+            image.0.remove(tally::FILE);
+            let data = image.0.get_mut(open::DATA_FILE).unwrap();
+            data.resize((last + 1) * SEGMENT, 0);
+            let (others, lasts) = data.split_at_mut(last * SEGMENT);
+            lasts.swap_with_slice(&mut others[segment * SEGMENT..][..SEGMENT]);
+            data.truncate(last * SEGMENT + length);
+            let directory = place();
+            image.write(directory.path());
+            match open::open(directory.path(), CACHE, |_| Ok(())) {
+                Ok((opened, _lock)) => {
+                    assert!(opened.commits > commits, "segment {segment}");
+                    for id in &live {
+                        assert!(opened.trees.session(*id).unwrap().is_some(), "segment {segment}");
+                    }
+                }
+                Err(error) => {
+                    let what = error.to_string();
+                    assert!(what.contains("a part of its log is missing"), "{what}");
+                    assert_ne!(length, SEGMENT, "{what}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 0, "none of {last} segments was in use");
 }
 
 /// The test above is worth something only if it would notice.
