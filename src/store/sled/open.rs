@@ -104,9 +104,14 @@ fn open_own(
         check(&trees, path, existed, last)?;
         read(&trees).map_err(|error| OpenError::store(path, &error))?;
         let commits = trees.commits().map_err(|error| OpenError::store(path, &error))?;
-        Ok((trees, commits))
+        // What is served and counted from now on must be on the disk, also what a killed process left in the system's memory.
+        // Until it is, a cut of the power must find the copy.
+        trees.flush().map_err(|error| OpenError::store(path, &error))?;
+        let file = File::options().write(true).open(&data).map_err(io_error)?;
+        file.sync_data().map_err(io_error)?;
+        Ok((trees, file, commits))
     });
-    let (trees, commits) = match opened {
+    let (trees, file, commits) = match opened {
         Ok(opened) => opened,
         Err(error) => return Err(put_back(path, error, rescue, existed)),
     };
@@ -114,13 +119,6 @@ fn open_own(
         rescue.discard().map_err(io_error)?;
     }
 
-    let file = File::options()
-        .write(true)
-        .open(path.join(DATA_FILE))
-        .map_err(io_error)?;
-    // What is served and counted from now on must be on the disk, also what a killed process left in the system's memory.
-    trees.flush().map_err(|error| OpenError::store(path, &error))?;
-    file.sync_data().map_err(io_error)?;
     let tally = Tally::open(path, commits).map_err(io_error)?;
     if !existed {
         directory::mark(path, &[DATA_FILE, "conf"]).map_err(io_error)?;
