@@ -93,11 +93,10 @@ fn open_own(
         .and_then(|copied| copied.map_err(|error| warn_without_rescue(path, &error)).ok());
 
     let opened = catch_damage(path, || {
-        let data = path.join(DATA_FILE);
-        let remnant = log_file::fill(&data).map_err(io_error)?;
+        let remnant = log_file::prepare(path).map_err(io_error)?;
         let trees = open_sled(path, cache)?;
         if let Some(remnant) = remnant
-            && !remnant.was_free(&data).map_err(io_error)?
+            && !remnant.was_free(path).map_err(io_error)?
         {
             return Err(OpenError::damaged(path, &"a part of its log is missing"));
         }
@@ -107,7 +106,10 @@ fn open_own(
         // What is served and counted from now on must be on the disk, also what a killed process left in the system's memory.
         // Until it is, a cut of the power must find the copy.
         trees.flush().map_err(|error| OpenError::store(path, &error))?;
-        let file = File::options().write(true).open(&data).map_err(io_error)?;
+        let file = File::options()
+            .write(true)
+            .open(path.join(DATA_FILE))
+            .map_err(io_error)?;
         file.sync_data().map_err(io_error)?;
         Ok((trees, file, commits))
     });

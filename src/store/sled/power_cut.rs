@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use tempfile::TempDir;
 
 use super::{
@@ -31,9 +31,10 @@ use super::{
 use crate::{
     clock::Timestamp,
     domain::{
-        ApiToken, ApiTokenHash, Refresh, Session, SessionId, TokenId, TokenPolicy, User, UserId, Username,
+        ApiToken, ApiTokenHash, Attempts, Refresh, Session, SessionId, TokenId, TokenPolicy, User, UserId,
+        Username,
     },
-    store::{ApiTokenCreation, OpenError, Store, UserCreation},
+    store::{ApiTokenCreation, KeptAttempts, OpenError, Store, UserCreation},
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -340,6 +341,18 @@ fn cut(dice: &mut Dice, durable: &Image, next: &Image, first_tally: &[u8]) -> Im
     image
 }
 
+/// Which pages of `next` are not what they are in `durable`.
+fn changed(durable: &[u8], next: &[u8]) -> Vec<usize> {
+    let page = |bytes: &[u8], number: usize| {
+        bytes
+            .get(number * PAGE..bytes.len().min((number + 1) * PAGE))
+            .map(<[u8]>::to_vec)
+    };
+    (0..next.len().div_ceil(PAGE))
+        .filter(|number| page(durable, *number) != page(next, *number))
+        .collect()
+}
+
 /// `durable` with some of what `next` has in its place.
 fn cut_data(dice: &mut Dice, durable: &[u8], next: &[u8]) -> Vec<u8> {
     let (short, long) = (durable.len().min(next.len()), durable.len().max(next.len()));
@@ -350,15 +363,7 @@ fn cut_data(dice: &mut Dice, durable: &[u8], next: &[u8]) -> Vec<u8> {
         1 => durable.len(),
         _ => short + dice.below(long - short + 1),
     };
-    let differs = |page: &usize| {
-        let at = |bytes: &[u8]| {
-            bytes
-                .get(page * PAGE..bytes.len().min((page + 1) * PAGE))
-                .map(<[u8]>::to_vec)
-        };
-        at(durable) != at(next)
-    };
-    let pages: Vec<usize> = (0..next.len().div_ceil(PAGE)).filter(differs).collect();
+    let pages = changed(durable, next);
     data.resize(long, 0);
     let way = dice.below(6);
     let border = dice.below(pages.len() + 1);
@@ -401,10 +406,14 @@ struct Tallied {
     whole: usize,
     /// How many segments of sled's log a group of writes has put to another use.
     reused: usize,
+    /// How many segments of the log have been begun, those that were reused among them.
+    begun: usize,
     /// How many times sled has shortened its file.
     shortened: usize,
     /// The longest data file, in bytes.
     longest: usize,
+    /// The longest group of writes, in bytes.
+    group: usize,
     /// By what the message says.
     refused: BTreeMap<String, usize>,
     lost: Vec<String>,
@@ -424,10 +433,14 @@ impl Tallied {
                 .map(|segment| segment[..HEADER.min(segment.len())].to_vec())
                 .collect::<Vec<_>>()
         };
-        let headers = segments(before).into_iter().zip(segments(after));
+        let (before_them, after_them) = (segments(before), segments(after));
+        let more = after_them.len().saturating_sub(before_them.len());
+        let headers = before_them.into_iter().zip(after_them);
         let reused = headers.filter(|(before, after)| before != after).count();
         self.reused += reused;
+        self.begun += reused + more;
         self.longest = self.longest.max(after.data().len());
+        self.group = self.group.max(PAGE * changed(before.data(), after.data()).len());
         if after.data().len() < before.data().len() {
             self.shortened += 1;
             IMAGES_OF_A_SHORTENING
@@ -580,11 +593,142 @@ async fn a_power_cut_loses_nothing_that_was_acknowledged() {
     }
     println!("{cuts} power cuts: {tallied:?}");
     assert!(tallied.lost.is_empty(), "{tallied:?}");
+    // The committer says why.
+    assert!(tallied.group < 2 * SEGMENT, "{tallied:?}");
     // A refusal is right as well, and rare: SECURITY.md has how rare. One in a hundred wants an explanation.
     assert!(
         tallied.refused.values().sum::<usize>() * 100 <= cuts,
         "{tallied:?}"
     );
+}
+
+/// The committer says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_group_of_writes_is_as_long_as_two_segments() {
+    const MANY: usize = 2000;
+    let home = place();
+    let synced: Arc<Mutex<Vec<Image>>> = Arc::default();
+    let store = open_recorded(home.path(), &synced);
+    let mut durable = Image::of(home.path());
+    let mut tallied = Tallied::default();
+    let mut measure = |what: &str| {
+        for group in std::mem::take(&mut *synced.lock().unwrap()) {
+            tallied.measure(&durable, &group);
+            durable = group;
+        }
+        assert!(tallied.group < 2 * SEGMENT, "{what}: {tallied:?}");
+        tallied.group = 0;
+    };
+    let owner = user();
+    let created = store.create_user(owner.clone(), None).await.unwrap();
+    assert_eq!(created, UserCreation::Created);
+    let sessions: Vec<_> = (0..MANY)
+        .map(|_| Session::start(owner.id, LIFETIME, LIFETIME, NOW).0)
+        .collect();
+    join_all(
+        sessions
+            .iter()
+            .map(|session| store.open_session(session.clone(), 0, usize::MAX)),
+    )
+    .await;
+    measure("signed in");
+    let tokens: Vec<_> = (0..MANY).map(|_| ApiToken::somebodys(owner.id, NOW)).collect();
+    let added = tokens
+        .iter()
+        .map(|token| store.create_api_token(token.clone(), sessions[0].id, usize::MAX));
+    join_all(added).await;
+    measure("made API tokens");
+
+    let later = NOW.plus(LIFETIME / 2);
+    for token in &tokens {
+        assert!(
+            store
+                .api_token_accepted(token.hash, later)
+                .await
+                .unwrap()
+                .is_some()
+        );
+    }
+    let places = (0..1000).map(|place| {
+        let attempts = Attempts { failures: 1, at: NOW };
+        (place * 977, attempts)
+    });
+    let attempts = KeptAttempts {
+        hash_key: [7; 16],
+        places: places.collect(),
+    };
+    // These come one after the other, and what users do comes at any time.
+    let tended = async {
+        assert_eq!(store.keep_api_token_uses(MANY).await.unwrap(), MANY);
+        store.keep_attempts(attempts.clone()).await.unwrap();
+        assert_eq!(store.attempts().await.unwrap(), Some(attempts));
+        assert_eq!(store.prune(NOW.plus(LIFETIME), MANY / 2).await.unwrap(), MANY / 2);
+        assert_eq!(store.close_every_session().await.unwrap(), MANY / 2);
+    };
+    let users = async {
+        for _ in 0..20 {
+            join_all((0..MOST_AT_ONCE).map(|_| store.create_user(user(), None))).await;
+        }
+    };
+    join(tended, users).await;
+    measure("tended");
+}
+
+/// A group of writes that begins two segments, of which a cut leaves the later one alone.
+#[test]
+fn a_segment_without_the_one_before_it_does_not_hide_what_came_before_both() {
+    let home = place();
+    let owner = UserId::generate(NOW);
+    for opening in 0..3 {
+        let (opened, _lock) = open::open(home.path(), CACHE, |_| Ok(())).unwrap();
+        let trees = opened.trees;
+        let put = || {
+            let session = Session::start(owner, LIFETIME, LIFETIME, NOW).0;
+            trees.put_session(&session).unwrap();
+            session.id
+        };
+        let live: Vec<_> = (0..700).map(|_| put()).collect();
+        let commits = opened.commits + 1;
+        trees.put_commits(commits, NOW).unwrap();
+        trees.flush().unwrap();
+        let durable = Image::of(home.path());
+        let begun = || {
+            let mut tallied = Tallied::default();
+            tallied.measure(&durable, &Image::of(home.path()));
+            tallied.begun
+        };
+        while begun() < 2 {
+            for _ in 0..20 {
+                put();
+            }
+            trees.flush().unwrap();
+        }
+        let next = Image::of(home.path());
+        let newest = newest(next.data());
+        let mut image = durable.clone();
+        image.0.remove(tally::FILE);
+        let data = image.0.get_mut(open::DATA_FILE).unwrap();
+        data.resize(data.len().max(next.data().len()), 0);
+        let end = next.data().len().min((newest + 1) * SEGMENT);
+        data[newest * SEGMENT..end].copy_from_slice(&next.data()[newest * SEGMENT..end]);
+        let directory = place();
+        image.write(directory.path());
+        let (found, _lock) = open::open(directory.path(), CACHE, |_| Ok(())).unwrap();
+        assert_eq!(found.commits, commits, "opening {opening}");
+        for id in live {
+            assert!(found.trees.session(id).unwrap().is_some(), "opening {opening}");
+        }
+    }
+}
+
+/// The number of the segment at which the log is.
+fn newest(data: &[u8]) -> usize {
+    let begins = |segment: &[u8]| {
+        let begins = segment.get(4..12)?.first_chunk()?;
+        Some(i64::from_le_bytes(*begins) ^ i64::MAX).filter(|begins| *begins >= 0 && *begins < 1 << 40)
+    };
+    let segments = data.chunks(SEGMENT).enumerate();
+    segments.max_by_key(|(_, segment)| begins(segment)).unwrap().0
 }
 
 /// A database whose file sled has just shortened.
