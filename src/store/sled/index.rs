@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -28,6 +28,8 @@ pub(super) struct Index {
     users: DashMap<UserId, LiveUser>,
     /// When each session expires, soonest first. Only writes take this lock, never the token check.
     expiries: Mutex<BTreeSet<(Timestamp, SessionId)>>,
+    /// Sessions in the database that had run out before it was opened, and are not in memory.
+    leftovers: Mutex<Vec<SessionId>>,
     /// The latest moment that anybody has named, in seconds.
     latest: AtomicU64,
 }
@@ -158,11 +160,21 @@ impl Index {
         self.sessions.len()
     }
 
-    /// Up to `at_most` sessions that have expired by `now`, soonest first.
+    /// Takes note of a session that had run out before the database was opened.
+    pub(super) fn leave_to_prune(&self, id: SessionId) {
+        self.leftovers().push(id);
+    }
+
+    /// Up to `at_most` sessions that have expired by `now`, soonest first. Those that had before the start are named once: if
+    /// they can't be removed now, they are at the next.
     pub(super) fn expired(&self, now: Timestamp, at_most: usize) -> Vec<SessionId> {
+        let mut leftovers = self.leftovers();
+        let others = leftovers.len().saturating_sub(at_most);
+        let mut expired = leftovers.split_off(others);
         let expiries = self.expiries();
         let due = expiries.iter().take_while(|(expires_at, _)| *expires_at <= now);
-        due.take(at_most).map(|(_, id)| *id).collect()
+        expired.extend(due.take(at_most - expired.len()).map(|(_, id)| *id));
+        expired
     }
 
     /// Up to `at_most` sessions.
@@ -258,7 +270,12 @@ impl Index {
         }
     }
 
-    fn expiries(&self) -> std::sync::MutexGuard<'_, BTreeSet<(Timestamp, SessionId)>> {
+    fn leftovers(&self) -> MutexGuard<'_, Vec<SessionId>> {
+        // As for the expiries.
+        self.leftovers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn expiries(&self) -> MutexGuard<'_, BTreeSet<(Timestamp, SessionId)>> {
         // Each use leaves the set whole, so a panic while it was held has broken nothing.
         self.expiries.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -30,6 +30,7 @@ mod index;
 mod key_record;
 mod live_tokens;
 mod loading;
+mod log_file;
 mod open;
 mod outage;
 #[cfg(test)]
@@ -69,8 +70,9 @@ use crate::{
     },
 };
 
-/// How many sessions one write removes when all of them go: few enough that no other write waits long.
-const CLEAR_BATCH: usize = 1000;
+/// How many records one write changes when there are many to change: few enough that no other write waits long, and that a
+/// group of writes with it is not too long for a cut of the power, of which [`committer`] tells.
+const RECORDS: usize = 200;
 
 /// A clock that is so far behind the last write, or less, has been set back, and the time is taken from the last write. One
 /// that is further behind is right, and was wrong before.
@@ -413,15 +415,24 @@ impl Store for SledStore {
         self.index.saw(now);
         // Here, because this is called again and again by a timer: so nobody waits for ever.
         self.committer.nudge();
-        self.committer
-            .commit(move |trees, group| {
-                let sessions = trees.remove_expired(&group.index.expired(now, at_most), now)?;
-                let api_tokens = group.index.api_tokens.expired(now, at_most - sessions.len());
-                trees.remove_api_tokens(api_tokens.iter().map(|token| token.id))?;
-                let ended = Ended { sessions, api_tokens };
-                Ok((ended.len(), Effect::End(ended)))
-            })
-            .await
+        let mut pruned = 0;
+        loop {
+            let part = RECORDS.min(at_most - pruned);
+            let removed = self
+                .committer
+                .commit(move |trees, group| {
+                    let sessions = trees.remove_expired(&group.index.expired(now, part), now)?;
+                    let api_tokens = group.index.api_tokens.expired(now, part - sessions.len());
+                    trees.remove_api_tokens(api_tokens.iter().map(|token| token.id))?;
+                    let ended = Ended { sessions, api_tokens };
+                    Ok((ended.len(), Effect::End(ended)))
+                })
+                .await?;
+            pruned += removed;
+            if removed < part || pruned == at_most {
+                return Ok(pruned);
+            }
+        }
     }
 
     async fn create_api_token(
@@ -495,14 +506,17 @@ impl Store for SledStore {
         if used.is_empty() {
             return Ok(0);
         }
-        let used = self
-            .committer
-            .commit(move |trees, _| {
-                trees.update_api_tokens(&used)?;
-                Ok((used, Effect::None))
-            })
-            .await?;
-        self.index.api_tokens.kept(&used);
+        for some in used.chunks(RECORDS) {
+            let some = some.to_vec();
+            let kept = self
+                .committer
+                .commit(move |trees, _| {
+                    trees.update_api_tokens(&some)?;
+                    Ok((some, Effect::None))
+                })
+                .await?;
+            self.index.api_tokens.kept(&kept);
+        }
         Ok(used.len())
     }
 
@@ -543,7 +557,7 @@ impl Store for SledStore {
             let removed = self
                 .committer
                 .commit(|trees, group| {
-                    let some = group.index.any(CLEAR_BATCH);
+                    let some = group.index.any(RECORDS);
                     trees.remove_sessions(&some)?;
                     if some.is_empty() {
                         trees.forget_refresh_key()?;
@@ -577,9 +591,18 @@ impl Store for SledStore {
     }
 
     async fn keep_attempts(&self, changed: KeptAttempts) -> Result<(), StoreError> {
-        self.committer
-            .commit(move |trees, _| Ok((trees.keep_attempts(&changed)?, Effect::None)))
-            .await
+        let KeptAttempts { hash_key, mut places } = changed;
+        loop {
+            let rest = places.split_off(places.len().min(RECORDS));
+            let some = KeptAttempts { hash_key, places };
+            self.committer
+                .commit(move |trees, _| Ok((trees.keep_attempts(&some)?, Effect::None)))
+                .await?;
+            if rest.is_empty() {
+                return Ok(());
+            }
+            places = rest;
+        }
     }
 
     async fn count(&self) -> Result<Count, StoreError> {

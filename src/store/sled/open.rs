@@ -15,6 +15,7 @@ use std::{
 use super::{
     directory::{self, DirectoryLock},
     error::{FIRST_SCHEMA, OpenError, SCHEMA},
+    log_file,
     rescue::Rescue,
     tally::{Count, Tally},
     trees::Trees,
@@ -99,7 +100,13 @@ fn open_own(
         .and_then(|copied| copied.map_err(|error| warn_without_rescue(path, &error)).ok());
 
     let opened = catch_damage(path, || {
+        let remnant = log_file::prepare(path).map_err(io_error)?;
         let trees = open_sled(path, cache)?;
+        if let Some(remnant) = remnant
+            && !remnant.was_free(path).map_err(io_error)?
+        {
+            return Err(OpenError::damaged(path, &"a part of its log is missing"));
+        }
         check(&trees, path, existed, last)?;
         let undo = if existed && rescue.is_none() {
             Undo::Impossible
@@ -108,9 +115,17 @@ fn open_own(
         };
         read(&trees, undo).map_err(|error| OpenError::store(path, &error))?;
         let commits = trees.commits().map_err(|error| OpenError::store(path, &error))?;
-        Ok((trees, commits))
+        // What is served and counted from now on must be on the disk, also what a killed process left in the system's memory.
+        // Until it is, a cut of the power must find the copy.
+        trees.flush().map_err(|error| OpenError::store(path, &error))?;
+        let file = File::options()
+            .write(true)
+            .open(path.join(DATA_FILE))
+            .map_err(io_error)?;
+        file.sync_data().map_err(io_error)?;
+        Ok((trees, file, commits))
     });
-    let (trees, commits) = match opened {
+    let (trees, file, commits) = match opened {
         Ok(opened) => opened,
         Err(error) => return Err(put_back(path, error, rescue, existed)),
     };
@@ -118,13 +133,6 @@ fn open_own(
         rescue.discard().map_err(io_error)?;
     }
 
-    let file = File::options()
-        .write(true)
-        .open(path.join(DATA_FILE))
-        .map_err(io_error)?;
-    // What is served and counted from now on must be on the disk, also what a killed process left in the system's memory.
-    trees.flush().map_err(|error| OpenError::store(path, &error))?;
-    file.sync_data().map_err(io_error)?;
     // Not before: until then an upgrade may have to be done again.
     trees
         .forget_first_schema()

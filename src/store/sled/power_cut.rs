@@ -13,10 +13,11 @@ use std::{
     env, fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    thread,
     time::Duration,
 };
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use tempfile::TempDir;
 
 use super::{
@@ -30,9 +31,10 @@ use super::{
 use crate::{
     clock::Timestamp,
     domain::{
-        ApiToken, ApiTokenHash, Refresh, Session, SessionId, TokenId, TokenPolicy, User, UserId, Username,
+        ApiToken, ApiTokenHash, Attempts, Refresh, Session, SessionId, TokenId, TokenPolicy, User, UserId,
+        Username,
     },
-    store::{ApiTokenCreation, OpenError, Store, UserCreation},
+    store::{ApiTokenCreation, KeptAttempts, OpenError, Store, UserCreation},
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -45,12 +47,15 @@ const CUTS_A_LOAD: usize = 500;
 const MOST_AT_ONCE: usize = 64;
 /// So many times are that many writes asked for between two cuts.
 const STEPS_A_CUT: usize = 8;
-/// How many images are made of a group of writes that puts a segment of sled's log to another use: there is the danger.
+/// How many images are made of a group of writes with which sled puts a segment of its log to another use, or shortens its
+/// file by one: there is the danger.
 const IMAGES_OF_A_REUSE: usize = 4;
+const IMAGES_OF_A_SHORTENING: usize = 16;
 const MOST_USERS: usize = 2000;
 const MOST_SESSIONS: usize = 600;
 const MOST_API_TOKENS: usize = 200;
 const PAGE: usize = 4096;
+const SEGMENT: usize = 512 * 1024;
 
 /// Numbers that look random and are the same at each run.
 struct Dice(u64);
@@ -336,6 +341,18 @@ fn cut(dice: &mut Dice, durable: &Image, next: &Image, first_tally: &[u8]) -> Im
     image
 }
 
+/// Which pages of `next` are not what they are in `durable`.
+fn changed(durable: &[u8], next: &[u8]) -> Vec<usize> {
+    let page = |bytes: &[u8], number: usize| {
+        bytes
+            .get(number * PAGE..bytes.len().min((number + 1) * PAGE))
+            .map(<[u8]>::to_vec)
+    };
+    (0..next.len().div_ceil(PAGE))
+        .filter(|number| page(durable, *number) != page(next, *number))
+        .collect()
+}
+
 /// `durable` with some of what `next` has in its place.
 fn cut_data(dice: &mut Dice, durable: &[u8], next: &[u8]) -> Vec<u8> {
     let (short, long) = (durable.len().min(next.len()), durable.len().max(next.len()));
@@ -346,15 +363,7 @@ fn cut_data(dice: &mut Dice, durable: &[u8], next: &[u8]) -> Vec<u8> {
         1 => durable.len(),
         _ => short + dice.below(long - short + 1),
     };
-    let differs = |page: &usize| {
-        let at = |bytes: &[u8]| {
-            bytes
-                .get(page * PAGE..bytes.len().min((page + 1) * PAGE))
-                .map(<[u8]>::to_vec)
-        };
-        at(durable) != at(next)
-    };
-    let pages: Vec<usize> = (0..next.len().div_ceil(PAGE)).filter(differs).collect();
+    let pages = changed(durable, next);
     data.resize(long, 0);
     let way = dice.below(6);
     let border = dice.below(pages.len() + 1);
@@ -397,8 +406,14 @@ struct Tallied {
     whole: usize,
     /// How many segments of sled's log a group of writes has put to another use.
     reused: usize,
+    /// How many segments of the log have been begun, those that were reused among them.
+    begun: usize,
+    /// How many times sled has shortened its file.
+    shortened: usize,
     /// The longest data file, in bytes.
     longest: usize,
+    /// The longest group of writes, in bytes.
+    group: usize,
     /// By what the message says.
     refused: BTreeMap<String, usize>,
     lost: Vec<String>,
@@ -409,9 +424,8 @@ impl Tallied {
         self.whole + self.refused.values().sum::<usize>() + self.lost.len()
     }
 
-    /// Whether a segment that is used in `before` has another use in `after`.
-    fn measure(&mut self, before: &Image, after: &Image) -> bool {
-        const SEGMENT: usize = 512 * 1024;
+    /// Counts what sled has done with its segments between the two, and returns how many images that is worth.
+    fn measure(&mut self, before: &Image, after: &Image) -> usize {
         const HEADER: usize = 20;
         let segments = |image: &Image| {
             let starts = image.data().chunks(SEGMENT);
@@ -419,11 +433,20 @@ impl Tallied {
                 .map(|segment| segment[..HEADER.min(segment.len())].to_vec())
                 .collect::<Vec<_>>()
         };
-        let headers = segments(before).into_iter().zip(segments(after));
+        let (before_them, after_them) = (segments(before), segments(after));
+        let more = after_them.len().saturating_sub(before_them.len());
+        let headers = before_them.into_iter().zip(after_them);
         let reused = headers.filter(|(before, after)| before != after).count();
         self.reused += reused;
+        self.begun += reused + more;
         self.longest = self.longest.max(after.data().len());
-        reused > 0
+        self.group = self.group.max(PAGE * changed(before.data(), after.data()).len());
+        if after.data().len() < before.data().len() {
+            self.shortened += 1;
+            IMAGES_OF_A_SHORTENING
+        } else {
+            reused * IMAGES_OF_A_REUSE
+        }
     }
 }
 
@@ -515,18 +538,18 @@ async fn work(dice: &mut Dice, medium: Medium, cuts: usize, tallied: &mut Tallie
         let groups = std::mem::take(&mut *synced.lock().unwrap());
         let mut left = None;
         for group in groups {
-            let reuses = tallied.measure(&durable, &group);
-            let images = if reuses {
-                IMAGES_OF_A_REUSE
-            } else {
-                usize::from(step % STEPS_A_CUT == 0)
-            };
+            let dangerous = tallied.measure(&durable, &group);
+            let images = dangerous.max(usize::from(step % STEPS_A_CUT == 0));
             for _ in 0..images {
                 if tallied.images() == enough {
                     return;
                 }
                 let image = cut(dice, &durable, &group, &first_tally);
-                let moment = format!("group {groups_since} since the opening, reuses a segment: {reuses}");
+                let (from, to) = (durable.data().len(), group.data().len());
+                let moment = format!(
+                    "group {groups_since} since the opening, from {from} to {to} bytes, reuses a segment: {}",
+                    dangerous > 0
+                );
                 let found = judge(&image, &known, &asked, tallied, &moment);
                 left = found.map(|found| (image, found));
             }
@@ -573,11 +596,254 @@ async fn a_power_cut_loses_nothing_that_was_acknowledged() {
     }
     println!("{cuts} power cuts: {tallied:?}");
     assert!(tallied.lost.is_empty(), "{tallied:?}");
+    // The committer says why.
+    assert!(tallied.group < 2 * SEGMENT, "{tallied:?}");
     // A refusal is right as well, and rare: SECURITY.md has how rare. One in a hundred wants an explanation.
     assert!(
         tallied.refused.values().sum::<usize>() * 100 <= cuts,
         "{tallied:?}"
     );
+}
+
+/// The committer says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_group_of_writes_is_as_long_as_two_segments() {
+    const MANY: usize = 2000;
+    let home = place();
+    let synced: Arc<Mutex<Vec<Image>>> = Arc::default();
+    let store = open_recorded(home.path(), &synced);
+    let mut durable = Image::of(home.path());
+    let mut tallied = Tallied::default();
+    let mut measure = |what: &str| {
+        for group in std::mem::take(&mut *synced.lock().unwrap()) {
+            tallied.measure(&durable, &group);
+            durable = group;
+        }
+        assert!(tallied.group < 2 * SEGMENT, "{what}: {tallied:?}");
+        tallied.group = 0;
+    };
+    let owner = user();
+    let created = store.create_user(owner.clone(), None).await.unwrap();
+    assert_eq!(created, UserCreation::Created);
+    let sessions: Vec<_> = (0..MANY)
+        .map(|_| Session::start(owner.id, LIFETIME, LIFETIME, NOW).0)
+        .collect();
+    join_all(
+        sessions
+            .iter()
+            .map(|session| store.open_session(session.clone(), 0, usize::MAX)),
+    )
+    .await;
+    measure("signed in");
+    let tokens: Vec<_> = (0..MANY).map(|_| ApiToken::somebodys(owner.id, NOW)).collect();
+    let added = tokens
+        .iter()
+        .map(|token| store.create_api_token(token.clone(), sessions[0].id, usize::MAX));
+    join_all(added).await;
+    measure("made API tokens");
+
+    let later = NOW.plus(LIFETIME / 2);
+    for token in &tokens {
+        assert!(
+            store
+                .api_token_accepted(token.hash, later)
+                .await
+                .unwrap()
+                .is_some()
+        );
+    }
+    let places = (0..1000).map(|place| {
+        let attempts = Attempts { failures: 1, at: NOW };
+        (place * 977, attempts)
+    });
+    let attempts = KeptAttempts {
+        hash_key: [7; 16],
+        places: places.collect(),
+    };
+    // These come one after the other, and what users do comes at any time.
+    let tended = async {
+        assert_eq!(store.keep_api_token_uses(MANY).await.unwrap(), MANY);
+        store.keep_attempts(attempts.clone()).await.unwrap();
+        assert_eq!(store.attempts().await.unwrap(), Some(attempts));
+        assert_eq!(store.prune(NOW.plus(LIFETIME), MANY / 2).await.unwrap(), MANY / 2);
+        assert_eq!(store.close_every_session().await.unwrap(), MANY / 2);
+    };
+    let users = async {
+        for _ in 0..20 {
+            join_all((0..MOST_AT_ONCE).map(|_| store.create_user(user(), None))).await;
+        }
+    };
+    join(tended, users).await;
+    measure("tended");
+}
+
+/// A group of writes that begins two segments, of which a cut leaves the later one alone.
+#[test]
+fn a_segment_without_the_one_before_it_does_not_hide_what_came_before_both() {
+    let home = place();
+    let owner = UserId::generate(NOW);
+    for opening in 0..3 {
+        let (opened, _lock) = open::open(home.path(), CACHE, |_, _| Ok(())).unwrap();
+        let trees = opened.trees;
+        let put = || {
+            let session = Session::start(owner, LIFETIME, LIFETIME, NOW).0;
+            trees.put_session(&session).unwrap();
+            session.id
+        };
+        let live: Vec<_> = (0..700).map(|_| put()).collect();
+        let commits = opened.commits + 1;
+        trees.put_commits(commits, NOW).unwrap();
+        trees.flush().unwrap();
+        let durable = Image::of(home.path());
+        let begun = || {
+            let mut tallied = Tallied::default();
+            tallied.measure(&durable, &Image::of(home.path()));
+            tallied.begun
+        };
+        while begun() < 2 {
+            for _ in 0..20 {
+                put();
+            }
+            trees.flush().unwrap();
+        }
+        let next = Image::of(home.path());
+        let newest = newest(next.data());
+        let mut image = durable.clone();
+        image.0.remove(tally::FILE);
+        let data = image.0.get_mut(open::DATA_FILE).unwrap();
+        data.resize(data.len().max(next.data().len()), 0);
+        let end = next.data().len().min((newest + 1) * SEGMENT);
+        data[newest * SEGMENT..end].copy_from_slice(&next.data()[newest * SEGMENT..end]);
+        let directory = place();
+        image.write(directory.path());
+        let (found, _lock) = open::open(directory.path(), CACHE, |_, _| Ok(())).unwrap();
+        assert_eq!(found.commits, commits, "opening {opening}");
+        for id in live {
+            assert!(found.trees.session(id).unwrap().is_some(), "opening {opening}");
+        }
+    }
+}
+
+/// The number of the segment at which the log is.
+fn newest(data: &[u8]) -> usize {
+    let begins = |segment: &[u8]| {
+        let begins = segment.get(4..12)?.first_chunk()?;
+        Some(i64::from_le_bytes(*begins) ^ i64::MAX).filter(|begins| *begins >= 0 && *begins < 1 << 40)
+    };
+    let segments = data.chunks(SEGMENT).enumerate();
+    segments.max_by_key(|(_, segment)| begins(segment)).unwrap().0
+}
+
+/// A database whose file sled has just shortened.
+struct Shortened {
+    before: Image,
+    after: Image,
+    /// How many groups of writes are in both.
+    commits: u64,
+    /// What there is in the later one.
+    live: Vec<SessionId>,
+}
+
+fn shortened() -> Shortened {
+    const GROUP: usize = 50;
+    const SEGMENTS: usize = 5;
+    let home = place();
+    let (opened, _lock) = open::open(home.path(), CACHE, |_, _| Ok(())).unwrap();
+    let trees = opened.trees;
+    let owner = UserId::generate(NOW);
+    let mut live: Vec<SessionId> = Vec::new();
+    let mut grown = false;
+    for commits in 0..2000 {
+        let before = Image::of(home.path());
+        grown |= before.data().len() > SEGMENTS * SEGMENT;
+        if grown {
+            let some = live.split_off(live.len().saturating_sub(2 * GROUP));
+            trees.remove_sessions(&some).unwrap();
+        }
+        for _ in 0..GROUP {
+            let (session, _) = Session::start(owner, LIFETIME, LIFETIME, NOW);
+            trees.put_session(&session).unwrap();
+            live.push(session.id);
+        }
+        trees.put_commits(commits + 1, NOW).unwrap();
+        trees.flush().unwrap();
+        // sled's own threads shorten it.
+        thread::sleep(Duration::from_millis(2));
+        let after = Image::of(home.path());
+        if after.data().len() < before.data().len() {
+            return Shortened {
+                before,
+                after,
+                commits,
+                live,
+            };
+        }
+    }
+    panic!("sled has not shortened its file");
+}
+
+#[test]
+fn what_a_cut_leaves_of_a_segment_that_was_being_cut_off_does_not_end_the_log() {
+    let Shortened {
+        before,
+        after,
+        commits,
+        ..
+    } = shortened();
+    let (whole, shorter) = (before.data().len(), after.data().len());
+    let found: Vec<_> = (1..8)
+        .map(|part| {
+            let mut image = before.clone();
+            let data = image.0.get_mut(open::DATA_FILE).unwrap();
+            data.truncate(shorter + (whole - shorter) * part / 8);
+            // Nobody says that any write is missing.
+            image.0.remove(tally::FILE);
+            let directory = place();
+            image.write(directory.path());
+            let opened = open::open(directory.path(), CACHE, |_, _| Ok(()));
+            opened.map(|(opened, _lock)| opened.commits).ok()
+        })
+        .collect();
+    assert_eq!(found, [Some(commits); 7]);
+}
+
+/// No cut of the power does this.
+#[test]
+fn a_file_that_ends_in_the_midst_of_a_segment_with_something_of_use_is_refused() {
+    let Shortened {
+        after, commits, live, ..
+    } = shortened();
+    let last = after.data().len().div_ceil(SEGMENT) - 1;
+    let mut refused = 0;
+    for segment in 0..last {
+        for length in [SEGMENT, SEGMENT - 1] {
+            // The log does not mind where in the file a segment is.
+            let mut image = after.clone();
+            image.0.remove(tally::FILE);
+            let data = image.0.get_mut(open::DATA_FILE).unwrap();
+            data.resize((last + 1) * SEGMENT, 0);
+            let (others, lasts) = data.split_at_mut(last * SEGMENT);
+            lasts.swap_with_slice(&mut others[segment * SEGMENT..][..SEGMENT]);
+            data.truncate(last * SEGMENT + length);
+            let directory = place();
+            image.write(directory.path());
+            match open::open(directory.path(), CACHE, |_, _| Ok(())) {
+                Ok((opened, _lock)) => {
+                    assert!(opened.commits > commits, "segment {segment}");
+                    for id in &live {
+                        assert!(opened.trees.session(*id).unwrap().is_some(), "segment {segment}");
+                    }
+                }
+                Err(error) => {
+                    let what = error.to_string();
+                    assert!(what.contains("a part of its log is missing"), "{what}");
+                    assert_ne!(length, SEGMENT, "{what}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 0, "none of {last} segments was in use");
 }
 
 /// The test above is worth something only if it would notice.

@@ -2,6 +2,8 @@
 
 use std::sync::mpsc;
 
+use futures_util::future::BoxFuture;
+
 use super::{loading::Outcome, *};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -138,48 +140,36 @@ async fn a_token_is_checked_while_the_index_is_being_filled_and_all_else_waits_f
         .await
         .unwrap()
         .unwrap();
-    let in_order: [(_, std::pin::Pin<Box<dyn Future<Output = bool> + Send>>); 5] = {
-        let (a, b, c, d, e) = (
-            Arc::clone(&store),
-            Arc::clone(&store),
-            Arc::clone(&store),
-            Arc::clone(&store),
-            Arc::clone(&store),
-        );
-        let id = user.id;
-        [
-            (
-                "sessions",
-                Box::pin(async move { a.sessions(id, NOW).await.unwrap().len() == 1 }),
-            ),
-            (
-                "refresh",
-                Box::pin(async move {
-                    matches!(
-                        b.refresh(alive.0, alive.1, policy, NOW).await.unwrap(),
-                        Refresh::Minted(_)
-                    )
-                }),
-            ),
-            (
-                "rotate",
-                Box::pin(async move {
-                    c.rotate(alive.0, 7, policy, HOUR, NOW).await.unwrap() == Rotation::Refused
-                }),
-            ),
-            (
-                "API tokens",
-                Box::pin(async move { d.api_tokens(id, NOW).await.unwrap().is_empty() }),
-            ),
-            (
-                "log-out",
-                Box::pin(async move { e.close_session(alive.0).await.unwrap() == Some(id) }),
-            ),
-        ]
-    };
+    let (ada, store) = (user.id, &store);
+    let in_order: [(_, BoxFuture<'_, bool>); 5] = [
+        (
+            "sessions",
+            Box::pin(async { store.sessions(ada, NOW).await.unwrap().len() == 1 }),
+        ),
+        (
+            "refresh",
+            Box::pin(async {
+                let refreshed = store.refresh(alive.0, alive.1, policy, NOW).await.unwrap();
+                matches!(refreshed, Refresh::Minted(_))
+            }),
+        ),
+        (
+            "rotate",
+            Box::pin(async {
+                store.rotate(alive.0, 7, policy, HOUR, NOW).await.unwrap() == Rotation::Refused
+            }),
+        ),
+        (
+            "API tokens",
+            Box::pin(async { store.api_tokens(ada, NOW).await.unwrap().is_empty() }),
+        ),
+        (
+            "log-out",
+            Box::pin(async { store.close_session(alive.0).await.unwrap() == Some(ada) }),
+        ),
+    ];
     let mut waiting = Vec::new();
-    for (what, work) in in_order {
-        let mut work = work;
+    for (what, mut work) in in_order {
         let early = tokio::time::timeout(Duration::from_millis(20), &mut work).await;
         assert!(early.is_err(), "{what} did not wait");
         waiting.push((what, work));
@@ -193,10 +183,8 @@ async fn a_token_is_checked_while_the_index_is_being_filled_and_all_else_waits_f
     for (what, work) in waiting {
         assert!(work.await, "{what}");
     }
-    assert!(!is_accepted(&store, alive).await, "logged out");
+    assert!(!is_accepted(store, alive).await, "logged out");
     assert_eq!(store.count().await.unwrap().sessions, Some(0));
-    drop(store);
-    assert!(!is_accepted(&open(&directory, NOW), alive).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -272,4 +260,19 @@ async fn a_stop_does_not_wait_until_the_index_is_filled() {
     drop(orders);
     assert!(tally::Tally::read(directory.path()).unwrap().stopped_cleanly);
     assert!(is_accepted(&open(&directory, NOW), alive).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ran_out_before_the_start_is_not_accepted_and_is_pruned() {
+    let directory = tempfile::tempdir().unwrap();
+    let (session, token) = with_a_session(&directory).await;
+    let late = NOW.plus(3 * HOUR);
+    let store = open(&directory, late);
+    assert_eq!(store.accepted(session, token, late).await.unwrap(), None);
+    assert_eq!(store.count().await.unwrap().sessions, Some(0));
+    let in_database = || store.committer.read(|trees| trees.session(session)).unwrap();
+    assert!(in_database().is_some());
+    assert_eq!(store.prune(late, 9).await.unwrap(), 1);
+    assert_eq!(in_database(), None);
+    assert_eq!(store.prune(late, 9).await.unwrap(), 0);
 }
