@@ -173,8 +173,7 @@ impl Tokens {
         let (said, key) = self.verify_anew(token, &keys, now)?;
         let expires_at = said.token.expires_at;
         let good_until = key.verifies_until().map_or(expires_at, |end| expires_at.min(end));
-        self.verified
-            .put(token.expose(), said, good_until, generation, now);
+        self.verified.put(token.expose(), said, good_until, generation);
         Ok(said)
     }
 
