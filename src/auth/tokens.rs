@@ -14,12 +14,15 @@
 mod cache;
 mod key;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    borrow::Cow,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::Header;
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use self::cache::VerifiedTokens;
 pub(super) use self::key::TokenKey;
@@ -51,18 +54,24 @@ pub(super) struct Verified {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Claims {
-    iss: String,
-    sub: String,
-    username: String,
-    roles: Vec<String>,
+struct Claims<'a> {
+    #[serde(borrow)]
+    iss: Text<'a>,
+    sub: Text<'a>,
+    username: Text<'a>,
+    roles: Vec<Text<'a>>,
     iat: Timestamp,
     exp: Timestamp,
-    jti: String,
-    sid: String,
+    jti: Text<'a>,
+    sid: Text<'a>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     aud: Option<Audience>,
 }
+
+/// Part of the JSON that it was read from, unless that has it with escapes.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Who a token is meant for (RFC 7519, section 4.1.3), as the token has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,11 +85,18 @@ pub enum Audience {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct JoseHeader {
-    alg: String,
-    kid: String,
+struct JoseHeader<'a> {
+    #[serde(borrow)]
+    alg: Text<'a>,
+    kid: Text<'a>,
     #[serde(default)]
-    typ: Option<String>,
+    typ: Option<Text<'a>>,
+}
+
+impl<'a> Text<'a> {
+    fn of(text: &'a str) -> Self {
+        Self(text.into())
+    }
 }
 
 impl Tokens {
@@ -114,14 +130,14 @@ impl Tokens {
         token: TokenRecord,
     ) -> Result<SecretString, AuthError> {
         let claims = Claims {
-            iss: self.issuer.clone(),
-            sub: user.id.to_string(),
-            username: user.username.to_string(),
-            roles: user.roles.iter().map(ToString::to_string).collect(),
+            iss: Text::of(&self.issuer),
+            sub: Text(user.id.to_string().into()),
+            username: Text::of(user.username.as_str()),
+            roles: user.roles.iter().map(|role| Text::of(role.as_str())).collect(),
             iat: token.issued_at,
             exp: token.expires_at,
-            jti: token.id.to_string(),
-            sid: session.to_string(),
+            jti: Text(token.id.to_string().into()),
+            sid: Text(session.to_string().into()),
             aud: match self.audience.as_slice() {
                 [] => None,
                 [one] => Some(Audience::One(one.clone())),
@@ -157,8 +173,7 @@ impl Tokens {
         let (said, key) = self.verify_anew(token, &keys, now)?;
         let expires_at = said.token.expires_at;
         let good_until = key.verifies_until().map_or(expires_at, |end| expires_at.min(end));
-        self.verified
-            .put(token.expose(), said, good_until, generation, now);
+        self.verified.put(token.expose(), said, good_until, generation);
         Ok(said)
     }
 
@@ -168,12 +183,12 @@ impl Tokens {
         keys: &'a KeyRing<TokenKey>,
         now: Timestamp,
     ) -> Result<(Verified, &'a RingKey<TokenKey>), TokenRefusal> {
-        let (header, payload, key) = verify_jws(token.expose(), keys, now)?;
-        if header.typ.as_deref() != Some(TYPE) {
+        let (is_jwt, payload, key) = verify_jws(token.expose(), keys, now)?;
+        if !is_jwt {
             return Err(TokenRefusal::ForeignHeader);
         }
         let claims: Claims = strict_json(&payload).ok_or(TokenRefusal::BadClaims)?;
-        if claims.iss != self.issuer {
+        if claims.iss.0 != self.issuer {
             return Err(TokenRefusal::WrongIssuer);
         }
         if !self.is_meant_for_us(claims.aud.as_ref()) {
@@ -190,10 +205,10 @@ impl Tokens {
         }
         let bad = |_| TokenRefusal::BadClaims;
         let said = Verified {
-            user: UserId::parse(&claims.sub).map_err(bad)?,
-            session: SessionId::parse(&claims.sid).map_err(bad)?,
+            user: UserId::parse(&claims.sub.0).map_err(bad)?,
+            session: SessionId::parse(&claims.sid.0).map_err(bad)?,
             token: TokenRecord {
-                id: TokenId::parse(&claims.jti).map_err(bad)?,
+                id: TokenId::parse(&claims.jti.0).map_err(bad)?,
                 issued_at: claims.iat,
                 expires_at: claims.exp,
             },
@@ -222,14 +237,14 @@ impl Tokens {
     }
 }
 
-/// The header and the payload of a JWS in compact serialisation (RFC 7515), if one of `keys` signed it: the one that its
+/// Whether its header says that it is a JWT, and the payload, of a JWS in compact serialisation (RFC 7515), if one of `keys` signed it: the one that its
 /// `kid` names, with the algorithm that is that key's own. The signature comes first, nothing of the payload is looked at
 /// before.
 fn verify_jws<'a>(
     token: &str,
     keys: &'a KeyRing<TokenKey>,
     now: Timestamp,
-) -> Result<(JoseHeader, Vec<u8>, &'a RingKey<TokenKey>), TokenRefusal> {
+) -> Result<(bool, Vec<u8>, &'a RingKey<TokenKey>), TokenRefusal> {
     let mut parts = token.split('.');
     let (Some(head), Some(payload), Some(signature), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -239,9 +254,9 @@ fn verify_jws<'a>(
     let header = base64url(head).ok_or(TokenRefusal::Malformed)?;
     let header: JoseHeader = strict_json(&header).ok_or(TokenRefusal::ForeignHeader)?;
     let key = keys
-        .verifying(&header.kid, now)
+        .verifying(&header.kid.0, now)
         .ok_or(TokenRefusal::ForeignHeader)?;
-    if !key.material.is_for(&header.alg) {
+    if !key.material.is_for(&header.alg.0) {
         return Err(TokenRefusal::ForeignHeader);
     }
     let signed = &token.as_bytes()[..head.len() + 1 + payload.len()];
@@ -249,7 +264,8 @@ fn verify_jws<'a>(
         return Err(TokenRefusal::BadSignature);
     }
     let payload = base64url(payload).ok_or(TokenRefusal::Malformed)?;
-    Ok((header, payload, key))
+    let is_jwt = header.typ.is_some_and(|typ| typ.0 == TYPE);
+    Ok((is_jwt, payload, key))
 }
 
 /// RFC 4648, section 5, with one spelling for each value: no padding, no white space, no unused bits.
@@ -264,9 +280,10 @@ fn json_base64url(value: &impl Serialize) -> Option<String> {
 
 /// A JSON object with the members of `T` and no others, each once. Without the look at the first byte, an array of the
 /// members' values would do as well.
-fn strict_json<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    let object = bytes.trim_ascii_start().starts_with(b"{");
-    object.then(|| serde_json::from_slice(bytes).ok()).flatten()
+fn strict_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+    let text = str::from_utf8(bytes).ok()?;
+    let object = text.trim_ascii_start().starts_with('{');
+    object.then(|| serde_json::from_str(text).ok()).flatten()
 }
 
 #[cfg(test)]

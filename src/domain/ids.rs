@@ -33,7 +33,9 @@ macro_rules! uuid_v7 {
             /// [`InvalidId`] for any other text.
             pub fn parse(text: &str) -> Result<Self, InvalidId> {
                 let id = Uuid::try_parse(text).map_err(|_| InvalidId)?;
-                if id.as_hyphenated().to_string() == text { Ok(Self(id)) } else { Err(InvalidId) }
+                let mut canonical = Uuid::encode_buffer();
+                let canonical: &str = id.as_hyphenated().encode_lower(&mut canonical);
+                if canonical == text { Ok(Self(id)) } else { Err(InvalidId) }
             }
 
             /// Its 16 bytes, which sort by age.
@@ -91,6 +93,18 @@ impl TokenId {
             Ok(16) => Ok(Self(bytes)),
             _ => Err(InvalidId),
         }
+    }
+
+    /// Its 16 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// The id with these bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
     }
 }
 

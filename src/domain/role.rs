@@ -126,8 +126,8 @@ impl FromIterator<Role> for Roles {
 impl fmt::Display for Roles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, role) in self.0.iter().enumerate() {
-            let gap = if index == 0 { "" } else { " " };
-            write!(f, "{gap}{role}")?;
+            f.write_str(if index == 0 { "" } else { " " })?;
+            f.write_str(role.as_str())?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use warp::{Reply, http::StatusCode, reply::Response};
 use super::{
     field::FieldError,
     problem::Problem,
-    trace::{self, note},
+    trace::{self, RequestId, note},
 };
 use crate::{
     auth::{AuthError, Axis, CredentialsRefusal},
@@ -111,6 +111,7 @@ impl ApiError {
     /// What broke is said once, in a line of its own.
     fn log(&self) {
         let request_id = trace::request_id();
+        let request_id = request_id.as_ref().map(RequestId::as_str);
         match self {
             Self::Refused(AuthError::Store(error)) if !error.is_logged() => {
                 tracing::error!(%error, request_id, "a request failed on the database");

@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 use warp::{
-    Filter, Reply,
-    filters::BoxedFilter,
+    Filter, Rejection, Reply,
     reply::{Json, Response},
 };
 
@@ -22,7 +21,9 @@ use crate::{
 /// Who is welcome.
 const WELCOME_ROLES: [Role; 2] = [Role::CLIENT, Role::ADMIN];
 
-pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
+pub(super) fn routes(
+    auth: &Auth,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + use<> {
     let welcome_route = GET
         .pass()
         .and(guard::principal(auth))
@@ -43,7 +44,7 @@ pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
     let me = warp::path!("me")
         .and(me_routes)
         .map(|response| note(response, |trace| trace.route = Some("/me")));
-    welcome.boxed().or(me.boxed()).unify().boxed()
+    welcome.or(me.boxed()).unify()
 }
 
 /// What `handler` answers, if there is somebody to answer, with a note of who that is.

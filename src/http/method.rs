@@ -23,7 +23,8 @@ impl Methods {
     /// Lets these methods pass.
     pub(super) fn pass(self) -> impl Filter<Extract = (), Error = Rejection> + Copy {
         let check = move |method: Method| {
-            let known = self.0.split(", ").any(|name| name == method.as_str());
+            let mut names = self.0.split(',').map(str::trim_start);
+            let known = names.any(|name| name == method.as_str());
             future::ready(if known { Ok(()) } else { Err(reject::reject()) })
         };
         warp::method().and_then(check).untuple_one()

@@ -30,7 +30,7 @@ use warp::{Filter, Reply, filters::BoxedFilter, reply::Response};
 pub use self::guard::{Guard, recover};
 pub(crate) use self::{
     error::ApiError,
-    trace::{REQUEST_ID, Trace},
+    trace::{REQUEST_ID, RequestId, Trace},
 };
 use crate::auth::Auth;
 
@@ -40,10 +40,7 @@ impl Auth {
     /// `/whoami`. Any other path is rejected as not found, so that what comes after `.or(…)` gets its turn.
     #[must_use]
     pub fn routes(&self) -> BoxedFilter<(Response,)> {
-        // The most asked goes first.
-        me::routes(self)
-            .or(tokens::routes(self))
-            .unify()
+        let others = tokens::routes(self)
             .or(introspect::routes(self))
             .unify()
             .or(sessions::routes(self))
@@ -61,8 +58,9 @@ impl Auth {
             .or(metadata::routes(self))
             .unify()
             .or(whoami::routes())
-            .unify()
-            .boxed()
+            .unify();
+        // The most asked goes first, and takes no room along for what the others would need.
+        me::routes(self).or(others.boxed()).unify().boxed()
     }
 
     /// The whole server, to be given to [`serve`](crate::serve) as it is: [`routes`](Self::routes), and 404 for

@@ -9,7 +9,10 @@ use warp::{
     reply::Response,
 };
 
-use super::{field::FieldError, trace};
+use super::{
+    field::FieldError,
+    trace::{self, RequestId},
+};
 
 /// The protection space of the Bearer challenge (RFC 9110, section 11.5).
 const REALM: &str = "jwt-server";
@@ -110,5 +113,5 @@ struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
     #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<String>,
+    request_id: Option<RequestId>,
 }

@@ -6,11 +6,11 @@ use std::{
 };
 
 use ipnet::IpNet;
-use warp::http::{HeaderMap, header};
+use warp::http::{HeaderMap, HeaderName, header};
 
 use crate::domain::ClientAddress;
 
-const X_FORWARDED_FOR: &str = "x-forwarded-for";
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The proxies whose word is taken for where a request comes from. [`serve`](super::serve) asks it for every request and
 /// leaves the answer in the request's extensions, where the routes find it; so must whoever serves them by other means.
@@ -77,14 +77,14 @@ fn seems_a_proxy(peer: IpAddr, headers: &HeaderMap) -> bool {
 /// `Forwarded` (RFC 7239). A proxy writes one of them and passes the other on as the client sent it, and which one can't be
 /// told: if both are there, neither counts.
 fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let values = |name: &str| -> Vec<String> {
+    let values = |name: HeaderName| -> Vec<String> {
         let values = headers.get_all(name).iter();
         values
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
             .collect()
     };
     let forwarded_for = values(X_FORWARDED_FOR);
-    let elements = values(header::FORWARDED.as_str());
+    let elements = values(header::FORWARDED);
     if !forwarded_for.is_empty() && !elements.is_empty() {
         return Vec::new();
     }
@@ -124,10 +124,10 @@ fn node(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn seen(peer: &str, lines: &[(&'static str, &str)], trusted: &[&str]) -> String {
+    fn seen(peer: &str, lines: &[(HeaderName, &str)], trusted: &[&str]) -> String {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
-            headers.append(*name, value.parse().unwrap());
+            headers.append(name, value.parse().unwrap());
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
         let peer = format!("{peer}:1234").parse().unwrap();
@@ -136,8 +136,8 @@ mod tests {
 
     #[test]
     fn a_peer_that_is_not_trusted_is_the_client_whatever_it_writes() {
-        for name in [X_FORWARDED_FOR, "forwarded"] {
-            let lines = [(name, "192.0.2.1"), (name, "for=192.0.2.1")];
+        for name in [X_FORWARDED_FOR, header::FORWARDED] {
+            let lines = [(name.clone(), "192.0.2.1"), (name, "for=192.0.2.1")];
             assert_eq!(seen("203.0.113.9", &lines, &[]), "203.0.113.9");
             assert_eq!(seen("203.0.113.9", &lines, &["10.0.0.0/8"]), "203.0.113.9");
         }
@@ -186,12 +186,12 @@ mod tests {
             ("by=10.0.0.2", "10.0.0.1"),
         ] {
             assert_eq!(
-                seen("10.0.0.1", &[("forwarded", line)], &["10.0.0.0/8"]),
+                seen("10.0.0.1", &[(header::FORWARDED, line)], &["10.0.0.0/8"]),
                 client,
                 "{line:?}"
             );
         }
-        let both = [("forwarded", "for=6.6.6.6"), (X_FORWARDED_FOR, "192.0.2.1")];
+        let both = [(header::FORWARDED, "for=6.6.6.6"), (X_FORWARDED_FOR, "192.0.2.1")];
         assert_eq!(seen("10.0.0.1", &both, &["10.0.0.0/8"]), "10.0.0.1");
     }
 

@@ -5,12 +5,16 @@
 use std::{
     convert::Infallible,
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
 use futures_util::future::BoxFuture;
+use siphasher::sip::SipHasher13;
 use tower_service::Service;
 use warp::{
     http::{HeaderName, HeaderValue, Method, Request, StatusCode, header},
@@ -21,7 +25,7 @@ use super::client::Proxies;
 use crate::{
     clock::Stopwatch,
     domain::{ClientAddress, random},
-    http::{REQUEST_ID, Trace},
+    http::{REQUEST_ID, RequestId, Trace},
 };
 
 /// How long an answer is held back that turns somebody away until later (429 and 503): who asks again the moment they are
@@ -49,13 +53,33 @@ pub(super) struct LogRequests<S> {
     pub(super) inner: S,
     pub(super) peer: SocketAddr,
     pub(super) proxies: Arc<Proxies>,
+    pub(super) names: Arc<Names>,
+}
+
+/// The names of requests: the hash of a count, with a key of its own, so that none tells another or how many there were.
+pub(super) struct Names {
+    hash: SipHasher13,
+    given: AtomicU64,
+}
+
+impl Names {
+    pub(super) fn new() -> Self {
+        Self {
+            hash: SipHasher13::new_with_key(&random()),
+            given: AtomicU64::new(0),
+        }
+    }
+
+    fn next(&self) -> RequestId {
+        let count = self.given.fetch_add(1, Ordering::Relaxed);
+        RequestId::new(self.hash.hash(&count.to_ne_bytes()))
+    }
 }
 
 impl<S, B> Service<Request<B>> for LogRequests<S>
 where
-    S: Service<Request<B>, Response = Response, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Send + 'static,
+    S: Service<Request<B>, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
 {
     type Response = Response;
     type Error = Infallible;
@@ -67,16 +91,17 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let stopwatch = Stopwatch::start();
-        let id = format!("{:016x}", u64::from_be_bytes(random()));
+        let id = self.names.next();
         let client = self.proxies.client(self.peer, request.headers());
         let method = request.method().clone();
         request.extensions_mut().insert(client);
-        let mut inner = self.inner.clone();
+        // The first filters of a route run in the call itself.
+        let answer = REQUEST_ID.sync_scope(id, || self.inner.call(request));
+        let answer = REQUEST_ID.scope(id, answer);
         Box::pin(async move {
-            let answer = REQUEST_ID.scope(id.clone(), async move { inner.call(request).await });
             let mut response = answer.await?;
             let trace = response.extensions_mut().remove::<Trace>().unwrap_or_default();
-            log(&method, &response, stopwatch, client, &id, &trace);
+            log(&method, &response, stopwatch, client, id, &trace);
             let headers = response.headers_mut();
             for (name, value) in ALWAYS {
                 headers.entry(name).or_insert(value);
@@ -85,7 +110,7 @@ where
                 .entry(header::CACHE_CONTROL)
                 .or_insert(HeaderValue::from_static("no-store"));
             // Sixteen hexadecimal digits always fit a header.
-            if let Ok(id) = HeaderValue::try_from(id) {
+            if let Ok(id) = HeaderValue::from_str(id.as_str()) {
                 headers.insert(X_REQUEST_ID, id);
             }
             if matches!(
@@ -104,7 +129,7 @@ fn log(
     response: &Response,
     stopwatch: Stopwatch,
     client: ClientAddress,
-    id: &str,
+    id: RequestId,
     trace: &Trace,
 ) {
     let status = response.status();
@@ -120,7 +145,7 @@ fn log(
                 status = status.as_u16(),
                 ms = stopwatch.milliseconds(),
                 %client,
-                request_id = id,
+                request_id = id.as_str(),
                 user,
                 why,
                 "request"
@@ -131,5 +156,19 @@ fn log(
         line!(info);
     } else {
         line!(debug);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_requests_have_one_name_and_no_two_servers_the_same_names() {
+        let [one, other] = [Names::new(), Names::new()];
+        let named: HashSet<_> = (0..1000).flat_map(|_| [one.next(), other.next()]).collect();
+        assert_eq!(named.len(), 2000);
     }
 }

@@ -32,7 +32,7 @@ use warp::{
 
 pub use self::client::Proxies;
 use self::{
-    log::LogRequests,
+    log::{LogRequests, Names},
     places::{Place, Places},
     request::{CheckRequests, MAX_HEADER, MAX_HEADER_LINES},
     unwind::AnswerPanics,
@@ -97,7 +97,7 @@ async fn run<S>(
 ) -> bool
 where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
+    S::Future: Send + 'static,
 {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -105,6 +105,7 @@ where
         .max_buf_size(2 * MAX_HEADER)
         .max_headers(2 * MAX_HEADER_LINES);
     let proxies = Arc::new(Proxies::new(&limits.trusted_proxies));
+    let names = Arc::new(Names::new());
     let places = Places::new(limits.max_connections, limits.max_connections_per_address);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -123,6 +124,7 @@ where
             inner: service.clone(),
             peer,
             proxies: Arc::clone(&proxies),
+            names: Arc::clone(&names),
         });
         let connection = graceful.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
         connections.spawn(async move {
