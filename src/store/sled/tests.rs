@@ -175,7 +175,7 @@ async fn a_token_is_checked_while_the_index_is_being_filled_and_all_else_waits_f
         waiting.push((what, work));
     }
     assert!(
-        is_accepted(&store, alive).await,
+        is_accepted(store, alive).await,
         "nothing of that has happened yet"
     );
 
