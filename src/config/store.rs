@@ -20,7 +20,7 @@ const CACHE: Setting = Setting {
     key: "store.cache",
     default: "\"8MiB\"",
     kind: Kind::Text,
-    accepts: "a size of 1MiB or more, such as 64MiB",
+    accepts: "a size of 1MiB or more, such as 16MiB",
     help: "How much memory the database may use to keep what it has read.",
 };
 
