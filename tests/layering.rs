@@ -35,7 +35,10 @@ const OWNERS: [(&str, &[&str]); 10] = [
             "src/auth/api_token_text.rs",
         ],
     ),
-    ("crc32fast", &["src/auth/api_token_text.rs"]),
+    (
+        "crc32fast",
+        &["src/auth/api_token_text.rs", "src/store/sled/log_file.rs"],
+    ),
     ("jsonwebtoken", &["src/auth/tokens.rs", "src/auth/tokens/"]),
     ("warp", &["src/http/", "src/server/"]),
     ("clap", &["src/cli/"]),

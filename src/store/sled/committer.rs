@@ -7,9 +7,9 @@
 
 use std::{
     convert::Infallible,
-    io, iter,
+    iter,
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc as std_mpsc},
-    thread::{self, JoinHandle},
+    thread::JoinHandle,
 };
 
 use tokio::sync::{mpsc, oneshot};
@@ -21,6 +21,7 @@ use super::{
     open,
     outage::{self, Reopen},
     trees::Trees,
+    worker::Worker,
 };
 use crate::{
     domain::{ApiToken, Session, SessionId, User, UserId},
@@ -168,11 +169,12 @@ impl Committer {
     /// Commits to `database`, and after an outage to what `place` has then. If the index is not filled yet, `load` fills it: no
     /// write is applied before that.
     pub(super) fn start(
+        worker: Worker,
         database: Database,
         index: Arc<Index>,
         place: Box<dyn Reopen>,
         load: Option<Load>,
-    ) -> io::Result<Self> {
+    ) -> Self {
         let (access, writes) = Access::to(&database);
         let access = Arc::new(RwLock::new(access));
         let (wanted, unwanted) = std_mpsc::channel();
@@ -187,15 +189,13 @@ impl Committer {
         if load.is_none() {
             loading.end(Ok(()));
         }
-        let thread = thread::Builder::new()
-            .name("committer".into())
-            .spawn(move || thread.run(database, writes, load))?;
-        Ok(Self {
+        let thread = worker.end_with(move || thread.run(database, writes, load));
+        Self {
             loading,
             access,
             wanted: Some(wanted),
             thread: Mutex::new(Some(thread)),
-        })
+        }
     }
 
     /// Runs `write` on the committing thread and returns what it gave once that is durable and, through its [`Effect`], to
@@ -398,6 +398,7 @@ fn give_up(error: &StoreError) {
 #[cfg(test)]
 mod tests {
     use std::{
+        io,
         path::Path,
         sync::{
             atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -531,7 +532,13 @@ mod tests {
             commits: 0,
         };
         let user = Arc::new(User::somebody("ada", NOW));
-        let committer = Committer::start(database, Arc::clone(&index), Box::new(place), None).unwrap();
+        let committer = Committer::start(
+            Worker::start().unwrap(),
+            database,
+            Arc::clone(&index),
+            Box::new(place),
+            None,
+        );
         Bench {
             order,
             committer: Arc::new(committer),

@@ -25,7 +25,7 @@ pub(super) struct Index {
     /// Boxed, because a table has up to twice as many places as entries.
     sessions: DashMap<SessionId, Box<LiveSession>>,
     pub(super) api_tokens: LiveApiTokens,
-    users: DashMap<UserId, LiveUser>,
+    users: DashMap<UserId, Box<LiveUser>>,
     /// When each session expires, soonest first. Only writes take this lock, never the token check.
     expiries: Mutex<BTreeSet<(Timestamp, SessionId)>>,
     /// Sessions in the database that had run out before it was opened, and are not in memory.

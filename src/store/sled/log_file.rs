@@ -46,15 +46,20 @@ struct Segment {
 /// What is left of the last segment of a file, and was followed by others in the log.
 pub(super) struct Remnant(Segment);
 
-/// Makes the data file in `directory` one that sled can replay up to where the log ends. Returns the last segment if it was not
-/// whole, unless it may be where the log ends, which is nearly always the case and as it should be.
-pub(super) fn prepare(directory: &Path) -> io::Result<Option<Remnant>> {
-    let file = match File::options()
-        .read(true)
-        .write(true)
-        .open(directory.join(DATA_FILE))
-    {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+/// What makes a data file one that sled can replay up to where the log ends.
+#[derive(Default)]
+pub(super) struct Repair {
+    /// To be cleared.
+    orphans: Vec<Segment>,
+    /// How long the file has to be, if it is shorter.
+    length: Option<u64>,
+    remnant: Option<Remnant>,
+}
+
+/// What the data file in `directory` needs.
+pub(super) fn examine(directory: &Path) -> io::Result<Repair> {
+    let file = match File::open(directory.join(DATA_FILE)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Repair::default()),
         opened => opened?,
     };
     let size = file.metadata()?.len();
@@ -65,9 +70,10 @@ pub(super) fn prepare(directory: &Path) -> io::Result<Option<Remnant>> {
     let last = segments.last().copied();
     let Some(replayed_from) = last_snapshot(directory)? else {
         // sled will not go on from that one either.
-        return Ok(None);
+        return Ok(Repair::default());
     };
     segments.retain(|segment| segment.begins >= replayed_from);
+    let mut repair = Repair::default();
     let end = loop {
         let written_up_to = segments.iter().map(|segment| segment.written_up_to).max();
         let sought_from = start_of(written_up_to.unwrap_or(0).max(replayed_from));
@@ -76,17 +82,36 @@ pub(super) fn prepare(directory: &Path) -> io::Result<Option<Remnant>> {
         if later.is_empty() || others.iter().any(|segment| segment.begins == sought_from) {
             break sought_from;
         }
-        for orphan in later {
-            file.write_all_at(&[0; HEADER], orphan.at)?;
-        }
+        repair.orphans.extend(later);
         segments = others;
     };
-    if size.is_multiple_of(SEGMENT) {
-        return Ok(None);
+    if !size.is_multiple_of(SEGMENT) {
+        repair.length = Some(size.next_multiple_of(SEGMENT));
+        let remnant = last.filter(|last| last.at == start_of(size) && last.begins < end);
+        repair.remnant = remnant.map(Remnant);
     }
-    file.set_len(size.next_multiple_of(SEGMENT))?;
-    let remnant = last.filter(|last| last.at == start_of(size) && last.begins < end);
-    Ok(remnant.map(Remnant))
+    Ok(repair)
+}
+
+impl Repair {
+    pub(super) fn is_needed(&self) -> bool {
+        self.length.is_some() || !self.orphans.is_empty()
+    }
+
+    /// Makes it. Returns the last segment if it was not whole, unless it may be where the log ends, which is nearly always the
+    /// case and as it should be.
+    pub(super) fn make(self, directory: &Path) -> io::Result<Option<Remnant>> {
+        if self.is_needed() {
+            let file = File::options().write(true).open(directory.join(DATA_FILE))?;
+            for orphan in self.orphans {
+                file.write_all_at(&[0; HEADER], orphan.at)?;
+            }
+            if let Some(length) = self.length {
+                file.set_len(length)?;
+            }
+        }
+        Ok(self.remnant)
+    }
 }
 
 impl Remnant {
@@ -172,6 +197,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join(DATA_FILE), content).unwrap();
         directory
+    }
+
+    fn prepare(directory: &Path) -> io::Result<Option<Remnant>> {
+        examine(directory)?.make(directory)
     }
 
     fn read(directory: &tempfile::TempDir) -> Vec<u8> {

@@ -39,11 +39,12 @@ mod records;
 mod rescue;
 mod tally;
 mod trees;
+mod worker;
 
 pub use error::OpenError;
 pub use open::is_opening;
 
-use std::{io, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use secrecy::SecretSlice;
@@ -57,6 +58,7 @@ use self::{
     open::Undo,
     outage::Place,
     trees::Trees,
+    worker::Worker,
 };
 use super::{
     Accepted, AcceptedApiToken, ApiTokenCreation, Count, Kept, KeptAttempts, KeyMaterial, KeyRingUpdate,
@@ -98,42 +100,36 @@ impl SledStore {
     /// # Errors
     /// [`OpenError`], each variant with what to do. What can't be opened is left as it was, unless the error says otherwise.
     pub fn open(path: &Path, cache: u64, now: Timestamp) -> Result<Self, OpenError> {
-        let index = Arc::new(Index::default());
-        let mut later: Option<Load> = None;
-        let (opened, lock) = open::open(path, cache, |trees, undo| {
-            let live_at = settle_time(trees, &index, now)?;
-            if undo == Undo::Impossible && live_at == index.latest() {
-                later = Some(Box::new(move |trees, index, is_unwanted| {
-                    trees.load(index, live_at, is_unwanted)
-                }));
-                return Ok(());
-            }
-            trees.load(&index, live_at, &|| false).map(|_| ())
-        })?;
-        Self::over(Database::of(opened), index, lock, path, cache, later)
-            .map_err(|source| OpenError::io(path, source))
+        let io_error = |source| OpenError::io(path, source);
+        let worker = Worker::start().map_err(io_error)?;
+        let owned = path.to_owned();
+        let opened = worker.run(move || open_now(&owned, cache, now));
+        let (index, opened, lock, later) = opened.map_err(io_error)??;
+        let database = Database::of(opened);
+        Ok(Self::over(worker, database, index, lock, path, cache, later))
     }
 
     fn over(
+        worker: Worker,
         database: Database,
         index: Arc<Index>,
         lock: DirectoryLock,
         path: &Path,
         cache: u64,
         load: Option<Load>,
-    ) -> io::Result<Self> {
+    ) -> Self {
         let lock = Arc::new(lock);
         let place = Place {
             path: path.to_owned(),
             cache,
             lock: Arc::clone(&lock),
         };
-        let committer = Committer::start(database, Arc::clone(&index), Box::new(place), load)?;
-        Ok(Self {
+        let committer = Committer::start(worker, database, Arc::clone(&index), Box::new(place), load);
+        Self {
             index,
             committer,
             _lock: lock,
-        })
+        }
     }
 
     /// Who the token named `token` of `session` speaks for, while the index is being filled.
@@ -156,6 +152,25 @@ impl SledStore {
     pub fn latest(&self) -> Timestamp {
         self.index.latest()
     }
+}
+
+/// The open database with an index that is filled, or what is to fill it.
+type OpenedNow = (Arc<Index>, open::Opened, DirectoryLock, Option<Load>);
+
+fn open_now(path: &Path, cache: u64, now: Timestamp) -> Result<OpenedNow, OpenError> {
+    let index = Arc::new(Index::default());
+    let mut later: Option<Load> = None;
+    let (opened, lock) = open::open(path, cache, |trees, undo| {
+        let live_at = settle_time(trees, &index, now)?;
+        if undo == Undo::Impossible && live_at == index.latest() {
+            later = Some(Box::new(move |trees, index, is_unwanted| {
+                trees.load(index, live_at, is_unwanted)
+            }));
+            return Ok(());
+        }
+        trees.load(&index, live_at, &|| false).map(|_| ())
+    })?;
+    Ok((index, opened, lock, later))
 }
 
 /// Tells `index` the time, and returns the moment at which a session must be live to be kept. If the clock, which shows `now`,

@@ -25,7 +25,7 @@ use crate::store::StoreError;
 /// sled's own data file.
 pub(super) const DATA_FILE: &str = "db";
 /// A database up to this many bytes is opened beside a copy of it every time: that takes a few milliseconds. A larger one
-/// only when it was not closed in good order, which is when sled changes the most.
+/// only when it was not closed in good order, or its file shows it: that is when the most is changed.
 const ALWAYS_RESCUED: u64 = 16 << 20;
 /// How often sled's own thread writes to disk and collects garbage. It must run: sled's memory grows without it.
 const FLUSH_EVERY_MS: u64 = 500;
@@ -95,12 +95,13 @@ fn open_own(
     directory::remove_unfinished_snapshots(path).map_err(io_error)?;
     let mut last = Tally::read(path).map_err(|error| OpenError::damaged(path, &error))?;
     last.commits = last.commits.max(acknowledged);
-    let rescue = (existed && (!last.stopped_cleanly || size <= ALWAYS_RESCUED))
+    let repair = log_file::examine(path).map_err(io_error)?;
+    let rescue = (existed && (!last.stopped_cleanly || size <= ALWAYS_RESCUED || repair.is_needed()))
         .then(|| Rescue::copy(path))
         .and_then(|copied| copied.map_err(|error| warn_without_rescue(path, &error)).ok());
 
     let opened = catch_damage(path, || {
-        let remnant = log_file::prepare(path).map_err(io_error)?;
+        let remnant = repair.make(path).map_err(io_error)?;
         let trees = open_sled(path, cache)?;
         if let Some(remnant) = remnant
             && !remnant.was_free(path).map_err(io_error)?

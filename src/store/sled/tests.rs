@@ -108,8 +108,9 @@ fn open_late(directory: &tempfile::TempDir) -> (Arc<SledStore>, mpsc::Sender<Ord
     });
     let index = Arc::new(Index::default());
     let (opened, lock) = open::open(path, cache, |_, _| Ok(())).unwrap();
-    let store = SledStore::over(Database::of(opened), index, lock, path, cache, Some(load));
-    (Arc::new(store.unwrap()), orders)
+    let (worker, database) = (Worker::start().unwrap(), Database::of(opened));
+    let store = SledStore::over(worker, database, index, lock, path, cache, Some(load));
+    (Arc::new(store), orders)
 }
 
 async fn is_accepted(store: &SledStore, (session, token): (SessionId, TokenId)) -> bool {
