@@ -174,7 +174,13 @@ impl Filler {
                     }
                     Ok(None)
                 });
-                let tokens = tokens.buffer_unordered(AT_ONCE / 2);
+                // No more sign in at once than there is room for in the queue of passwords.
+                let at_once = if session == Live::Known {
+                    AT_ONCE / 2
+                } else {
+                    AT_ONCE
+                };
+                let tokens = tokens.buffer_unordered(at_once);
                 tokens.try_filter_map(async |token| Ok(token)).try_collect().await
             }
             Filling::Sessions { sessions, users, end } => {
