@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use jwt_server::Config;
+use rustix::fs::syncfs;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -92,20 +93,54 @@ impl Bench {
         Ok(file)
     }
 
+    /// What tokens are signed with, unless a scenario measures several algorithms; `None` for the server's default.
+    pub(crate) fn algorithm(&self) -> Option<&str> {
+        self.options.algorithms.first().map(String::as_str)
+    }
+
+    /// Waits until all that was written is on the disk: what the system still had to write of a database that has been
+    /// filled would disturb the first rounds.
+    pub(crate) fn settle(&self) -> Result<()> {
+        eprintln!("waiting for the disk");
+        Ok(syncfs(File::open(self.scratch())?)?)
+    }
+
     /// This server over the database in `data`, with `flags` beside those of its description.
     pub(crate) fn server(&self, data: &Path, flags: &[&str], cores: &Cores) -> Result<Server> {
-        let algorithm = self
-            .options
-            .algorithm
-            .iter()
-            .flat_map(|name| ["--token.algorithm", name]);
+        self.server_asked(data, flags, cores, &ready(&self.ours.ready))
+    }
+
+    /// The same, whose first answer is the one to `request`.
+    pub(crate) fn server_asked(
+        &self,
+        data: &Path,
+        flags: &[&str],
+        cores: &Cores,
+        request: &str,
+    ) -> Result<Server> {
+        let algorithm = self.algorithm().into_iter();
+        let algorithm = algorithm.flat_map(|name| ["--token.algorithm", name]);
         let flags: Vec<&str> = flags.iter().copied().chain(algorithm).collect();
-        self.start(&self.ours, data, &flags, cores)
+        self.start(&self.ours, data, &flags, cores, request)
+    }
+
+    /// This server over the database in `data`, whose tokens are signed with `algorithm`.
+    pub(crate) fn server_signing(
+        &self,
+        data: &Path,
+        algorithm: Option<&str>,
+        cores: &Cores,
+    ) -> Result<Server> {
+        let flags: Vec<&str> = algorithm
+            .into_iter()
+            .flat_map(|name| ["--token.algorithm", name])
+            .collect();
+        self.start(&self.ours, data, &flags, cores, &ready(&self.ours.ready))
     }
 
     /// A peer, over the empty folder `data`.
     pub(crate) fn peer(&self, peer: &Description, data: &Path, cores: &Cores) -> Result<Server> {
-        self.start(peer, data, &[], cores)
+        self.start(peer, data, &[], cores, &ready(&peer.ready))
     }
 
     /// The bare warp server: over this server's accept loop, or over warp's own.
@@ -116,7 +151,7 @@ impl Bench {
         if warp_alone {
             command.arg("--warp-alone");
         }
-        Server::start(command, port, "/", &self.scratch().join("twin.log"))
+        Server::start(command, port, &ready("/"), &self.scratch().join("twin.log"))
     }
 
     /// What a limit measures, on the cores that the server has at other times.
@@ -127,7 +162,14 @@ impl Bench {
         Ok(String::from_utf8(output.stdout)?.trim().parse()?)
     }
 
-    fn start(&self, description: &Description, data: &Path, flags: &[&str], cores: &Cores) -> Result<Server> {
+    fn start(
+        &self,
+        description: &Description,
+        data: &Path,
+        flags: &[&str],
+        cores: &Cores,
+        request: &str,
+    ) -> Result<Server> {
         let port = free_port()?;
         let values: Values = [
             ("port", port.to_string()),
@@ -142,13 +184,13 @@ impl Bench {
             .with_context(|| format!("{} has no start", description.name))?;
         let mut command = Cores::pinned(cores.server, program);
         command.args(words).args(flags).current_dir(self.scratch());
-        Server::start(
-            command,
-            port,
-            &description.ready,
-            &self.scratch().join("server.log"),
-        )
+        Server::start(command, port, request, &self.scratch().join("server.log"))
     }
+}
+
+/// A request that is answered 200 as soon as a server serves.
+fn ready(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
 }
 
 /// Builds the release binary and returns where it is.

@@ -28,6 +28,8 @@ pub(crate) struct Description {
     /// What only somebody with a token may have.
     pub(crate) guarded: Call,
     pub(crate) log_out: Option<Call>,
+    /// What is answered only when the server has read every session that it knows.
+    pub(crate) whole: Option<Call>,
 }
 
 /// A request.

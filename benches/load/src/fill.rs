@@ -1,7 +1,13 @@
 //! Fills a database through the library, as fast as it can be made durable: users, their sessions, and tokens that the
 //! server accepts, because the library itself has issued them.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    ops::Range,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -10,7 +16,7 @@ use jwt_server::{
     auth::Credentials,
     clock::{Clock, SystemClock, Timestamp},
     config::Settings,
-    domain::{Client, PasswordHash, Role, Roles, Session, User, UserId, Username},
+    domain::{Client, ClientAddress, Device, PasswordHash, Role, Roles, Session, User, UserId, Username},
     store::{SledStore, Store, UserCreation},
 };
 use secrecy::ExposeSecret;
@@ -27,10 +33,13 @@ const CHEAPEST: u32 = 4;
 /// What goes into a database.
 #[derive(Clone, Debug)]
 pub(crate) enum Filling {
-    /// Users from number `first` on, each signed in. Returns their tokens.
-    SignedIn { first: usize, users: usize },
-    /// Users from number `first` on, each with a session whose token nobody knows.
-    Users { first: usize, users: usize },
+    /// Users of these numbers. Returns the tokens that are known.
+    Residents {
+        numbers: Range<usize>,
+        /// They are in the database already, without a session.
+        there: bool,
+        session: Live,
+    },
     /// Sessions of the first `users` users, whose tokens run out at `end`.
     Sessions {
         sessions: usize,
@@ -41,14 +50,59 @@ pub(crate) enum Filling {
     CanSignIn { users: usize, cost: u32 },
 }
 
-/// The name of a user who has been signed in.
+/// The session that a user gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Live {
+    /// None.
+    No,
+    /// One whose token nobody knows.
+    Unknown,
+    /// One from a sign-in, whose token is returned.
+    Known,
+}
+
+impl Filling {
+    /// So many new users, each signed in.
+    pub(crate) fn signed_in(users: usize) -> Self {
+        Self::Residents {
+            numbers: 0..users,
+            there: false,
+            session: Live::Known,
+        }
+    }
+}
+
+/// A number for each of the first 2³², in no order: nobody signs up in the order of the alphabet, and a tree that is filled
+/// in order is smaller than others. Every call gives the same.
+fn scrambled(number: usize) -> u32 {
+    // Odd, and so one to one.
+    u32::try_from(number)
+        .expect("nobody fills in as many users")
+        .wrapping_mul(0x9e37_79b1)
+}
+
+/// The name of a user with a session, or without one.
 fn resident(number: usize) -> String {
-    format!("resident-{number:07}")
+    format!("resident-{:08x}", scrambled(number))
 }
 
 /// The name of a user who can sign in.
 pub(crate) fn visitor(number: usize) -> String {
-    format!("visitor-{number:05}")
+    format!("visitor-{:08x}", scrambled(number))
+}
+
+/// The name of a user whose sessions run out.
+fn guest(number: usize) -> String {
+    format!("guest-{:08x}", scrambled(number))
+}
+
+/// What user `number` signs up and in with: an address that hardly anybody else has, and a browser.
+fn client(number: usize) -> Client {
+    let address = Ipv4Addr::from((10 << 24) | (scrambled(number) >> 8));
+    Client {
+        address: Some(ClientAddress::new(IpAddr::V4(address))),
+        device: Device::parse("Firefox on Linux"),
+    }
 }
 
 /// Does all of `fillings` to the database in `data`, whose tokens are signed with `algorithm`, and returns the tokens.
@@ -98,44 +152,58 @@ struct Filler {
 impl Filler {
     async fn fill(&self, filling: &Filling) -> Result<Vec<String>> {
         match *filling {
-            Filling::SignedIn { first, users } => {
+            Filling::Residents {
+                ref numbers,
+                there,
+                session,
+            } => {
+                // Any of them may sign in later.
                 let hash = hash(CHEAPEST)?;
-                let signed_in = stream::iter(first..first + users).map(async |number| {
-                    self.add(&resident(number), &hash).await?;
-                    self.sign_in(&resident(number)).await
+                let tokens = stream::iter(numbers.clone()).map(async |number| {
+                    let name = resident(number);
+                    let new = if there {
+                        None
+                    } else {
+                        Some(self.add(&name, number, &hash).await?)
+                    };
+                    match (session, new) {
+                        (Live::No, _) => return Ok(None),
+                        (Live::Unknown, Some(user)) => self.open(user, number, LONG).await?,
+                        (Live::Unknown, None) => self.open(self.find(&name).await?, number, LONG).await?,
+                        (Live::Known, _) => return self.sign_in(&name, number).await.map(Some),
+                    }
+                    Ok(None)
                 });
-                signed_in.buffer_unordered(AT_ONCE / 2).try_collect().await
-            }
-            Filling::Users { first, users } => {
-                let hash = nobodys()?;
-                let added = stream::iter(first..first + users).map(async |number| {
-                    let user = self.add(&resident(number), &hash).await?;
-                    self.open(user, LONG).await
-                });
-                added.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
-                Ok(Vec::new())
+                // No more sign in at once than there is room for in the queue of passwords.
+                let at_once = if session == Live::Known {
+                    AT_ONCE / 2
+                } else {
+                    AT_ONCE
+                };
+                let tokens = tokens.buffer_unordered(at_once);
+                tokens.try_filter_map(async |token| Ok(token)).try_collect().await
             }
             Filling::Sessions { sessions, users, end } => {
                 let hash = nobodys()?;
-                let names = (0..users).map(|number| format!("guest-{number:05}"));
-                let added = stream::iter(names).map(async |name| self.add(&name, &hash).await);
+                let added =
+                    stream::iter(0..users).map(async |number| self.add(&guest(number), number, &hash).await);
                 let users: Vec<UserId> = added.buffer_unordered(AT_ONCE).try_collect().await?;
                 let opened = stream::iter(0..sessions)
-                    .map(|number| self.open(users[number % users.len()], end.since(self.now)));
+                    .map(|number| self.open(users[number % users.len()], number, end.since(self.now)));
                 opened.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
                 Ok(Vec::new())
             }
             Filling::CanSignIn { users, cost } => {
                 let hash = hash(cost)?;
                 for number in 0..users {
-                    self.add(&visitor(number), &hash).await?;
+                    self.add(&visitor(number), number, &hash).await?;
                 }
                 Ok(Vec::new())
             }
         }
     }
 
-    async fn add(&self, name: &str, hash: &PasswordHash) -> Result<UserId> {
+    async fn add(&self, name: &str, number: usize, hash: &PasswordHash) -> Result<UserId> {
         let user = User {
             id: UserId::generate(self.now),
             username: Username::parse(name)?,
@@ -147,22 +215,29 @@ impl Filler {
             created_at: self.now,
         };
         let id = user.id;
-        match self.store.create_user(user, None).await? {
+        let network = client(number).address.map(ClientAddress::network);
+        match self.store.create_user(user, network).await? {
             UserCreation::Created => Ok(id),
             UserCreation::UsernameTaken => bail!("there is a {name} already"),
         }
     }
 
-    async fn sign_in(&self, name: &str) -> Result<String> {
+    async fn find(&self, name: &str) -> Result<UserId> {
+        let user = self.store.user_by_name(&Username::parse(name)?).await?;
+        Ok(user.with_context(|| format!("there is no {name}"))?.id)
+    }
+
+    async fn sign_in(&self, name: &str, number: usize) -> Result<String> {
         let issued = self
             .auth
-            .sign_in(Credentials::new(name, PASSWORD.into()), &Client::default())
+            .sign_in(Credentials::new(name, PASSWORD.into()), &client(number))
             .await?;
         Ok(issued.token.expose_secret().to_owned())
     }
 
-    async fn open(&self, user: UserId, lifetime: Duration) -> Result<()> {
-        let (session, _) = Session::start(user, lifetime, 2 * LONG, self.now);
+    async fn open(&self, user: UserId, number: usize, lifetime: Duration) -> Result<()> {
+        let (mut session, _) = Session::start(user, lifetime, 2 * LONG, self.now);
+        session.client = client(number);
         let opened = self.store.open_session(session, 0, usize::MAX).await?;
         ensure!(opened.is_some(), "a session was not opened");
         Ok(())
@@ -177,4 +252,26 @@ fn hash(cost: u32) -> Result<PasswordHash> {
 /// A hash of the default cost that no password has.
 fn nobodys() -> Result<PasswordHash> {
     PasswordHash::parse(&format!("$2b$12${}", ".".repeat(53))).context("this has the form of a hash")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_user_has_a_name_of_their_own_and_they_come_in_no_order() {
+        let names: Vec<String> = (0..100_000).map(resident).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+        let ascents = names.windows(2).filter(|pair| pair[0] < pair[1]).count();
+        assert!((30_000..70_000).contains(&ascents), "{ascents}");
+        assert!(names.iter().all(|name| Username::parse(name).is_ok()));
+    }
+
+    #[test]
+    fn a_client_says_where_it_is_and_what_it_is() {
+        let client = client(7);
+        assert!(client.address.is_some() && client.device.is_some());
+    }
 }

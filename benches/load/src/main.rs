@@ -17,7 +17,11 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
-use self::{bench::Bench, limits::Limit, scenarios::Scenario};
+use self::{
+    bench::Bench,
+    limits::Limit,
+    scenarios::{Scenario, Size},
+};
 
 #[derive(Parser)]
 #[command(
@@ -56,17 +60,24 @@ struct Options {
     /// bcrypt's cost; unless given, `sign-in` takes 10, because only its ratio counts, and all others the server's own.
     #[arg(long, global = true)]
     cost: Option<u32>,
-    /// The server's `token.algorithm`; its own default if not given.
-    #[arg(long, global = true)]
-    algorithm: Option<String>,
-    /// How many users with a session each `growth` grows through; it prunes as many as the most.
+    /// The server's `token.algorithm`; its own default if not given. Of several, `check` measures all, and the others the
+    /// first.
+    #[arg(
+        long = "algorithm",
+        global = true,
+        value_name = "ALGORITHM",
+        value_delimiter = ','
+    )]
+    algorithms: Vec<String>,
+    /// What `growth` grows through: USERS with a session each, or USERS:SESSIONS, of whom so many have one. `pruning` prunes
+    /// as many sessions as the most.
     #[arg(
         long,
         global = true,
         value_delimiter = ',',
-        default_value = "1,1000,10000,100000,1000000"
+        default_value = "1,1000,10000,100000,1000000:100000,1000000"
     )]
-    sizes: Vec<usize>,
+    sizes: Vec<Size>,
 }
 
 fn main() -> Result<()> {

@@ -1,7 +1,7 @@
 //! A server that runs, pinned to its cores, until this is dropped; and what it costs the machine.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use procfs::process::Process;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -20,6 +20,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 pub(crate) struct Server {
     child: Child,
     pub(crate) port: u16,
+    started: Instant,
     /// From its start to its first answer.
     pub(crate) first_answer: Duration,
 }
@@ -43,9 +44,9 @@ pub(crate) fn free_port() -> Result<u16> {
 }
 
 impl Server {
-    /// Starts `command`, which is to listen on `port`, and waits until it answers 200 at `ready`. What it says goes to the
-    /// file `log`.
-    pub(crate) fn start(mut command: Command, port: u16, ready: &str, log: &Path) -> Result<Self> {
+    /// Starts `command`, which is to listen on `port`, and waits until it answers `request` with 200. What it says goes to
+    /// the file `log`.
+    pub(crate) fn start(mut command: Command, port: u16, request: &str, log: &Path) -> Result<Self> {
         let said = File::create(log)?;
         command.stdout(said.try_clone()?).stderr(said);
         let start = Instant::now();
@@ -53,20 +54,33 @@ impl Server {
         let mut server = Self {
             child,
             port,
+            started: start,
             first_answer: Duration::ZERO,
         };
-        while !answers(port, ready) {
-            if let Some(status) = server.child.try_wait()? {
-                let said = std::fs::read_to_string(log).unwrap_or_default();
-                bail!("{command:?} ended, {status}:\n{said}");
+        server.first_answer = server.granted_after(request).with_context(|| {
+            let said = fs::read_to_string(log).unwrap_or_default();
+            format!("{command:?}:\n{said}")
+        })?;
+        Ok(server)
+    }
+
+    /// Waits until `request` is answered 200, and returns how long after the start of the server that was.
+    pub(crate) fn granted_after(&mut self, request: &str) -> Result<Duration> {
+        let asked = Instant::now();
+        while !grants(self.port, request) {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("it ended, {status}");
             }
-            if start.elapsed() > PATIENCE {
-                bail!("{command:?} does not answer");
-            }
+            ensure!(asked.elapsed() < PATIENCE, "it does not answer 200");
             thread::sleep(Duration::from_millis(1));
         }
-        server.first_answer = start.elapsed();
-        Ok(server)
+        Ok(self.started.elapsed())
+    }
+
+    /// From now on, [`Usage::peak`] is the most since now. Not every system can do that.
+    pub(crate) fn forget_peak(&self) -> Result<()> {
+        let file = format!("/proc/{}/clear_refs", self.child.id());
+        fs::write(&file, "5").with_context(|| format!("{file}: the peak of the memory can't be reset"))
     }
 
     pub(crate) fn usage(&self) -> Result<Usage> {
@@ -100,17 +114,14 @@ impl Drop for Server {
     }
 }
 
-/// Whether a server on `port` answers 200 at `path`. Not through a client that opens and closes with care: the start of a
+/// Whether a server on `port` answers `request` with 200. Not through a client that opens and closes with care: the start of a
 /// server is timed with this.
-fn answers(port: u16, path: &str) -> bool {
+fn grants(port: u16, request: &str) -> bool {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let ask = || {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
-        )?;
+        stream.write_all(request.as_bytes())?;
         let mut line = [0; 12];
         stream.read_exact(&mut line)?;
         std::io::Result::Ok(line == *b"HTTP/1.1 200")

@@ -1,8 +1,9 @@
 //! The token check, to a warp server that checks nothing.
 
-use std::{fmt::Write as _, fs, path::PathBuf};
+use std::{fmt::Write as _, fs, iter, path::PathBuf};
 
 use anyhow::Result;
+use jwt_server::Config;
 
 use super::{Figures, WARM_UP, bearer, steady};
 use crate::{
@@ -45,13 +46,17 @@ enum Tokens {
 /// A row: who is asked, with which tokens, on which cores.
 struct Case<'a> {
     who: Who<'a>,
+    /// Which of the algorithms this server signs with; the others are sent the tokens of the first.
+    algorithm: usize,
     tokens: Tokens,
     cores: Cores,
     figures: Figures,
 }
 
 /// A database with many sessions, and requests for it.
-struct Many {
+struct Many<'a> {
+    /// What its tokens are signed with; `None` for the server's default.
+    algorithm: Option<&'a str>,
     data: PathBuf,
     requests: PathBuf,
     one: PathBuf,
@@ -60,11 +65,12 @@ struct Many {
 pub(super) fn run(bench: &Bench) -> Result<String> {
     let sessions = bench.options.sessions;
     let many = many(bench, sessions)?;
-    let mut cases = cases(bench);
+    let mut cases = cases(bench, many.len());
+    bench.settle()?;
     for round in 1..=bench.options.rounds {
         eprintln!("check: round {round}");
         for case in &mut cases {
-            case.measure(bench, &many)?;
+            case.measure(bench, &many[case.algorithm])?;
         }
     }
 
@@ -72,12 +78,18 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
         "## The token check\n\n\
          The guarded request over 64 connections. *One token*: sent again and again, by the only user. *Many*: {sessions} live \
          sessions, tokens drawn at random, each seen before. *Unseen*: the same, each token sent once to a server that has just \
-         started. *Bare warp* answers a fixed text over this server's accept loop, *warp alone* over warp's own.\n\n"
+         started. *Bare warp* answers a fixed text over this server's accept loop, *warp alone* over warp's own{}.\n\n",
+        if many.len() > 1 {
+            "; it is sent the tokens of the first algorithm"
+        } else {
+            ""
+        }
     );
     let mut table = Table::new([
         "tokens",
         "cores",
         "server",
+        "algorithm",
         "requests/s",
         "to bare warp",
         "processor µs/request",
@@ -100,6 +112,11 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
             .to_owned(),
             case.cores.to_string(),
             case.who.name().to_owned(),
+            if case.who == Who::Ours {
+                name(many[case.algorithm].algorithm)
+            } else {
+                String::new()
+            },
             case.figures.rate.to_string(),
             ratio,
             case.figures.processor.to_string(),
@@ -112,9 +129,9 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
     let mut scaling = Table::new(["server", "two cores to one"]);
     for who in [Who::Twin, Who::Ours] {
         let of = |cores: &Cores| {
-            let case = cases
-                .iter()
-                .find(|case| case.who == who && case.tokens == Tokens::Hot && case.cores == *cores);
+            let case = cases.iter().find(|case| {
+                (case.who, case.tokens, case.algorithm) == (who, Tokens::Hot, 0) && case.cores == *cores
+            });
             case.map(|case| &case.figures.rate)
         };
         if let (Some(two), Some(one)) = (of(&Cores::two()), of(&Cores::ONE)) {
@@ -125,40 +142,60 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
     Ok(text)
 }
 
-/// What is measured, in the order of the table.
-fn cases(bench: &Bench) -> Vec<Case<'_>> {
+/// What is measured, in the order of the table, of this server with so many algorithms.
+fn cases(bench: &Bench, algorithms: usize) -> Vec<Case<'_>> {
     let case = |tokens, cores: Cores| {
-        move |who| Case {
+        move |(who, algorithm)| Case {
             who,
+            algorithm,
             tokens,
             cores: cores.clone(),
             figures: Figures::default(),
         }
     };
-    let hot = [Who::WarpAlone, Who::Twin, Who::Ours].into_iter();
-    let pair = [Who::Twin, Who::Ours];
-    hot.chain(bench.peers.iter().map(Who::Peer))
-        .map(case(Tokens::Hot, Cores::ONE))
-        .chain(pair.map(case(Tokens::Hot, Cores::two())))
-        .chain(pair.map(case(Tokens::Many, Cores::ONE)))
-        .chain(pair.map(case(Tokens::Unseen, Cores::ONE)))
+    let ours = || (0..algorithms).map(|algorithm| (Who::Ours, algorithm));
+    let pair = || iter::once((Who::Twin, 0)).chain(ours());
+    let peers = bench.peers.iter().map(|peer| (Who::Peer(peer), 0));
+    let hot = iter::once((Who::WarpAlone, 0)).chain(pair()).chain(peers);
+    hot.map(case(Tokens::Hot, Cores::ONE))
+        .chain(pair().take(2).map(case(Tokens::Hot, Cores::two())))
+        .chain(pair().map(case(Tokens::Many, Cores::ONE)))
+        .chain(pair().map(case(Tokens::Unseen, Cores::ONE)))
         .collect()
 }
 
-fn many(bench: &Bench, sessions: usize) -> Result<Many> {
-    let data = bench.fresh("many")?;
-    let signed_in = Filling::SignedIn {
-        first: 0,
-        users: sessions,
+/// A database for each algorithm.
+fn many(bench: &Bench, sessions: usize) -> Result<Vec<Many<'_>>> {
+    let asked = bench.options.algorithms.iter().map(|name| Some(name.as_str()));
+    let mut algorithms: Vec<Option<&str>> = asked.collect();
+    if algorithms.is_empty() {
+        algorithms.push(None);
+    }
+    let database = |(number, algorithm)| {
+        let data = bench.fresh(&format!("many-{number}"))?;
+        let tokens = fill(&data, algorithm, &[Filling::signed_in(sessions)])?;
+        let requests = |what: &str, tokens: &[String]| {
+            let file = format!("{what}-{number}.requests");
+            bench.requests(
+                &file,
+                &bench.ours.guarded,
+                tokens.iter().map(|token| bearer(token)),
+            )
+        };
+        Ok(Many {
+            algorithm,
+            data,
+            requests: requests("many", &tokens)?,
+            one: requests("one", &tokens[..1])?,
+        })
     };
-    let tokens = fill(&data, bench.options.algorithm.as_deref(), &[signed_in])?;
-    let all = tokens.iter().map(|token| bearer(token));
-    let one = tokens.first().map(|token| bearer(token));
-    Ok(Many {
-        data,
-        requests: bench.requests("many.requests", &bench.ours.guarded, all)?,
-        one: bench.requests("one.requests", &bench.ours.guarded, one)?,
-    })
+    algorithms.into_iter().enumerate().map(database).collect()
+}
+
+/// What an algorithm is called in a table.
+fn name(algorithm: Option<&str>) -> String {
+    let default = Config::default().token.algorithm;
+    algorithm.unwrap_or(default.as_str()).to_owned()
 }
 
 impl Who<'_> {
@@ -188,11 +225,12 @@ impl Case<'_> {
                 )
             }
             (Who::Ours, Tokens::Many | Tokens::Unseen) => {
-                (bench.server(&many.data, &[], &self.cores)?, many.requests.clone())
+                let server = bench.server_signing(&many.data, many.algorithm, &self.cores)?;
+                (server, many.requests.clone())
             }
             (Who::Ours, Tokens::Hot) => {
                 let data = bench.fresh("one")?;
-                let server = bench.server(&data, &[], &self.cores)?;
+                let server = bench.server_signing(&data, many.algorithm, &self.cores)?;
                 let requests = newcomer(bench, &bench.ours, &server)?;
                 (server, requests)
             }

@@ -8,6 +8,8 @@ mod pruning;
 mod sign_in;
 mod writes;
 
+pub(crate) use self::growth::Size;
+
 use std::time::Duration;
 
 use anyhow::{Result, ensure};

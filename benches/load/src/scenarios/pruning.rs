@@ -50,7 +50,7 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
         .options
         .sizes
         .iter()
-        .copied()
+        .map(|size| size.sessions)
         .max()
         .context("sizes to grow through")?;
     let cores = Cores::ONE;
@@ -59,17 +59,15 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
     let end = clock.now().plus(filling + PRUNED_EVERY);
     let data = bench.fresh("pruning")?;
     let fillings = [
-        Filling::SignedIn {
-            first: 0,
-            users: LIVE,
-        },
+        Filling::signed_in(LIVE),
         Filling::Sessions {
             sessions,
             users: USERS,
             end,
         },
     ];
-    let tokens = fill(&data, bench.options.algorithm.as_deref(), &fillings)?;
+    let tokens = fill(&data, bench.algorithm(), &fillings)?;
+    bench.settle()?;
 
     // It looks for them a minute after its start: so that they have all run out then, and none at the start.
     let start = end.plus(MARGIN).minus(PRUNED_EVERY);

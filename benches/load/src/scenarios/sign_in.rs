@@ -123,9 +123,11 @@ pub(super) fn visitors(bench: &Bench, data: &Path, cost: u32) -> Result<std::pat
         users: VISITORS,
         cost,
     };
-    fill(data, bench.options.algorithm.as_deref(), &[can_sign_in])?;
+    fill(data, bench.algorithm(), &[can_sign_in])?;
     let all = (0..VISITORS).map(|number| somebody(&visitor(number)));
-    bench.requests("visitors.requests", &bench.ours.sign_in, all)
+    let requests = bench.requests("visitors.requests", &bench.ours.sign_in, all)?;
+    bench.settle()?;
+    Ok(requests)
 }
 
 /// Sign-ins over so many connections.

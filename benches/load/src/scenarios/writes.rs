@@ -19,11 +19,8 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
     let log_out = bench.ours.log_out.as_ref().context("this server has a log-out")?;
     let data = bench.fresh("writes")?;
     let users = SESSIONS * bench.options.rounds;
-    let tokens = fill(
-        &data,
-        bench.options.algorithm.as_deref(),
-        &[Filling::SignedIn { first: 0, users }],
-    )?;
+    let tokens = fill(&data, bench.algorithm(), &[Filling::signed_in(users)])?;
+    bench.settle()?;
 
     let (mut syncs, mut commits, mut ended, mut figures) = (
         Series::default(),
