@@ -820,8 +820,8 @@ fn what_a_cut_leaves_of_a_segment_that_was_being_cut_off_does_not_end_the_log() 
 #[test]
 fn a_file_that_ends_in_the_midst_of_a_segment_with_something_of_use_is_refused() {
     // How much of what sled has written is of use in the end is not up to this test.
-    let refused = (0..5).map(|_| refused_without_the_end_of_a_segment(shortened()));
-    assert!(refused.max() > Some(0), "no segment was in use to its end");
+    let found = (0..5).any(|_| refused_without_the_end_of_a_segment(shortened()) > 0);
+    assert!(found, "no segment was in use to its end");
 }
 
 /// Puts each segment last in turn, whole and without its last byte, and returns how often that was refused. Otherwise everything
