@@ -18,7 +18,7 @@ const PATH: Setting = Setting {
 };
 const CACHE: Setting = Setting {
     key: "store.cache",
-    default: "\"8MiB\"",
+    default: "\"4MiB\"",
     kind: Kind::Text,
     accepts: "a size of 1MiB or more, such as 16MiB",
     help: "How much memory the database may use to keep what it has read.",

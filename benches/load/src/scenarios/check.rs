@@ -2,13 +2,13 @@
 
 use std::{fmt::Write as _, fs, iter, path::PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use jwt_server::Config;
 
 use super::{Figures, WARM_UP, bearer, steady};
 use crate::{
     bench::Bench,
-    description::{Call, Description},
+    description::{Call, Description, Values},
     fill::{Filling, fill},
     machine::Cores,
     server::Server,
@@ -60,6 +60,8 @@ struct Many<'a> {
     data: PathBuf,
     requests: PathBuf,
     one: PathBuf,
+    /// One of those who are signed in.
+    somebody: Values,
 }
 
 pub(super) fn run(bench: &Bench) -> Result<String> {
@@ -187,6 +189,7 @@ fn many(bench: &Bench, sessions: usize) -> Result<Vec<Many<'_>>> {
             data,
             requests: requests("many", &tokens)?,
             one: requests("one", &tokens[..1])?,
+            somebody: bearer(&tokens[0]),
         })
     };
     algorithms.into_iter().enumerate().map(database).collect()
@@ -225,7 +228,10 @@ impl Case<'_> {
                 )
             }
             (Who::Ours, Tokens::Many | Tokens::Unseen) => {
-                let server = bench.server_signing(&many.data, many.algorithm, &self.cores)?;
+                let mut server = bench.server_signing(&many.data, many.algorithm, &self.cores)?;
+                // The sessions of a large database are read while it serves already, on the same core.
+                let whole = bench.ours.whole.as_ref().context("this server lists sessions")?;
+                server.granted_after(&whole.raw(&many.somebody))?;
                 (server, many.requests.clone())
             }
             (Who::Ours, Tokens::Hot) => {
