@@ -252,10 +252,10 @@ fn open_sled(path: &Path, cache: u64) -> Result<Trees, OpenError> {
         .path(path)
         .cache_capacity(cache)
         .flush_every_ms(Some(FLUSH_EVERY_MS));
-    config
-        .open()
+    let opened = config.open().map_err(StoreError::failed);
+    opened
         .and_then(Trees::of)
-        .map_err(|error| OpenError::store(path, &StoreError::failed(error)))
+        .map_err(|error| OpenError::store(path, &error))
 }
 
 /// sled says some kinds of damage with a panic, at the opening or at the first read. That must not reach the user, nor

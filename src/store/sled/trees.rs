@@ -43,14 +43,15 @@ pub(super) struct Trees {
 }
 
 impl Trees {
-    pub(super) fn of(db: Db) -> sled::Result<Self> {
+    pub(super) fn of(db: Db) -> Result<Self, StoreError> {
+        let tree = |name| db.open_tree(name).map_err(StoreError::failed);
         Ok(Self {
-            meta: db.open_tree("meta")?,
-            users: db.open_tree("users")?,
+            meta: tree("meta")?,
+            users: tree("users")?,
             names: Names::of(&db)?,
-            sessions: db.open_tree("sessions")?,
-            api_tokens: db.open_tree("api_tokens")?,
-            attempts: db.open_tree("attempts")?,
+            sessions: tree("sessions")?,
+            api_tokens: tree("api_tokens")?,
+            attempts: tree("attempts")?,
             db,
         })
     }

@@ -16,6 +16,7 @@ use sled::{
     transaction::{TransactionalTree, UnabortableTransactionError},
 };
 
+use super::put;
 use crate::{
     domain::{UserId, random},
     store::{StoreError, sled::records},
@@ -41,16 +42,22 @@ pub(super) struct Spot {
 }
 
 impl Names {
-    pub(super) fn of(db: &Db) -> sled::Result<Self> {
-        let meta = db.open_tree("meta")?;
-        let fresh: [u8; 16] = random();
-        let kept = meta.compare_and_swap(KEY, None as Option<&[u8]>, Some(fresh.as_slice()))?;
-        let kept = kept.err().and_then(|taken| taken.current);
-        let key = kept
-            .and_then(|kept| kept.as_ref().try_into().ok())
-            .unwrap_or(fresh);
+    /// The names in `db`, whose key is made with the database. One that has names and no key, or another than there can be, is
+    /// damaged: nobody would be found in it.
+    pub(super) fn of(db: &Db) -> Result<Self, StoreError> {
+        let tree = db.open_tree(TREE).map_err(StoreError::failed)?;
+        let meta = db.open_tree("meta").map_err(StoreError::failed)?;
+        let key = match meta.get(KEY).map_err(StoreError::failed)? {
+            Some(kept) => records::fixed(&kept, "key of usernames")?,
+            None if !tree.is_empty() => return Err(records::unreadable("the key of usernames")),
+            None => {
+                let fresh: [u8; 16] = random();
+                put(&meta, KEY, &fresh)?;
+                fresh
+            }
+        };
         Ok(Self {
-            tree: db.open_tree(TREE)?,
+            tree,
             hasher: SipHasher13::new_with_key(&key),
         })
     }
@@ -190,6 +197,23 @@ mod tests {
         let place = |db: &Db| Names::of(db).unwrap().spot("ada").hash;
         assert_eq!(place(&one), place(&one));
         assert_ne!(place(&one), place(&other));
+    }
+
+    #[test]
+    fn names_without_their_key_are_damage() {
+        let db = sled::Config::new().temporary(true).open().unwrap();
+        let trees = Trees::of(db.clone()).unwrap();
+        let ada = User::somebody("ada", Timestamp::from_secs(1_800_000_000));
+        assert_eq!(trees.create_user(&ada, None).unwrap(), UserCreation::Created);
+        assert!(Trees::of(db.clone()).is_ok());
+        let meta = db.open_tree("meta").unwrap();
+        for damaged in [None, Some([7; 15].as_slice())] {
+            meta.remove(KEY).unwrap();
+            if let Some(key) = damaged {
+                meta.insert(KEY, key).unwrap();
+            }
+            assert!(matches!(Names::of(&db), Err(StoreError::Unreadable(_))));
+        }
     }
 
     #[test]
