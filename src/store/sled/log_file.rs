@@ -94,14 +94,15 @@ pub(super) fn examine(directory: &Path) -> io::Result<Repair> {
 }
 
 impl Repair {
-    pub(super) fn is_needed(&self) -> bool {
-        self.length.is_some() || !self.orphans.is_empty()
+    /// Whether there is anything to it that could be wrong: zeros at the end never are.
+    pub(super) fn is_risky(&self) -> bool {
+        self.remnant.is_some() || !self.orphans.is_empty()
     }
 
     /// Makes it. Returns the last segment if it was not whole, unless it may be where the log ends, which is nearly always the
     /// case and as it should be.
     pub(super) fn make(self, directory: &Path) -> io::Result<Option<Remnant>> {
-        if self.is_needed() {
+        if self.length.is_some() || !self.orphans.is_empty() {
             let file = File::options().write(true).open(directory.join(DATA_FILE))?;
             for orphan in self.orphans {
                 file.write_all_at(&[0; HEADER], orphan.at)?;

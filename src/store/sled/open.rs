@@ -96,7 +96,7 @@ fn open_own(
     let mut last = Tally::read(path).map_err(|error| OpenError::damaged(path, &error))?;
     last.commits = last.commits.max(acknowledged);
     let repair = log_file::examine(path).map_err(io_error)?;
-    let rescue = (existed && (!last.stopped_cleanly || size <= ALWAYS_RESCUED || repair.is_needed()))
+    let rescue = (existed && (!last.stopped_cleanly || size <= ALWAYS_RESCUED || repair.is_risky()))
         .then(|| Rescue::copy(path))
         .and_then(|copied| copied.map_err(|error| warn_without_rescue(path, &error)).ok());
 
