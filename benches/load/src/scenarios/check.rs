@@ -80,7 +80,8 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
         "## The token check\n\n\
          The guarded request over 64 connections. *One token*: sent again and again, by the only user. *Many*: {sessions} live \
          sessions, tokens drawn at random, each seen before. *Unseen*: the same, each token sent once to a server that has just \
-         started. *Bare warp* answers a fixed text over this server's accept loop, *warp alone* over warp's own{}.\n\n",
+         started, once it has read its sessions. *Bare warp* answers a fixed text over this server's accept loop, *warp alone* over \
+         warp's own{}.\n\n",
         if many.len() > 1 {
             "; it is sent the tokens of the first algorithm"
         } else {
