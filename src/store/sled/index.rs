@@ -28,8 +28,6 @@ pub(super) struct Index {
     users: DashMap<UserId, Box<LiveUser>>,
     /// When each session expires, soonest first. Only writes take this lock, never the token check.
     expiries: Mutex<BTreeSet<(Timestamp, SessionId)>>,
-    /// Sessions in the database that had run out before it was opened, and are not in memory.
-    leftovers: Mutex<Vec<SessionId>>,
     /// The latest moment that anybody has named, in seconds.
     latest: AtomicU64,
 }
@@ -160,21 +158,11 @@ impl Index {
         self.sessions.len()
     }
 
-    /// Takes note of a session that had run out before the database was opened.
-    pub(super) fn leave_to_prune(&self, id: SessionId) {
-        self.leftovers().push(id);
-    }
-
-    /// Up to `at_most` sessions that have expired by `now`, soonest first. Those that had before the start are named once: if
-    /// they can't be removed now, they are at the next.
+    /// Up to `at_most` sessions that have expired by `now`, soonest first.
     pub(super) fn expired(&self, now: Timestamp, at_most: usize) -> Vec<SessionId> {
-        let mut leftovers = self.leftovers();
-        let others = leftovers.len().saturating_sub(at_most);
-        let mut expired = leftovers.split_off(others);
         let expiries = self.expiries();
         let due = expiries.iter().take_while(|(expires_at, _)| *expires_at <= now);
-        expired.extend(due.take(at_most - expired.len()).map(|(_, id)| *id));
-        expired
+        due.take(at_most).map(|(_, id)| *id).collect()
     }
 
     /// Up to `at_most` sessions.
@@ -268,11 +256,6 @@ impl Index {
                 live.remove();
             }
         }
-    }
-
-    fn leftovers(&self) -> MutexGuard<'_, Vec<SessionId>> {
-        // As for the expiries.
-        self.leftovers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn expiries(&self) -> MutexGuard<'_, BTreeSet<(Timestamp, SessionId)>> {

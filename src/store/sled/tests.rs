@@ -262,18 +262,3 @@ async fn a_stop_does_not_wait_until_the_index_is_filled() {
     assert!(tally::Tally::read(directory.path()).unwrap().stopped_cleanly);
     assert!(is_accepted(&open(&directory, NOW), alive).await);
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_ran_out_before_the_start_is_not_accepted_and_is_pruned() {
-    let directory = tempfile::tempdir().unwrap();
-    let (session, token) = with_a_session(&directory).await;
-    let late = NOW.plus(3 * HOUR);
-    let store = open(&directory, late);
-    assert_eq!(store.accepted(session, token, late).await.unwrap(), None);
-    assert_eq!(store.count().await.unwrap().sessions, Some(0));
-    let in_database = || store.committer.read(|trees| trees.session(session)).unwrap();
-    assert!(in_database().is_some());
-    assert_eq!(store.prune(late, 9).await.unwrap(), 1);
-    assert_eq!(in_database(), None);
-    assert_eq!(store.prune(late, 9).await.unwrap(), 0);
-}

@@ -92,8 +92,8 @@ impl Trees {
         records::counter(bytes.as_deref()).map(Timestamp::from_secs)
     }
 
-    /// Fills `index` with every session and every API token that is live at `now`. The others are removed, or left to be pruned
-    /// like any that run out: a million of them in one write would be too many. Stops in the midst of it once `is_unwanted`.
+    /// Fills `index` with every session and every API token that is live at `now`, and removes the others; stops in the midst
+    /// of it once `is_unwanted`.
     pub(super) fn load(
         &self,
         index: &Index,
@@ -107,13 +107,10 @@ impl Trees {
             }
             let (key, value) = entry.map_err(StoreError::failed)?;
             let session = SessionRecord::read(&key, &value)?;
-            let expires_at = session.expires_at();
-            if now < expires_at {
-                index.load(session);
-            } else if expires_at <= index.latest() {
-                index.leave_to_prune(session.id);
-            } else {
+            if session.expires_at() <= now {
                 over.push(session.id);
+            } else {
+                index.load(session);
             }
         }
         // In the order in which they lie there: one by one would read a page again and again.
