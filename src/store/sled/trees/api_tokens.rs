@@ -2,7 +2,10 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use sled::{Batch, transaction::Transactional};
+use sled::{
+    Batch,
+    transaction::{Transactional, TransactionalTree, UnabortableTransactionError},
+};
 
 use super::{Trees, transaction_failed};
 use crate::{
@@ -53,15 +56,8 @@ impl Trees {
 
     /// Removes sessions and API tokens, together.
     pub(in super::super) fn remove(&self, ended: &Ended) -> Result<(), StoreError> {
-        let done = (&self.sessions, &self.api_tokens).transaction(|(sessions, tokens)| {
-            for id in &ended.sessions {
-                sessions.remove(id.as_bytes())?;
-            }
-            for token in &ended.api_tokens {
-                tokens.remove(token.id.as_bytes())?;
-            }
-            Ok(())
-        });
+        let done = (&self.sessions, &self.api_tokens)
+            .transaction(|(sessions, tokens)| Ok(end(sessions, tokens, ended)?));
         done.map_err(transaction_failed)
     }
 
@@ -108,4 +104,19 @@ impl Trees {
         }
         Ok(())
     }
+}
+
+/// Removes what ends together, as part of a transaction.
+pub(super) fn end(
+    sessions: &TransactionalTree,
+    api_tokens: &TransactionalTree,
+    ended: &Ended,
+) -> Result<(), UnabortableTransactionError> {
+    for id in &ended.sessions {
+        sessions.remove(id.as_bytes())?;
+    }
+    for token in &ended.api_tokens {
+        api_tokens.remove(token.id.as_bytes())?;
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use sled::transaction::{ConflictableTransactionError, Transactional};
 
-use super::{Trees, USERS, names, transaction_failed};
+use super::{Trees, USERS, api_tokens::end, names, transaction_failed};
 use crate::{
     clock::Timestamp,
     domain::{Network, User, UserId, Username},
@@ -81,13 +81,7 @@ impl Trees {
         let trees = (&self.users, &self.sessions, &self.api_tokens);
         let done = trees.transaction(|(users, sessions, api_tokens)| {
             users.insert(user.id.as_bytes(), record.as_slice())?;
-            for id in &ended.sessions {
-                sessions.remove(id.as_bytes())?;
-            }
-            for token in &ended.api_tokens {
-                api_tokens.remove(token.id.as_bytes())?;
-            }
-            Ok(())
+            Ok(end(sessions, api_tokens, ended)?)
         });
         done.map_err(transaction_failed)
     }
@@ -108,13 +102,7 @@ impl Trees {
             meta.insert(USERS, &count.saturating_sub(1).to_be_bytes())?;
             names::remove(names, spot, user.id)?;
             users.remove(user.id.as_bytes())?;
-            for id in &ended.sessions {
-                sessions.remove(id.as_bytes())?;
-            }
-            for token in &ended.api_tokens {
-                api_tokens.remove(token.id.as_bytes())?;
-            }
-            Ok(())
+            Ok(end(sessions, api_tokens, ended)?)
         });
         done.map_err(transaction_failed)
     }
