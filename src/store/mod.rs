@@ -88,7 +88,7 @@ pub trait Store: Send + Sync + 'static {
     async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError>;
 
     /// Who the token named `token` of `session` speaks for; `None` unless the whitelist has it at `now`. This is asked
-    /// at every request: an implementation answers it from memory.
+    /// at every request: an implementation answers it from memory, as soon as it has its sessions there.
     ///
     /// # Errors
     /// [`StoreError`].

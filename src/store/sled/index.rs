@@ -1,5 +1,5 @@
-//! The whitelist in memory: every live session with its tokens, every API token, and the users they speak for. The token check reads
-//! only this. It changes after a write has reached the disk and before that write is answered, so it never accepts what
+//! The whitelist in memory: every live session with its tokens, every API token, and the users they speak for. Once it is
+//! filled (see [loading](super::loading)) the token check reads only this. It changes after a write has reached the disk and before that write is answered, so it never accepts what
 //! could be lost, and refuses what has been revoked from the moment the revocation is answered.
 
 use std::{

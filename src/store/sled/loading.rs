@@ -1,7 +1,7 @@
 //! Filling the index while others are served already: with a million sessions that takes seconds, and nobody should have
 //! to wait for it who has a token.
 //!
-//! The committing thread does it before its first write, so nothing changes meanwhile: what the trees say is what the disk
+//! The committing thread does it before its first write, so nothing changes meanwhile but that what has run out is removed: what the trees say is what the disk
 //! has, and a token whose session is not in the index yet is looked up there. Whatever else asks the index waits until it is
 //! whole. Before anybody trusts an answer from the trees they see that it is still being filled: once it is whole, the trees may
 //! be ahead of the disk.

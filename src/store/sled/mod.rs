@@ -55,7 +55,7 @@ use self::{
     directory::DirectoryLock,
     index::{Ended, Index},
     loading::Load,
-    open::Undo,
+    open::Reading,
     outage::Place,
     trees::Trees,
     worker::Worker,
@@ -160,9 +160,10 @@ type OpenedNow = (Arc<Index>, open::Opened, DirectoryLock, Option<Load>);
 fn open_now(path: &Path, cache: u64, now: Timestamp) -> Result<OpenedNow, OpenError> {
     let index = Arc::new(Index::default());
     let mut later: Option<Load> = None;
-    let (opened, lock) = open::open(path, cache, |trees, undo| {
+    let (opened, lock) = open::open(path, cache, |trees, reading| {
         let live_at = settle_time(trees, &index, now)?;
-        if undo == Undo::Impossible && live_at == index.latest() {
+        // After a step back of the clock all sessions must be gone before anybody is served.
+        if reading == Reading::Later && live_at == index.latest() {
             later = Some(Box::new(move |trees, index, is_unwanted| {
                 trees.load(index, live_at, is_unwanted)
             }));

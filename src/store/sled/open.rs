@@ -33,11 +33,13 @@ const FLUSH_EVERY_MS: u64 = 500;
 const LET_GO_TRIES: u32 = 200;
 const LET_GO_PAUSE: Duration = Duration::from_millis(5);
 
-/// Whether a database that turns out to be damaged is left as it was.
+/// When what a database holds is to be read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Undo {
-    Possible,
-    Impossible,
+pub(super) enum Reading {
+    /// Before anybody is served: it is small, or there is reason to doubt it.
+    Now,
+    /// While others are served already.
+    Later,
 }
 
 pub(super) struct Opened {
@@ -50,11 +52,11 @@ pub(super) struct Opened {
 }
 
 /// Opens the database in `path`, which is this process's own as long as the lock is held. `read` takes in what it holds; if
-/// that can't be done, the database is damaged. It is told whether that can still be undone.
+/// that can't be done, the database is damaged. It is told when to do that.
 pub(super) fn open(
     path: &Path,
     cache: u64,
-    read: impl FnOnce(&Trees, Undo) -> Result<(), StoreError>,
+    read: impl FnOnce(&Trees, Reading) -> Result<(), StoreError>,
 ) -> Result<(Opened, DirectoryLock), OpenError> {
     let existed = directory::is_marked(path).map_err(|source| OpenError::io(path, source))?;
     directory::make_private(path, existed)?;
@@ -85,7 +87,7 @@ fn open_own(
     cache: u64,
     existed: bool,
     acknowledged: u64,
-    read: impl FnOnce(&Trees, Undo) -> Result<(), StoreError>,
+    read: impl FnOnce(&Trees, Reading) -> Result<(), StoreError>,
 ) -> Result<Opened, OpenError> {
     let io_error = |source| OpenError::io(path, source);
     if let Some(left) = Rescue::left(path).map_err(io_error)? {
@@ -96,7 +98,8 @@ fn open_own(
     let mut last = Tally::read(path).map_err(|error| OpenError::damaged(path, &error))?;
     last.commits = last.commits.max(acknowledged);
     let repair = log_file::examine(path).map_err(io_error)?;
-    let rescue = (existed && (!last.stopped_cleanly || size <= ALWAYS_RESCUED || repair.is_risky()))
+    let in_doubt = !last.stopped_cleanly || size <= ALWAYS_RESCUED || repair.is_risky();
+    let rescue = (existed && in_doubt)
         .then(|| Rescue::copy(path))
         .and_then(|copied| copied.map_err(|error| warn_without_rescue(path, &error)).ok());
 
@@ -109,12 +112,12 @@ fn open_own(
             return Err(OpenError::damaged(path, &"a part of its log is missing"));
         }
         check(&trees, path, existed, last)?;
-        let undo = if existed && rescue.is_none() {
-            Undo::Impossible
+        let reading = if existed && !in_doubt {
+            Reading::Later
         } else {
-            Undo::Possible
+            Reading::Now
         };
-        read(&trees, undo).map_err(|error| OpenError::store(path, &error))?;
+        read(&trees, reading).map_err(|error| OpenError::store(path, &error))?;
         let commits = trees.commits().map_err(|error| OpenError::store(path, &error))?;
         // What is served and counted from now on must be on the disk, also what a killed process left in the system's memory.
         // Until it is, a cut of the power must find the copy.
@@ -185,7 +188,7 @@ fn check(trees: &Trees, path: &Path, existed: bool, last: Count) -> Result<(), O
 /// Brings a database of the first schema to the present one: cut short, it is still of the first.
 fn upgrade(trees: &Trees, path: &Path) -> Result<(), StoreError> {
     tracing::info!(
-        "the database {} is upgraded to the present schema: with a million users that takes a minute",
+        "the database {} is upgraded to the present schema: with a million users that takes up to a minute",
         path.display()
     );
     trees.upgrade()?;

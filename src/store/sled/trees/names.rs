@@ -2,8 +2,8 @@
 //! belongs there.
 //!
 //! Not an entry for each name, because an entry is dear, however small: sled puts sixteen in a page at the most, and a page
-//! costs some 300 bytes of memory for as long as the database is open. An entry for each name would cost more memory than
-//! all that is known of the user.
+//! costs some 300 bytes of memory for as long as the database is open. An entry for each name would cost as much of that as the
+//! users themselves.
 //!
 //! A row only says who may have the name: it has a hash of it and the user's id. The user's record has the name. The hash has
 //! a key of this database's own, so nobody can choose names that share a place.
@@ -37,7 +37,6 @@ pub(super) struct Names {
 /// Where a name belongs: a place, and its hash in the rows there.
 #[derive(Clone, Copy)]
 pub(super) struct Spot {
-    place: [u8; 2],
     hash: [u8; 8],
 }
 
@@ -65,16 +64,14 @@ impl Names {
     pub(super) fn spot(&self, name: &str) -> Spot {
         let mut hasher = self.hasher;
         hasher.write(name.as_bytes());
-        let hash = hasher.finish().to_be_bytes();
         Spot {
-            place: [hash[0], hash[1]],
-            hash,
+            hash: hasher.finish().to_be_bytes(),
         }
     }
 
     /// Who may have the name that belongs to `spot`: hardly ever more than one.
     pub(super) fn candidates(&self, spot: Spot) -> Result<Vec<UserId>, StoreError> {
-        let rows = self.tree.get(spot.place).map_err(StoreError::failed)?;
+        let rows = self.tree.get(spot.place()).map_err(StoreError::failed)?;
         candidates(rows.as_ref(), spot)
     }
 
@@ -106,9 +103,11 @@ pub(super) fn add(
     spot: Spot,
     user: UserId,
 ) -> Result<(), UnabortableTransactionError> {
-    let mut rows = names.get(spot.place)?.map_or_else(Vec::new, |rows| rows.to_vec());
+    let mut rows = names
+        .get(spot.place())?
+        .map_or_else(Vec::new, |rows| rows.to_vec());
     rows.extend(row(spot, user));
-    names.insert(spot.place.as_slice(), rows)?;
+    names.insert(spot.place().as_slice(), rows)?;
     Ok(())
 }
 
@@ -119,7 +118,7 @@ pub(super) fn remove(
     user: UserId,
 ) -> Result<(), UnabortableTransactionError> {
     let gone = row(spot, user);
-    let rows = names.get(spot.place)?.unwrap_or_default();
+    let rows = names.get(spot.place())?.unwrap_or_default();
     let left: Vec<u8> = rows
         .chunks(ROW)
         .filter(|row| **row != gone)
@@ -127,9 +126,9 @@ pub(super) fn remove(
         .copied()
         .collect();
     if left.is_empty() {
-        names.remove(spot.place.as_slice())?;
+        names.remove(spot.place().as_slice())?;
     } else {
-        names.insert(spot.place.as_slice(), left)?;
+        names.insert(spot.place().as_slice(), left)?;
     }
     Ok(())
 }
@@ -142,8 +141,9 @@ pub(super) fn row(spot: Spot, user: UserId) -> [u8; ROW] {
 }
 
 impl Spot {
+    /// The key of the place.
     pub(super) fn place(self) -> [u8; 2] {
-        self.place
+        [self.hash[0], self.hash[1]]
     }
 }
 
