@@ -117,7 +117,7 @@ impl Auth {
         Ok(Self(Arc::new(Inner {
             throttle: Throttle::load(&config.throttle, Arc::clone(&store), Arc::clone(&clock)).await?,
             accounts: Accounts::new(config, store, clock),
-            tokens: Tokens::new(ring, &config.token),
+            tokens: Tokens::new(&ring, &config.token),
             keys,
             key: status,
             publish_ahead: config.token.publish_ahead,
@@ -175,7 +175,7 @@ impl Auth {
     /// [`OpenError`]; then the keys are as they were.
     pub async fn tend_keys(&self) -> Result<(), OpenError> {
         if let Some(keys) = self.0.keys.tend(&self.0.tokens.keys()).await? {
-            self.0.tokens.use_keys(keys);
+            self.0.tokens.use_keys(&keys);
         }
         Ok(())
     }

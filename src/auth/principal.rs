@@ -16,7 +16,6 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Principal {
     user: Arc<User>,
-    roles: Roles,
     proof: Proof,
 }
 
@@ -24,14 +23,14 @@ pub struct Principal {
 #[derive(Clone, Debug)]
 enum Proof {
     AccessToken(TokenRecord, Of),
-    ApiToken(Arc<ApiToken>),
+    /// And those of the user's roles that it was made for.
+    ApiToken(Arc<ApiToken>, Roles),
 }
 
 impl Principal {
     /// Somebody who has signed in.
     pub(super) fn signed_in(user: Arc<User>, of: Of, token: TokenRecord) -> Self {
         Self {
-            roles: user.roles.clone(),
             user,
             proof: Proof::AccessToken(token, of),
         }
@@ -39,10 +38,10 @@ impl Principal {
 
     /// A service that speaks for `user`.
     pub(super) fn service(user: Arc<User>, token: Arc<ApiToken>) -> Self {
+        let roles = token.roles_as_of(&user);
         Self {
-            roles: token.roles_as_of(&user),
             user,
-            proof: Proof::ApiToken(token),
+            proof: Proof::ApiToken(token, roles),
         }
     }
 
@@ -61,13 +60,16 @@ impl Principal {
     /// What this request may be: the user's roles as they are now, and of an API token those of them that it was made for.
     #[must_use]
     pub fn roles(&self) -> &Roles {
-        &self.roles
+        match &self.proof {
+            Proof::AccessToken(..) => &self.user.roles,
+            Proof::ApiToken(_, roles) => roles,
+        }
     }
 
     /// Whether it has any of these roles.
     #[must_use]
     pub fn has_any(&self, roles: &[Role]) -> bool {
-        roles.iter().any(|role| self.roles.contains(role))
+        roles.iter().any(|role| self.roles().contains(role))
     }
 
     /// Lets pass only who has any of these roles.
@@ -99,7 +101,7 @@ impl Principal {
     pub fn session_id(&self) -> Option<SessionId> {
         match &self.proof {
             Proof::AccessToken(_, of) => Some(of.session),
-            Proof::ApiToken(_) => None,
+            Proof::ApiToken(..) => None,
         }
     }
 
@@ -108,7 +110,7 @@ impl Principal {
     pub fn token_id(&self) -> String {
         match &self.proof {
             Proof::AccessToken(token, _) => token.id.to_string(),
-            Proof::ApiToken(token) => token.id.to_string(),
+            Proof::ApiToken(token, _) => token.id.to_string(),
         }
     }
 
@@ -117,7 +119,7 @@ impl Principal {
     pub fn api_token_id(&self) -> Option<ApiTokenId> {
         match &self.proof {
             Proof::AccessToken(..) => None,
-            Proof::ApiToken(token) => Some(token.id),
+            Proof::ApiToken(token, _) => Some(token.id),
         }
     }
 
@@ -126,7 +128,7 @@ impl Principal {
     pub fn issued_at(&self) -> Timestamp {
         match &self.proof {
             Proof::AccessToken(token, _) => token.issued_at,
-            Proof::ApiToken(token) => token.created_at,
+            Proof::ApiToken(token, _) => token.created_at,
         }
     }
 
@@ -135,7 +137,7 @@ impl Principal {
     pub fn expires_at(&self) -> Timestamp {
         match &self.proof {
             Proof::AccessToken(token, _) => token.expires_at,
-            Proof::ApiToken(token) => token.expires_at,
+            Proof::ApiToken(token, _) => token.expires_at,
         }
     }
 
@@ -151,7 +153,7 @@ impl Principal {
     pub(super) fn session(&self) -> Result<(TokenRecord, Of), AuthError> {
         match &self.proof {
             Proof::AccessToken(token, of) => Ok((*token, *of)),
-            Proof::ApiToken(_) => Err(AuthError::SessionRequired(self.user.id)),
+            Proof::ApiToken(..) => Err(AuthError::SessionRequired(self.user.id)),
         }
     }
 }

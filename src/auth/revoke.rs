@@ -31,7 +31,7 @@ impl Auth {
     async fn session_of(&self, token: &str) -> Result<Option<SessionId>, AuthError> {
         let now = self.now();
         let claims = BearerToken::parse(token).and_then(|token| self.0.tokens.verify(&token, now).ok());
-        let Some(claims) = claims else {
+        let Some(claims) = claims.map(|known| known.said) else {
             return Ok(None);
         };
         let store = &self.0.accounts.store;

@@ -4,9 +4,12 @@ use secrecy::SecretString;
 
 use super::{
     Auth, AuthError, CredentialsRefusal, IssuedToken, Principal, TokenRefusal, api_token_text, issue::Of,
-    password_check::Claimant,
+    password_check::Claimant, tokens::Verified,
 };
-use crate::domain::{BearerToken, Client, Password, Session, UserId, Username};
+use crate::{
+    domain::{BearerToken, Client, Password, Session, UserId, Username},
+    store::Accepted,
+};
 
 /// What a sign-in claims. A name or a password that can't be anybody's is kept as nothing, so that it costs the same
 /// work and gets the same answer as a wrong one.
@@ -74,33 +77,38 @@ impl Auth {
     /// # Errors
     /// [`AuthError::TokenRefused`], or a failure of the server.
     pub async fn authenticate(&self, token: &BearerToken) -> Result<Principal, AuthError> {
+        match self.recognise(token.expose().as_bytes()) {
+            Some(known) => known,
+            None => self.authenticate_anew(token).await,
+        }
+    }
+
+    /// What [`authenticate`](Self::authenticate) says of `text`, if that can be told at once: it is a token that was accepted
+    /// before, byte by byte, and the store has its session in memory.
+    pub(crate) fn recognise(&self, text: &[u8]) -> Option<Result<Principal, AuthError>> {
+        let (claims, accepted) = self.0.tokens.recognise(text, self.now())?;
+        Some(admit(claims, accepted))
+    }
+
+    /// What [`authenticate`](Self::authenticate) says of a token that is not recognised.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn authenticate_anew(&self, token: &BearerToken) -> Result<Principal, AuthError> {
         if token.expose().starts_with(api_token_text::PREFIX) {
             return self.authenticate_api_token(token).await;
         }
-        let now = self.now();
-        let claims = self
-            .0
-            .tokens
-            .verify(token, now)
-            .map_err(AuthError::TokenRefused)?;
-        let accepted = self
-            .0
-            .accounts
-            .store
-            .accepted(claims.session, claims.token.id, now)
-            .await?;
-        let accepted = accepted.ok_or(AuthError::TokenRefused(TokenRefusal::NotOnTheWhitelist))?;
-        if accepted.user.id != claims.user || accepted.token != claims.token {
-            return Err(AuthError::TokenRefused(TokenRefusal::NotOnTheWhitelist));
-        }
-        if accepted.user.disabled {
-            return Err(AuthError::TokenRefused(TokenRefusal::AccountDisabled));
-        }
-        let of = Of {
-            session: claims.session,
-            ends_at: accepted.session_ends_at,
+        let (now, store, tokens) = (self.now(), &self.0.accounts.store, &self.0.tokens);
+        let known = tokens.verify(token, now).map_err(AuthError::TokenRefused)?;
+        let said = known.said;
+        let session = store.live_session(said.session);
+        let accepted = match &session {
+            Some(session) => session.accepted(said.token.id, now),
+            None => store.accepted(said.session, said.token.id, now).await?,
         };
-        Ok(Principal::signed_in(accepted.user, of, accepted.token))
+        let principal = admit(said, accepted)?;
+        tokens.remember(token, known, session);
+        Ok(principal)
     }
 
     /// Ends the session of `token` and returns whose it was: this token, its predecessor and its successor are dead when
@@ -114,4 +122,20 @@ impl Auth {
         self.0.accounts.store.close_session(of.session).await?;
         Ok(principal.id())
     }
+}
+
+/// Who a verified token speaks for, by what the whitelist says of it.
+fn admit(claims: Verified, accepted: Option<Accepted>) -> Result<Principal, AuthError> {
+    let accepted = accepted.ok_or(AuthError::TokenRefused(TokenRefusal::NotOnTheWhitelist))?;
+    if accepted.user.id != claims.user || accepted.token != claims.token {
+        return Err(AuthError::TokenRefused(TokenRefusal::NotOnTheWhitelist));
+    }
+    if accepted.user.disabled {
+        return Err(AuthError::TokenRefused(TokenRefusal::AccountDisabled));
+    }
+    let of = Of {
+        session: claims.session,
+        ends_at: accepted.session_ends_at,
+    };
+    Ok(Principal::signed_in(accepted.user, of, accepted.token))
 }

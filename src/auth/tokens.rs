@@ -16,14 +16,15 @@ mod key;
 
 use std::{
     borrow::Cow,
+    ptr,
     sync::{Arc, PoisonError, RwLock},
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::Header;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::cache::Known;
 use self::cache::VerifiedTokens;
 pub(super) use self::key::TokenKey;
 use super::error::{AuthError, TokenRefusal};
@@ -31,6 +32,7 @@ use crate::{
     clock::Timestamp,
     config::TokenConfig,
     domain::{BearerToken, KeyRing, RingKey, SessionId, TokenId, TokenRecord, User, UserId},
+    store::{Accepted, LiveSession},
 };
 
 const TYPE: &str = "JWT";
@@ -100,9 +102,9 @@ impl<'a> Text<'a> {
 }
 
 impl Tokens {
-    pub(super) fn new(keys: KeyRing<TokenKey>, config: &TokenConfig) -> Self {
+    pub(super) fn new(keys: &KeyRing<TokenKey>, config: &TokenConfig) -> Self {
         Self {
-            keys: RwLock::new(Arc::new(keys)),
+            keys: RwLock::new(Arc::new(named(keys))),
             issuer: config.issuer.clone(),
             audience: config.audience.clone(),
             verified: VerifiedTokens::new(config.cache),
@@ -116,8 +118,8 @@ impl Tokens {
     }
 
     /// Uses other keys from now on. They must be durable: a token of theirs may leave the server at once.
-    pub(super) fn use_keys(&self, keys: KeyRing<TokenKey>) {
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+    pub(super) fn use_keys(&self, keys: &KeyRing<TokenKey>) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(named(keys));
         self.verified.begin_anew();
     }
 
@@ -150,9 +152,7 @@ impl Tokens {
             .filter(|key| key.material.can_sign());
         let key = key.or_else(|| keys.keys().iter().rfind(|key| key.material.can_sign()));
         let key = key.ok_or_else(|| AuthError::Internal("no key can sign".into()))?;
-        let mut header = Header::new(key.material.algorithm());
-        header.kid = Some(key.id.clone());
-        let message = json_base64url(&header).zip(json_base64url(&claims));
+        let message = key.material.header().zip(json_base64url(&claims));
         let message = message.map(|(header, claims)| format!("{header}.{claims}"));
         let signed = message.and_then(|message| {
             let signature = key.material.sign(message.as_bytes())?;
@@ -163,9 +163,20 @@ impl Tokens {
             .ok_or_else(|| AuthError::Internal("a token could not be signed".into()))
     }
 
+    /// What `text` says as a token and whether it is accepted at `now`, if it is known and so is its session.
+    pub(super) fn recognise(&self, text: &[u8], now: Timestamp) -> Option<(Verified, Option<Accepted>)> {
+        let ask = |known: &Known, session: Option<&dyn LiveSession>| {
+            Some((known.said, session?.accepted(known.said.token.id, now)))
+        };
+        self.verified.find(text, now, ask)?
+    }
+
     /// What `token` says, if this server signed it and it is good at `now`. Whether it has been revoked is not asked here.
-    pub(super) fn verify(&self, token: &BearerToken, now: Timestamp) -> Result<Verified, TokenRefusal> {
-        if let Some(known) = self.verified.find(token.expose(), now) {
+    pub(super) fn verify(&self, token: &BearerToken, now: Timestamp) -> Result<Known, TokenRefusal> {
+        if let Some(known) = self
+            .verified
+            .find(token.expose().as_bytes(), now, |known, _| *known)
+        {
             return Ok(known);
         }
         let generation = self.verified.generation();
@@ -173,8 +184,16 @@ impl Tokens {
         let (said, key) = self.verify_anew(token, &keys, now)?;
         let expires_at = said.token.expires_at;
         let good_until = key.verifies_until().map_or(expires_at, |end| expires_at.min(end));
-        self.verified.put(token.expose(), said, good_until, generation);
-        Ok(said)
+        Ok(Known {
+            said,
+            good_until,
+            generation,
+        })
+    }
+
+    /// Remembers what a `token` was found to say, and its session, so that it is recognised.
+    pub(super) fn remember(&self, token: &BearerToken, known: Known, session: Option<Arc<dyn LiveSession>>) {
+        self.verified.put(token.expose().as_bytes(), known, session);
     }
 
     fn verify_anew<'a>(
@@ -251,7 +270,30 @@ fn verify_jws<'a>(
     else {
         return Err(TokenRefusal::Malformed);
     };
-    let header = base64url(head).ok_or(TokenRefusal::Malformed)?;
+    let (is_jwt, key) = key_of(head, keys, now)?;
+    let signed = &token.as_bytes()[..head.len() + 1 + payload.len()];
+    if !key.material.verifies(signature, signed) {
+        return Err(TokenRefusal::BadSignature);
+    }
+    let payload = base64url(payload).ok_or(TokenRefusal::Malformed)?;
+    Ok((is_jwt, payload, key))
+}
+
+/// Whether a header, in base64url, says that it is of a JWT, and the key that it names.
+fn key_of<'a>(
+    header: &str,
+    keys: &'a KeyRing<TokenKey>,
+    now: Timestamp,
+) -> Result<(bool, &'a RingKey<TokenKey>), TokenRefusal> {
+    let ours = keys
+        .keys()
+        .iter()
+        .find(|key| key.material.header() == Some(header));
+    if let Some(key) = ours.and_then(|ours| keys.verifying(&ours.id, now).filter(|key| ptr::eq(*key, ours))) {
+        // The very header that this server writes: there is nothing to take apart.
+        return Ok((true, key));
+    }
+    let header = base64url(header).ok_or(TokenRefusal::Malformed)?;
     let header: JoseHeader = strict_json(&header).ok_or(TokenRefusal::ForeignHeader)?;
     let key = keys
         .verifying(&header.kid.0, now)
@@ -259,13 +301,12 @@ fn verify_jws<'a>(
     if !key.material.is_for(&header.alg.0) {
         return Err(TokenRefusal::ForeignHeader);
     }
-    let signed = &token.as_bytes()[..head.len() + 1 + payload.len()];
-    if !key.material.verifies(signature, signed) {
-        return Err(TokenRefusal::BadSignature);
-    }
-    let payload = base64url(payload).ok_or(TokenRefusal::Malformed)?;
-    let is_jwt = header.typ.is_some_and(|typ| typ.0 == TYPE);
-    Ok((is_jwt, payload, key))
+    Ok((header.typ.is_some_and(|typ| typ.0 == TYPE), key))
+}
+
+/// The same keys, each called as it is in the ring.
+fn named(keys: &KeyRing<TokenKey>) -> KeyRing<TokenKey> {
+    keys.map(|key| key.material.clone().named(&key.id))
 }
 
 /// RFC 4648, section 5, with one spelling for each value: no padding, no white space, no unused bits.

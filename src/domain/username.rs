@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use smol_str::SmolStr;
+
 /// 3 to 64 of `a-z 0-9 . _ @ + -`, starting with a letter or a digit.
 ///
 /// Text is trimmed and ASCII lower-cased first, so `" Ada "` and `ada` are one user. Nothing outside ASCII is let in:
 /// two names that look alike can't be two users.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Username(Box<str>);
+pub struct Username(SmolStr);
 
 impl Username {
     const MIN: usize = 3;

@@ -3,10 +3,11 @@
 
 use std::convert::Infallible;
 
+use futures_util::future::Either;
 use warp::{
     Filter, Rejection, Reply,
     filters::BoxedFilter,
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderValue, header},
     reject::{self, Reject},
     reply::Response,
 };
@@ -100,9 +101,22 @@ pub(super) fn principal(
     auth: &Auth,
 ) -> impl Filter<Extract = (Result<Principal, ApiError>,), Error = Infallible> + Clone + use<> {
     let auth = auth.clone();
-    bearer().then(move |token: Result<BearerToken, ApiError>| {
-        let auth = auth.clone();
-        async move { Ok(auth.authenticate(&token?).await?) }
+    warp::header::headers_cloned().then(move |headers: HeaderMap| {
+        // Mostly it is recognised, and then there is nothing to look at more closely and nothing to wait for.
+        let known = presented(&headers).and_then(|text| auth.recognise(text));
+        let checked = match known {
+            Some(known) => Either::Left(known),
+            None => Either::Right(read_bearer(&headers).map(|token| (auth.clone(), token))),
+        };
+        async move {
+            match checked {
+                Either::Left(known) => Ok(known?),
+                Either::Right(asked) => {
+                    let (auth, token) = asked?;
+                    Ok(auth.authenticate_anew(&token).await?)
+                }
+            }
+        }
     })
 }
 
@@ -112,12 +126,14 @@ pub(super) fn bearer() -> impl Filter<Extract = (Result<BearerToken, ApiError>,)
     warp::header::headers_cloned().map(|headers: HeaderMap| read_bearer(&headers))
 }
 
+/// What the request presents as a token, if it is written as most clients write it.
+fn presented(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = authorization(headers).ok()?;
+    value.as_bytes().strip_prefix(b"Bearer ")
+}
+
 fn read_bearer(headers: &HeaderMap) -> Result<BearerToken, ApiError> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let value = values.next().ok_or(ApiError::NoCredentials)?;
-    if values.next().is_some() {
-        return Err(ApiError::MalformedAuthorization);
-    }
+    let value = authorization(headers)?;
     let value = value.to_str().map_err(|_| ApiError::MalformedAuthorization)?;
     let (scheme, token) = value.split_once([' ', '\t']).unwrap_or((value, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
@@ -129,6 +145,15 @@ fn read_bearer(headers: &HeaderMap) -> Result<BearerToken, ApiError> {
         });
     }
     BearerToken::parse(token.trim_matches(' ')).ok_or(ApiError::MalformedAuthorization)
+}
+
+fn authorization(headers: &HeaderMap) -> Result<&HeaderValue, ApiError> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().ok_or(ApiError::NoCredentials)?;
+    if values.next().is_some() {
+        return Err(ApiError::MalformedAuthorization);
+    }
+    Ok(value)
 }
 
 pub(super) fn require_any(principal: &Principal, roles: &[Role]) -> Result<(), ApiError> {

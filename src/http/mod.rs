@@ -30,7 +30,7 @@ use warp::{Filter, Reply, filters::BoxedFilter, reply::Response};
 pub use self::guard::{Guard, recover};
 pub(crate) use self::{
     error::ApiError,
-    trace::{REQUEST_ID, RequestId, Trace},
+    trace::{Answering, RequestId, Trace},
 };
 use crate::auth::Auth;
 

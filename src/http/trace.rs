@@ -1,9 +1,10 @@
-//! What the log is to know of a request, beside what the client is told. It travels with the answer, and whoever serves
-//! the answer writes the line.
+//! What the log is to know of a request, beside what the client is told: it is noted with the task that answers the request,
+//! and whoever has that done writes the line.
+
+use std::cell::RefCell;
 
 use serde::{Serialize, Serializer};
 use tokio::task_local;
-use warp::reply::Response;
 
 use crate::domain::UserId;
 
@@ -20,10 +21,10 @@ pub(crate) struct Trace {
     pub(crate) why: Option<String>,
 }
 
-/// `response` with something added to its trace.
-pub(super) fn note(mut response: Response, add: impl FnOnce(&mut Trace)) -> Response {
-    add(response.extensions_mut().get_or_insert_default());
-    response
+/// Passes `answer` on, and notes something of the request that is being answered. Where nobody will log it, nothing is noted.
+pub(super) fn note<T>(answer: T, add: impl FnOnce(&mut Trace)) -> T {
+    let _ = ANSWERING.try_with(|answering| add(&mut answering.trace.borrow_mut()));
+    answer
 }
 
 /// Names a request, in the log, in `X-Request-Id` and in a problem's `request_id`: 16 hexadecimal digits.
@@ -62,13 +63,47 @@ impl Serialize for RequestId {
 }
 
 task_local! {
-    /// The name of the request that this task is answering.
-    pub(crate) static REQUEST_ID: RequestId;
+    static ANSWERING: Answering;
+}
+
+/// A request that is being answered.
+pub(crate) struct Answering {
+    id: RequestId,
+    trace: RefCell<Trace>,
+}
+
+impl Answering {
+    /// The request named `id`.
+    pub(crate) fn new(id: RequestId) -> Self {
+        Self {
+            id,
+            trace: RefCell::default(),
+        }
+    }
+
+    /// Makes the `call` that gives the answer: the first filters of a route run in the call itself.
+    pub(crate) fn begin<T>(self, call: impl FnOnce() -> T) -> (T, Self) {
+        let id = self.id;
+        ANSWERING.sync_scope(self, || {
+            let answer = call();
+            let trace = RefCell::new(take_trace());
+            (answer, Self { id, trace })
+        })
+    }
+
+    /// The `answer`, and what was noted meanwhile.
+    pub(crate) fn finish<F: Future>(self, answer: F) -> impl Future<Output = (F::Output, Trace)> + use<F> {
+        ANSWERING.scope(self, async { (answer.await, take_trace()) })
+    }
+}
+
+fn take_trace() -> Trace {
+    ANSWERING.with(|answering| answering.trace.take())
 }
 
 /// The name of the request that is being answered; `None` where nobody named it.
 pub(super) fn request_id() -> Option<RequestId> {
-    REQUEST_ID.try_with(|id| *id).ok()
+    ANSWERING.try_with(|answering| answering.id).ok()
 }
 
 #[cfg(test)]
@@ -80,5 +115,29 @@ mod tests {
         for number in [0, 1, 0x9a, 0x0123_4567_89ab_cdef, u64::MAX] {
             assert_eq!(RequestId::new(number).as_str(), format!("{number:016x}"));
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_noted_while_a_request_is_answered_is_returned_with_the_answer() {
+        let id = RequestId::new(7);
+        let (answer, answering) = Answering::new(id).begin(|| {
+            note((), |trace| trace.route = Some("/in the call itself"));
+            async {
+                tokio::task::yield_now().await;
+                assert_eq!(request_id(), Some(id));
+                note("answer", |trace| trace.changed = true)
+            }
+        });
+        let (answer, trace) = answering.finish(answer).await;
+        assert_eq!(answer, "answer");
+        assert_eq!((trace.route, trace.changed), (Some("/in the call itself"), true));
+        // And of nobody else.
+        assert_eq!(request_id(), None);
+        assert_eq!(
+            note("passed on", |_| panic!("there is nothing to note it with")),
+            "passed on"
+        );
+        let ((), trace) = Answering::new(id).finish(async {}).await;
+        assert_eq!((trace.route, trace.changed), (None, false));
     }
 }

@@ -25,7 +25,7 @@ use super::client::Proxies;
 use crate::{
     clock::Stopwatch,
     domain::{ClientAddress, random},
-    http::{REQUEST_ID, RequestId, Trace},
+    http::{Answering, RequestId, Trace},
 };
 
 /// How long an answer is held back that turns somebody away until later (429 and 503): who asks again the moment they are
@@ -95,12 +95,11 @@ where
         let client = self.proxies.client(self.peer, request.headers());
         let method = request.method().clone();
         request.extensions_mut().insert(client);
-        // The first filters of a route run in the call itself.
-        let answer = REQUEST_ID.sync_scope(id, || self.inner.call(request));
-        let answer = REQUEST_ID.scope(id, answer);
+        let (answer, answering) = Answering::new(id).begin(|| self.inner.call(request));
+        let answered = answering.finish(answer);
         Box::pin(async move {
-            let mut response = answer.await?;
-            let trace = response.extensions_mut().remove::<Trace>().unwrap_or_default();
+            let (answer, trace) = answered.await;
+            let mut response = answer?;
             log(&method, &response, stopwatch, client, id, &trace);
             let headers = response.headers_mut();
             for (name, value) in ALWAYS {

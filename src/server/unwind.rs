@@ -2,16 +2,23 @@
 
 use std::{
     convert::Infallible,
-    future,
     panic::{AssertUnwindSafe, catch_unwind},
     task::{Context, Poll},
+    thread,
 };
 
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::{
+    FutureExt,
+    future::{CatchUnwind, Either, Map, Ready},
+};
 use tower_service::Service;
 use warp::{Reply, reply::Response};
 
 use crate::http::ApiError;
+
+/// An answer, from a handler that may have panicked.
+type Answer = Result<Response, Infallible>;
+type Caught = thread::Result<Answer>;
 
 /// A service around another one, which answers 500 where that one panics.
 #[derive(Clone)]
@@ -20,11 +27,10 @@ pub(super) struct AnswerPanics<S>(pub(super) S);
 impl<S, Q> Service<Q> for AnswerPanics<S>
 where
     S: Service<Q, Response = Response, Error = Infallible>,
-    S::Future: Send + 'static,
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+    type Future = Either<Ready<Answer>, Map<CatchUnwind<AssertUnwindSafe<S::Future>>, fn(Caught) -> Answer>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.0.poll_ready(context)
@@ -33,12 +39,18 @@ where
     fn call(&mut self, request: Q) -> Self::Future {
         // What a handler shares with others is built to survive a panic: the store's locks say why where they are taken.
         // The first filters of a route run in the call itself, so that is inside as well.
-        let Ok(answer) = catch_unwind(AssertUnwindSafe(|| self.0.call(request))) else {
-            return Box::pin(future::ready(Ok(ApiError::Internal.into_response())));
-        };
-        let answer = AssertUnwindSafe(answer).catch_unwind();
-        Box::pin(answer.map(|answer| answer.unwrap_or_else(|_| Ok(ApiError::Internal.into_response()))))
+        match catch_unwind(AssertUnwindSafe(|| self.0.call(request))) {
+            Ok(answer) => {
+                let answer = AssertUnwindSafe(answer).catch_unwind();
+                Either::Right(answer.map(|caught| caught.unwrap_or_else(|_| Ok(internal()))))
+            }
+            Err(_) => Either::Left(futures_util::future::ready(Ok(internal()))),
+        }
     }
+}
+
+fn internal() -> Response {
+    ApiError::Internal.into_response()
 }
 
 #[cfg(test)]

@@ -99,6 +99,13 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Option<Accepted>, StoreError>;
 
+    /// The session, to be asked again and again without being looked for. `None` if there is no such session, or if the
+    /// implementation does not have it in memory: then [`accepted`](Self::accepted) is to be asked. Whoever has it may keep it
+    /// for as long as they like.
+    fn live_session(&self, _session: SessionId) -> Option<Arc<dyn LiveSession>> {
+        None
+    }
+
     /// Refreshes the token named `token` of `session` by the rules of [`Session::refresh`].
     ///
     /// # Errors
@@ -248,6 +255,13 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`].
     async fn count(&self) -> Result<Count, StoreError>;
+}
+
+/// A session that a store has in memory.
+pub trait LiveSession: Send + Sync + 'static {
+    /// What [`Store::accepted`] says of its token named `token`. Once a write that takes something back is answered, this does
+    /// not grant it any more; a session that has ended accepts nothing for ever.
+    fn accepted(&self, token: TokenId, now: Timestamp) -> Option<Accepted>;
 }
 
 /// What became of a new user.

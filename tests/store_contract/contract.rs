@@ -72,8 +72,13 @@ async fn opened(store: &Arc<dyn Store>, user: &User, now: Timestamp) -> (Session
     (session, token)
 }
 
+/// Asks both ways.
 async fn is_accepted(store: &Arc<dyn Store>, session: &Session, token: TokenId, now: Timestamp) -> bool {
-    store.accepted(session.id, token, now).await.unwrap().is_some()
+    let accepted = store.accepted(session.id, token, now).await.unwrap();
+    if let Some(live) = store.live_session(session.id) {
+        assert_eq!(live.accepted(token, now), accepted);
+    }
+    accepted.is_some()
 }
 
 pub(crate) async fn a_user_is_found_by_name_as_they_were_created(backend: &impl Backend) {
@@ -240,6 +245,85 @@ pub(crate) async fn an_accepted_token_speaks_for_the_user_as_they_are_now(backen
         !is_accepted(&store, &session, token.id, later(300)).await,
         "expired"
     );
+}
+
+/// For a store that has its sessions in memory: whoever has kept one is told of every change to it.
+pub(crate) async fn a_session_at_hand_says_what_the_store_says_whatever_changes(backend: &impl Backend) {
+    let store = backend.open(NOW);
+    let nobodys = Session::start(UserId::generate(NOW), DAY, DAY, NOW).0.id;
+    assert!(store.live_session(nobodys).is_none());
+    let mut users = Vec::new();
+    let mut at_hand = Vec::new();
+    for n in 0..8 {
+        let user = created(&store, &format!("user-{n}")).await;
+        let (mut session, token) = Session::start(user.id, POLICY.lifetime, 30 * DAY, NOW);
+        session.grant_refresh(WEEK, NOW);
+        let opened = store.open_session(session.clone(), 0, 1).await;
+        assert!(opened.unwrap().is_some());
+        if let Some(live) = store.live_session(session.id) {
+            at_hand.push((session.id, token.id, live));
+        }
+        users.push((user, session, token));
+    }
+    // What each is now, and whether its first token is accepted in the end.
+    let agree = async |now: Timestamp| {
+        let mut accepted = Vec::new();
+        for (id, token, live) in &at_hand {
+            let as_kept = live.accepted(*token, now);
+            assert_eq!(as_kept, store.accepted(*id, *token, now).await.unwrap());
+            accepted.push(as_kept.is_some());
+        }
+        accepted
+    };
+    let all = agree(NOW).await;
+    assert!(all.iter().all(|accepted| *accepted));
+
+    let id = |n: usize| (users[n].0.id, users[n].1.id);
+    store.close_session(id(0).1).await.unwrap();
+    store.delete_user(id(1).0, 0).await.unwrap();
+    let disabled = store.change_user(id(2).0, UserChange::Disabled(true)).await;
+    let password = store.change_user(id(3).0, UserChange::Password(hash('z'))).await;
+    assert!(disabled.unwrap().is_some() && password.unwrap().is_some());
+    let _ = opened_at_most_one(&store, &users[4].0).await;
+    for generation in [0, 1, 0] {
+        let _ = rotate(
+            &store,
+            &users[5].1,
+            generation,
+            later(100 + u64::from(generation)),
+        )
+        .await;
+    }
+    assert_eq!(store.close_sessions(id(6).0, Kept::default()).await.unwrap(), 1);
+    let refreshed = store.refresh(id(7).1, users[7].2.id, POLICY, later(290));
+    assert!(matches!(refreshed.await.unwrap(), Refresh::Minted(_)));
+    let now = agree(later(100)).await;
+    if !at_hand.is_empty() {
+        // The disabled one is told that they are; the refreshed one has its grace.
+        assert_eq!(now, [false, false, true, false, false, false, false, true]);
+        assert!(at_hand[2].2.accepted(users[2].2.id, NOW).unwrap().user.disabled);
+    }
+    assert!(!agree(later(301)).await.contains(&true));
+
+    // Forgotten, not even for a clock that is set back.
+    store
+        .change_user(id(2).0, UserChange::Disabled(false))
+        .await
+        .unwrap();
+    assert!(store.prune(NOW.plus(31 * DAY), 100).await.unwrap() > 0);
+    assert!(!agree(NOW).await.contains(&true));
+    let (session, token) = opened(&store, &users[2].0, NOW).await;
+    if let Some(live) = store.live_session(session.id) {
+        store.close_every_session().await.unwrap();
+        assert_eq!(live.accepted(token.id, NOW), None);
+    }
+}
+
+/// A session of a user who may have only one.
+async fn opened_at_most_one(store: &Arc<dyn Store>, user: &User) -> Session {
+    let (session, _) = Session::start(user.id, POLICY.lifetime, DAY, later(1));
+    assert!(store.open_session(session.clone(), 0, 1).await.unwrap().is_some());
+    session
 }
 
 pub(crate) async fn a_refresh_mints_one_successor_and_keeps_to_it(backend: &impl Backend) {

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use jsonwebtoken::{DecodingKey, EncodingKey, crypto};
+use jsonwebtoken::{DecodingKey, EncodingKey, Header, crypto};
 use secrecy::{ExposeSecret, SecretSlice};
 
+use super::json_base64url;
 use crate::{
     domain::Algorithm,
     keys::{KeyPair, PublicKey},
@@ -14,6 +15,8 @@ use crate::{
 #[derive(Clone)]
 pub(in crate::auth) struct TokenKey {
     algorithm: jsonwebtoken::Algorithm,
+    /// The header of the tokens that it signs, in base64url, once it has a name.
+    header: Option<String>,
     encoding: Option<EncodingKey>,
     decoding: DecodingKey,
     public: Option<PublicKey>,
@@ -24,6 +27,7 @@ impl TokenKey {
         let secret = secret.expose_secret();
         Self {
             algorithm: jsonwebtoken::Algorithm::HS256,
+            header: None,
             encoding: Some(EncodingKey::from_secret(secret)),
             decoding: DecodingKey::from_secret(secret),
             public: None,
@@ -55,7 +59,8 @@ impl TokenKey {
             PublicKey::Ed25519 { x } => DecodingKey::from_ed_der(x),
         };
         Self {
-            algorithm: named(key.algorithm()),
+            algorithm: jwa(key.algorithm()),
+            header: None,
             encoding: None,
             decoding,
             public: Some(key.clone()),
@@ -79,11 +84,20 @@ impl TokenKey {
 
     /// Whether the token's header may name this algorithm.
     pub(super) fn is_for(&self, alg: &str) -> bool {
-        Algorithm::parse(alg).map(named) == Some(self.algorithm)
+        Algorithm::parse(alg).map(jwa) == Some(self.algorithm)
     }
 
-    pub(super) fn algorithm(&self) -> jsonwebtoken::Algorithm {
-        self.algorithm
+    /// The same key, called `id` in what it signs.
+    pub(super) fn named(mut self, id: &str) -> Self {
+        let mut header = Header::new(self.algorithm);
+        header.kid = Some(id.to_owned());
+        self.header = json_base64url(&header);
+        self
+    }
+
+    /// The header of every token that it signs, in base64url; `None` if it has no name.
+    pub(super) fn header(&self) -> Option<&str> {
+        self.header.as_deref()
     }
 
     /// The signature of `message`, in base64url.
@@ -103,7 +117,7 @@ impl fmt::Debug for TokenKey {
     }
 }
 
-const fn named(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
+const fn jwa(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
     match algorithm {
         Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
         Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,

@@ -36,7 +36,7 @@ static BENCHES: LazyLock<Vec<Bench>> = LazyLock::new(|| {
     let bench = |algorithm| Bench {
         algorithm,
         key: key(algorithm),
-        tokens: tokens_for(&[], ring("test-key", algorithm, key(algorithm))),
+        tokens: tokens_for(&[], &ring("test-key", algorithm, key(algorithm))),
     };
     Algorithm::ALL.into_iter().map(bench).collect()
 });
@@ -53,7 +53,7 @@ fn ring(id: &str, algorithm: Algorithm, key: TokenKey) -> KeyRing<TokenKey> {
     ring
 }
 
-fn tokens_for(audience: &[&str], keys: KeyRing<TokenKey>) -> Tokens {
+fn tokens_for(audience: &[&str], keys: &KeyRing<TokenKey>) -> Tokens {
     let mut config = Config::default().token;
     config.audience = audience.iter().map(ToString::to_string).collect();
     Tokens::new(keys, &config)
@@ -120,9 +120,13 @@ fn issued(by: &Tokens) -> String {
     token.expose_secret().to_owned()
 }
 
+/// What is good is remembered as well, so that all of these tests are attacks on what is remembered too.
 fn verify_at(tokens: &Tokens, token: &str, now: Timestamp) -> Result<Verified, TokenRefusal> {
     let token = BearerToken::parse(token).ok_or(TokenRefusal::Malformed)?;
-    tokens.verify(&token, now)
+    let known = tokens.verify(&token, now)?;
+    tokens.remember(&token, known, None);
+    assert_eq!(tokens.verify(&token, now), Ok(known));
+    Ok(known.said)
 }
 
 fn claims() -> Value {
@@ -167,7 +171,7 @@ fn what_this_server_signs_it_accepts_and_reads_back() {
 #[test]
 fn a_token_holds_the_documented_header_and_claims() {
     for bench in benches() {
-        let token = issued(&tokens_for(&["api", "web"], bench.ring()));
+        let token = issued(&tokens_for(&["api", "web"], &bench.ring()));
         let mut parts = token.split('.').map(|part| base64url(part).unwrap());
         let header: Value = serde_json::from_slice(&parts.next().unwrap()).unwrap();
         assert_eq!(header, bench.header());
@@ -287,7 +291,7 @@ fn a_token_is_verified_by_the_key_that_it_names_and_by_no_other() {
         let key = (bench.algorithm.to_string(), bench.algorithm, bench.key.clone());
         all.add(key, NOW, Duration::from_mins(5), NOW);
     }
-    let tokens = tokens_for(&[], all);
+    let tokens = tokens_for(&[], &all);
     for signer in benches() {
         for named in Algorithm::ALL {
             for alg in Algorithm::ALL {
@@ -309,7 +313,7 @@ fn a_token_is_signed_by_the_key_of_its_time_and_dies_with_it_at_the_latest() {
     let mut keys = ring("old", old.algorithm, old.key.clone());
     let change = NOW.plus(Duration::from_mins(15));
     keys.add(("new".into(), new.algorithm, new.key.clone()), change, five, NOW);
-    let tokens = tokens_for(&[], keys);
+    let tokens = tokens_for(&[], &keys);
     let sign = |now: Timestamp| {
         let record = TokenRecord::issue(now, five, now.plus(five));
         let token = tokens.sign(&user(), SessionId::generate(now), record).unwrap();
@@ -325,16 +329,19 @@ fn a_token_is_signed_by_the_key_of_its_time_and_dies_with_it_at_the_latest() {
     let end = change.plus(five).minus(Duration::from_secs(2));
     assert!(verify_at(&tokens, &last, end).is_ok());
     // The key goes when none of its tokens can be good; who has stolen it makes no good ones then.
-    let forged = {
+    // Also if its header is, to the letter, what this server writes.
+    let other = json!({"alg": old.algorithm.as_str(), "typ": "JWT", "kid": "old"}).to_string();
+    let ours = base64url(last.split('.').next().unwrap()).unwrap();
+    assert_ne!(ours, other.as_bytes());
+    for header in [ours, other.into_bytes()] {
         let mut claims = claims();
         claims["iat"] = change.as_secs().into();
         claims["exp"] = change.plus(3 * five).as_secs().into();
-        let header = json!({"alg": old.algorithm.as_str(), "typ": "JWT", "kid": "old"});
-        old.signed(header.to_string().as_bytes(), claims.to_string().as_bytes())
-    };
-    assert!(verify_at(&tokens, &forged, end).is_ok());
-    let refused = verify_at(&tokens, &forged, change.plus(five));
-    assert_eq!(refused, Err(TokenRefusal::ForeignHeader));
+        let forged = old.signed(&header, claims.to_string().as_bytes());
+        assert!(verify_at(&tokens, &forged, end).is_ok());
+        let refused = verify_at(&tokens, &forged, change.plus(five));
+        assert_eq!(refused, Err(TokenRefusal::ForeignHeader));
+    }
 }
 
 /// If (r, s) signs a text, so does (r, n - s), and anybody can work that out. It makes no other token of it: the twin says
@@ -371,7 +378,7 @@ fn another_secret_another_kid_or_another_type_is_refused() {
             Algorithm::Hs256 => TokenKey::hs256(&vec![b'x'; 32].into()),
             pairs => TokenKey::pair(&KeyPair::generate(pairs).unwrap()),
         };
-        let token = issued(&tokens_for(&[], ring("test-key", bench.algorithm, other)));
+        let token = issued(&tokens_for(&[], &ring("test-key", bench.algorithm, other)));
         assert_eq!(bench.verify(&token), Err(TokenRefusal::BadSignature));
 
         for (name, value) in [
@@ -555,7 +562,7 @@ fn claims_that_are_not_this_servers_are_refused() {
 #[test]
 fn an_audience_is_asked_for_exactly_when_one_is_configured() {
     for bench in benches() {
-        let ours = tokens_for(&["api", "web"], bench.ring());
+        let ours = tokens_for(&["api", "web"], &bench.ring());
         let verified = |claims: &Value| verify_at(&ours, &bench.with_claims(claims), NOW).map(|_| ());
         assert_eq!(verified(&with("aud", json!("api"))), Ok(()));
         assert_eq!(verified(&with("aud", json!(["other", "web"]))), Ok(()));

@@ -4,42 +4,32 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use dashmap::{DashMap, Entry};
 use smallvec::SmallVec;
 
-use super::live_tokens::LiveApiTokens;
+use super::{
+    indexed_session::{IndexedSession, Latest},
+    live_tokens::LiveApiTokens,
+};
 use crate::{
     clock::Timestamp,
     domain::{ApiToken, ApiTokenHash, Session, SessionId, TokenId, User, UserId},
-    store::{Accepted, AcceptedApiToken},
+    store::{Accepted, AcceptedApiToken, LiveSession as _},
 };
 
 #[derive(Default)]
 pub(super) struct Index {
-    /// Boxed, because a table has up to twice as many places as entries.
-    sessions: DashMap<SessionId, Box<LiveSession>>,
+    /// Each is ended as soon as it is taken out: whoever still has it is told so by itself.
+    sessions: DashMap<SessionId, Arc<IndexedSession>>,
     pub(super) api_tokens: LiveApiTokens,
+    /// Boxed, because a table has up to twice as many places as entries.
     users: DashMap<UserId, Box<LiveUser>>,
     /// When each session expires, soonest first. Only writes take this lock, never the token check.
     expiries: Mutex<BTreeSet<(Timestamp, SessionId)>>,
-    /// The latest moment that anybody has named, in seconds.
-    latest: AtomicU64,
-}
-
-/// A session, and what is known of it in memory alone.
-struct LiveSession {
-    session: Session,
-    /// Whose it is, as they are now: here as well as in `users`, so that the token check looks in one place. Nobody while it is
-    /// being loaded: it is accepted only once that is known.
-    user: Option<Arc<User>>,
-    /// When it was used last, in seconds: durable only with the next write of the session.
-    used_at: AtomicU64,
+    latest: Arc<Latest>,
 }
 
 /// A user with at least one live session or API token.
@@ -73,16 +63,13 @@ impl Ended {
 }
 
 impl Index {
+    /// The session as it is from now on, to be asked without being looked for.
+    pub(super) fn live(&self, id: SessionId) -> Option<Arc<IndexedSession>> {
+        self.sessions.get(&id).map(|live| Arc::clone(&live))
+    }
+
     pub(super) fn accepted(&self, id: SessionId, token: TokenId, now: Timestamp) -> Option<Accepted> {
-        let live = self.sessions.get(&id)?;
-        let user = live.user.as_ref()?;
-        let token = live.session.accepts(token, now)?;
-        live.use_at(now);
-        Some(Accepted {
-            user: Arc::clone(user),
-            token,
-            session_ends_at: live.session.ends_at,
-        })
+        self.sessions.get(&id)?.accepted(token, now)
     }
 
     pub(super) fn accepted_api_token(&self, hash: ApiTokenHash, now: Timestamp) -> Option<AcceptedApiToken> {
@@ -96,28 +83,24 @@ impl Index {
 
     /// Takes note of the time.
     pub(super) fn saw(&self, now: Timestamp) {
-        // Written once a second, read at every request.
-        if self.latest.load(Ordering::Relaxed) < now.as_secs() {
-            self.latest.fetch_max(now.as_secs(), Ordering::Relaxed);
-        }
+        self.latest.saw(now);
     }
 
     pub(super) fn latest(&self) -> Timestamp {
-        Timestamp::from_secs(self.latest.load(Ordering::Relaxed))
+        self.latest.get()
     }
 
     pub(super) fn session(&self, id: SessionId) -> Option<Session> {
-        self.sessions.get(&id).map(|live| live.session.clone())
+        self.sessions.get(&id).map(|live| live.session())
     }
 
     pub(super) fn session_and_user(&self, id: SessionId) -> Option<(Session, Arc<User>)> {
-        let live = self.sessions.get(&id)?;
-        Some((live.session.clone(), live.user.clone()?))
+        self.sessions.get(&id)?.session_and_user()
     }
 
     /// The session with the moment of its last use, also if the disk does not know it yet.
     pub(super) fn session_as_used(&self, id: SessionId) -> Option<Session> {
-        self.sessions.get(&id).map(|live| live.as_used())
+        self.sessions.get(&id).map(|live| live.session_as_used())
     }
 
     pub(super) fn count_of(&self, user: UserId) -> usize {
@@ -182,20 +165,21 @@ impl Index {
     fn insert(&self, session: Session, user: Option<Arc<User>>) {
         self.enter(session.user, user.clone(), |live| live.sessions.push(session.id));
         self.expiries().insert((session.expires_at(), session.id));
-        let live = Box::new(LiveSession::of(session, user));
-        self.sessions.insert(live.session.id, live);
+        let id = session.id;
+        let live = IndexedSession::of(session, user, Arc::clone(&self.latest));
+        self.sessions.insert(id, Arc::new(live));
     }
 
     /// A session as it is after a refresh.
     pub(super) fn replace(&self, session: Session) {
-        let Some(mut known) = self.sessions.get_mut(&session.id) else {
+        let Some(live) = self.sessions.get(&session.id) else {
             return;
         };
+        let (id, expires_at) = (session.id, session.expires_at());
+        let before = live.replace(session);
         let mut expiries = self.expiries();
-        expiries.remove(&(known.session.expires_at(), session.id));
-        expiries.insert((session.expires_at(), session.id));
-        known.use_at(session.used_at);
-        known.session = session;
+        expiries.remove(&(before.expires_at(), id));
+        expiries.insert((expires_at, id));
     }
 
     pub(super) fn add_api_token(&self, token: Arc<ApiToken>, user: Arc<User>) {
@@ -218,7 +202,7 @@ impl Index {
             let Some((_, live)) = self.sessions.remove(id) else {
                 continue;
             };
-            let session = live.session;
+            let session = live.end();
             self.expiries().remove(&(session.expires_at(), *id));
             self.leave(session.user, |live| live.sessions.retain(|other| other != id));
         }
@@ -232,8 +216,8 @@ impl Index {
             return;
         };
         for id in sessions {
-            if let Some(mut live) = self.sessions.get_mut(&id) {
-                live.user = Some(Arc::clone(user));
+            if let Some(live) = self.sessions.get(&id) {
+                live.change(Arc::clone(user));
             }
         }
     }
@@ -261,29 +245,5 @@ impl Index {
     fn expiries(&self) -> MutexGuard<'_, BTreeSet<(Timestamp, SessionId)>> {
         // Each use leaves the set whole, so a panic while it was held has broken nothing.
         self.expiries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl LiveSession {
-    fn of(session: Session, user: Option<Arc<User>>) -> Self {
-        Self {
-            user,
-            used_at: AtomicU64::new(session.used_at.as_secs()),
-            session,
-        }
-    }
-
-    fn use_at(&self, now: Timestamp) {
-        // Written once a second at the most, though it is read at every request.
-        if self.used_at.load(Ordering::Relaxed) < now.as_secs() {
-            self.used_at.fetch_max(now.as_secs(), Ordering::Relaxed);
-        }
-    }
-
-    fn as_used(&self) -> Session {
-        Session {
-            used_at: Timestamp::from_secs(self.used_at.load(Ordering::Relaxed)),
-            ..self.session.clone()
-        }
     }
 }

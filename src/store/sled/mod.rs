@@ -27,7 +27,9 @@ mod database;
 mod directory;
 mod error;
 mod index;
+mod indexed_session;
 mod key_record;
+
 mod live_tokens;
 mod loading;
 mod log_file;
@@ -62,7 +64,7 @@ use self::{
 };
 use super::{
     Accepted, AcceptedApiToken, ApiTokenCreation, Count, Kept, KeptAttempts, KeyMaterial, KeyRingUpdate,
-    Store, StoreError, StoredRing, UserCreation,
+    LiveSession, Store, StoreError, StoredRing, UserCreation,
 };
 use crate::{
     clock::Timestamp,
@@ -75,6 +77,9 @@ use crate::{
 /// How many records one write changes when there are many to change: few enough that no other write waits long, and that a
 /// group of writes with it is not too long for a cut of the power, of which [`committer`] tells.
 const RECORDS: usize = 200;
+
+/// How many of them it forgets at a time: nobody waits for that, and everybody for what is being written already.
+const PRUNED_AT_ONCE: usize = 25;
 
 /// A clock that is so far behind the last write, or less, has been set back, and the time is taken from the last write. One
 /// that is further behind is right, and was wrong before.
@@ -333,6 +338,13 @@ impl Store for SledStore {
         }
     }
 
+    fn live_session(&self, session: SessionId) -> Option<Arc<dyn LiveSession>> {
+        // Until the index is whole, its sessions do not know yet whose they are.
+        let whole = self.committer.loading.is_whole().unwrap_or(false);
+        let live = whole.then(|| self.index.live(session)).flatten()?;
+        Some(live)
+    }
+
     async fn refresh(
         &self,
         session: SessionId,
@@ -433,7 +445,7 @@ impl Store for SledStore {
         self.committer.nudge();
         let mut pruned = 0;
         loop {
-            let part = RECORDS.min(at_most - pruned);
+            let part = PRUNED_AT_ONCE.min(at_most - pruned);
             let removed = self
                 .committer
                 .commit(move |trees, group| {
