@@ -23,7 +23,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
 ];
 
 /// A crate, and the only places that may name it.
-const OWNERS: [(&str, &[&str]); 10] = [
+const OWNERS: [(&str, &[&str]); 12] = [
     ("sled", &["src/store/sled/"]),
     ("bcrypt", &["src/auth/passwords.rs"]),
     ("zxcvbn", &["src/auth/passwords.rs"]),
@@ -40,6 +40,8 @@ const OWNERS: [(&str, &[&str]); 10] = [
         &["src/auth/api_token_text.rs", "src/store/sled/log_file.rs"],
     ),
     ("jsonwebtoken", &["src/auth/tokens.rs", "src/auth/tokens/"]),
+    ("smol_str", &["src/domain/username.rs"]),
+    ("triomphe", &["src/auth/tokens/cache.rs"]),
     ("warp", &["src/http/", "src/server/"]),
     ("clap", &["src/cli/"]),
     ("governor", &["src/auth/throttle/buckets.rs"]),
