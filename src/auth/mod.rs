@@ -52,7 +52,7 @@ use crate::{
 const TEND_EVERY: Duration = Duration::from_mins(1);
 /// How often failed attempts are written down: what a crash may forget of them, and how often a flood may wear the disk.
 const KEEP_ATTEMPTS_EVERY: Duration = Duration::from_secs(10);
-/// How many records one write changes: few enough that no other write waits long.
+/// How many records the store is asked to see to at a time.
 const PRUNE_BATCH: usize = 500;
 
 /// The whole server, without its socket. Cheap to clone: every clone is a handle of the same one.

@@ -30,8 +30,11 @@ impl Auth {
     /// disabled: the session must not come back to life with them.
     async fn session_of(&self, token: &str) -> Result<Option<SessionId>, AuthError> {
         let now = self.now();
-        let claims = BearerToken::parse(token).and_then(|token| self.0.tokens.verify(&token, now).ok());
-        let Some(claims) = claims.map(|known| known.said) else {
+        let claims = BearerToken::parse(token).and_then(|token| {
+            let found = self.0.tokens.verify(&token, now);
+            found.ok().map(|found| found.said())
+        });
+        let Some(claims) = claims else {
             return Ok(None);
         };
         let store = &self.0.accounts.store;

@@ -99,15 +99,15 @@ impl Auth {
             return self.authenticate_api_token(token).await;
         }
         let (now, store, tokens) = (self.now(), &self.0.accounts.store, &self.0.tokens);
-        let known = tokens.verify(token, now).map_err(AuthError::TokenRefused)?;
-        let said = known.said;
+        let found = tokens.verify(token, now).map_err(AuthError::TokenRefused)?;
+        let said = found.said();
         let session = store.live_session(said.session);
         let accepted = match &session {
             Some(session) => session.accepted(said.token.id, now),
             None => store.accepted(said.session, said.token.id, now).await?,
         };
         let principal = admit(said, accepted)?;
-        tokens.remember(token, known, session);
+        tokens.remember(&found, session);
         Ok(principal)
     }
 

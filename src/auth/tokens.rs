@@ -9,7 +9,7 @@
 //!
 //! This server reads only what it wrote itself, so it is stricter than RFC 7519 asks: a header or claim that it does
 //! not write is refused rather than ignored, which settles `crit`, `b64`, `zip`, `jwk`, `jku`, `x5u`, `x5c` and `nbf` by
-//! one rule. The check reads neither the store nor the system's clock.
+//! one rule. The check asks neither the database nor the system's clock.
 
 mod cache;
 mod key;
@@ -24,8 +24,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::cache::Known;
-use self::cache::VerifiedTokens;
+use self::cache::{Known, VerifiedTokens};
 pub(super) use self::key::TokenKey;
 use super::error::{AuthError, TokenRefusal};
 use crate::{
@@ -52,6 +51,29 @@ pub(super) struct Verified {
     pub(super) user: UserId,
     pub(super) session: SessionId,
     pub(super) token: TokenRecord,
+}
+
+/// A token that was verified, to be remembered if it is accepted.
+#[derive(Debug)]
+pub(super) struct Found<'a> {
+    text: &'a str,
+    known: Known,
+    remembered: Remembered,
+}
+
+/// How much of a token is remembered already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Remembered {
+    No,
+    WithoutSession,
+    Whole,
+}
+
+impl Found<'_> {
+    /// What it says.
+    pub(super) fn said(&self) -> Verified {
+        self.known.said
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -172,28 +194,52 @@ impl Tokens {
     }
 
     /// What `token` says, if this server signed it and it is good at `now`. Whether it has been revoked is not asked here.
-    pub(super) fn verify(&self, token: &BearerToken, now: Timestamp) -> Result<Known, TokenRefusal> {
-        if let Some(known) = self
-            .verified
-            .find(token.expose().as_bytes(), now, |known, _| *known)
-        {
-            return Ok(known);
+    pub(super) fn verify<'a>(
+        &self,
+        token: &'a BearerToken,
+        now: Timestamp,
+    ) -> Result<Found<'a>, TokenRefusal> {
+        let text = token.expose();
+        let look = |known: &Known, session: Option<&dyn LiveSession>| (*known, session.is_some());
+        if let Some((known, asks)) = self.verified.find(text.as_bytes(), now, look) {
+            let remembered = if asks {
+                Remembered::Whole
+            } else {
+                Remembered::WithoutSession
+            };
+            return Ok(Found {
+                text,
+                known,
+                remembered,
+            });
         }
         let generation = self.verified.generation();
         let keys = self.keys();
         let (said, key) = self.verify_anew(token, &keys, now)?;
         let expires_at = said.token.expires_at;
         let good_until = key.verifies_until().map_or(expires_at, |end| expires_at.min(end));
-        Ok(Known {
+        let known = Known {
             said,
             good_until,
             generation,
+        };
+        Ok(Found {
+            text,
+            known,
+            remembered: Remembered::No,
         })
     }
 
-    /// Remembers what a `token` was found to say, and its session, so that it is recognised.
-    pub(super) fn remember(&self, token: &BearerToken, known: Known, session: Option<Arc<dyn LiveSession>>) {
-        self.verified.put(token.expose().as_bytes(), known, session);
+    /// Remembers a token that is accepted, and its session, so that it is recognised.
+    pub(super) fn remember(&self, found: &Found, session: Option<Arc<dyn LiveSession>>) {
+        let is_new = match found.remembered {
+            Remembered::No => true,
+            Remembered::WithoutSession => session.is_some(),
+            Remembered::Whole => false,
+        };
+        if is_new {
+            self.verified.put(found.text.as_bytes(), found.known, session);
+        }
     }
 
     fn verify_anew<'a>(

@@ -9,7 +9,7 @@ use tokio::task_local;
 use crate::domain::UserId;
 
 /// What a handler leaves for the log.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Trace {
     /// The route's path, as it is documented; `None` if there is no such route.
     pub(crate) route: Option<&'static str>,
@@ -21,7 +21,8 @@ pub(crate) struct Trace {
     pub(crate) why: Option<String>,
 }
 
-/// Passes `answer` on, and notes something of the request that is being answered. Where nobody will log it, nothing is noted.
+/// Passes `answer` on, and notes something of the request that is being answered. Where nobody will log it, in
+/// a server that is not this one's or in a task of a handler's own, nothing is noted.
 pub(super) fn note<T>(answer: T, add: impl FnOnce(&mut Trace)) -> T {
     let _ = ANSWERING.try_with(|answering| add(&mut answering.trace.borrow_mut()));
     answer

@@ -16,8 +16,8 @@ use warp::{Reply, reply::Response};
 
 use crate::http::ApiError;
 
-/// An answer, from a handler that may have panicked.
 type Answer = Result<Response, Infallible>;
+/// An answer, from a handler that may have panicked.
 type Caught = thread::Result<Answer>;
 
 /// A service around another one, which answers 500 where that one panics.

@@ -88,7 +88,8 @@ pub trait Store: Send + Sync + 'static {
     async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError>;
 
     /// Who the token named `token` of `session` speaks for; `None` unless the whitelist has it at `now`. This is asked
-    /// at every request: an implementation answers it from memory, as soon as it has its sessions there.
+    /// at every request, unless there is a [`live_session`](Self::live_session): an implementation answers it from memory, as
+    /// soon as it has its sessions there.
     ///
     /// # Errors
     /// [`StoreError`].

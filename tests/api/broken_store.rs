@@ -31,7 +31,7 @@ pub(crate) struct BrokenStore {
 }
 
 impl BrokenStore {
-    /// One that does all that `inner` does, until it is told otherwise.
+    /// One that does all that `inner` does, until it is told otherwise, and is asked at each request: it has no sessions at hand.
     pub(crate) fn around(inner: Arc<dyn Store>) -> Self {
         Self {
             inner,

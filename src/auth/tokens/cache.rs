@@ -8,8 +8,9 @@
 //! itself, which the store keeps as it is now: the whitelist and the user's state. A token that was revoked, refreshed, or whose
 //! user was disabled or changed is refused on the very next request, because nothing here could say otherwise.
 //!
-//! - **Only what was accepted gets in.** There is one way in, [`put`](VerifiedTokens::put), and its one caller has just
-//!   verified the token whole and found it on the whitelist. A forgery can neither get in nor push anything out.
+//! - **Only what was accepted gets in.** There is one way in, [`put`](VerifiedTokens::put), and its one caller can give it only
+//!   what [`Tokens::verify`](super::Tokens::verify) found, and does so when the whitelist has accepted it. A forgery can neither
+//!   get in nor push anything out.
 //! - **A session is the same for ever.** One that has ended says so to whoever still has it, and never begins again
 //!   ([`LiveSession`]).
 //! - **A hit is the same text.** The hash only says where to look, and which texts not to look at; then the whole token is
@@ -29,7 +30,7 @@
 //! that has to be waited for takes as long as hundreds of instructions. So a search reads the tags of sixteen tokens, which are
 //! beside their lock, then the pointer to the one token that it may be, and then what is all in one piece: what the token
 //! says, its text, and the way to its session, so that the session does not have to be looked for. A place takes 12 bytes from
-//! the start, and a token some 130 more than its text.
+//! the start, and a token some 130 more than its text, and up to 400 more while it is the only one that still has its session.
 
 use std::{
     collections::hash_map::RandomState,
@@ -63,8 +64,8 @@ pub(super) struct Generation(u64);
 
 /// What a token was found to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::auth) struct Known {
-    pub(in crate::auth) said: Verified,
+pub(super) struct Known {
+    pub(super) said: Verified,
     /// The first second at which the token is no longer good, or its key no longer.
     pub(super) good_until: Timestamp,
     pub(super) generation: Generation,

@@ -1,7 +1,15 @@
 //! Attacks on the verifier alone: the whitelist would refuse all of these as well, and so hide a broken check. Each is tried
 //! on every algorithm.
 
-use std::{env, fs, path::PathBuf, sync::LazyLock, time::Duration};
+use std::{
+    env, fs,
+    path::PathBuf,
+    sync::{
+        LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use jsonwebtoken::{Algorithm as Jwa, EncodingKey, crypto};
 use secrecy::ExposeSecret;
@@ -123,10 +131,64 @@ fn issued(by: &Tokens) -> String {
 /// What is good is remembered as well, so that all of these tests are attacks on what is remembered too.
 fn verify_at(tokens: &Tokens, token: &str, now: Timestamp) -> Result<Verified, TokenRefusal> {
     let token = BearerToken::parse(token).ok_or(TokenRefusal::Malformed)?;
-    let known = tokens.verify(&token, now)?;
-    tokens.remember(&token, known, None);
-    assert_eq!(tokens.verify(&token, now), Ok(known));
-    Ok(known.said)
+    let found = tokens.verify(&token, now)?;
+    tokens.remember(&found, None);
+    let again = tokens.verify(&token, now)?;
+    assert_eq!(
+        (again.said(), again.remembered),
+        (found.said(), Remembered::WithoutSession)
+    );
+    Ok(found.said())
+}
+
+/// A session whose tokens are accepted until somebody says otherwise.
+struct Told(AtomicBool);
+
+impl LiveSession for Told {
+    fn accepted(&self, id: TokenId, now: Timestamp) -> Option<Accepted> {
+        self.0.load(Ordering::SeqCst).then(|| Accepted {
+            user: Arc::new(user()),
+            token: TokenRecord {
+                id,
+                issued_at: now,
+                expires_at: now,
+            },
+            session_ends_at: now,
+        })
+    }
+}
+
+#[test]
+fn a_token_is_recognised_only_by_its_text_and_says_what_its_session_says_now() {
+    for bench in benches() {
+        let tokens = tokens_for(&[], &bench.ring());
+        let text = bench.with_claims(&claims());
+        let token = BearerToken::parse(&text).unwrap();
+        let recognised = |text: &str, now| tokens.recognise(text.as_bytes(), now);
+        assert!(recognised(&text, NOW).is_none(), "it is not known yet");
+        let found = tokens.verify(&token, NOW).unwrap();
+        assert!(recognised(&text, NOW).is_none(), "nobody has accepted it yet");
+        tokens.remember(&found, None);
+        assert!(recognised(&text, NOW).is_none(), "there is no session to ask");
+
+        let session = Arc::new(Told(true.into()));
+        let found = tokens.verify(&token, NOW).unwrap();
+        tokens.remember(&found, Some(Arc::clone(&session) as _));
+        let (said, accepted) = recognised(&text, NOW).unwrap();
+        assert_eq!(said, found.said());
+        assert_eq!(accepted.unwrap().token.id, said.token.id);
+        assert_eq!(tokens.verify(&token, NOW).unwrap().remembered, Remembered::Whole);
+        for other in [text.to_lowercase(), format!("{text}A"), text[1..].to_owned()] {
+            assert!(recognised(&other, NOW).is_none(), "{other}");
+        }
+        assert!(recognised(&text, said.token.expires_at).is_none());
+
+        session.0.store(false, Ordering::SeqCst);
+        assert_eq!(recognised(&text, NOW).unwrap(), (said, None));
+        session.0.store(true, Ordering::SeqCst);
+        tokens.use_keys(&bench.ring());
+        assert!(recognised(&text, NOW).is_none(), "the keys may have changed");
+    }
 }
 
 fn claims() -> Value {

@@ -91,7 +91,7 @@ impl Index {
     }
 
     pub(super) fn session(&self, id: SessionId) -> Option<Session> {
-        self.sessions.get(&id).map(|live| live.session())
+        self.sessions.get(&id)?.session()
     }
 
     pub(super) fn session_and_user(&self, id: SessionId) -> Option<(Session, Arc<User>)> {
@@ -100,7 +100,7 @@ impl Index {
 
     /// The session with the moment of its last use, also if the disk does not know it yet.
     pub(super) fn session_as_used(&self, id: SessionId) -> Option<Session> {
-        self.sessions.get(&id).map(|live| live.session_as_used())
+        self.sessions.get(&id)?.session_as_used()
     }
 
     pub(super) fn count_of(&self, user: UserId) -> usize {
@@ -167,7 +167,9 @@ impl Index {
         self.expiries().insert((session.expires_at(), session.id));
         let id = session.id;
         let live = IndexedSession::of(session, user, Arc::clone(&self.latest));
-        self.sessions.insert(id, Arc::new(live));
+        if let Some(other) = self.sessions.insert(id, Arc::new(live)) {
+            other.end();
+        }
     }
 
     /// A session as it is after a refresh.
@@ -176,7 +178,9 @@ impl Index {
             return;
         };
         let (id, expires_at) = (session.id, session.expires_at());
-        let before = live.replace(session);
+        let Some(before) = live.replace(session) else {
+            return;
+        };
         let mut expiries = self.expiries();
         expiries.remove(&(before.expires_at(), id));
         expiries.insert((expires_at, id));
@@ -199,10 +203,10 @@ impl Index {
 
     pub(super) fn close(&self, ids: &[SessionId]) {
         for id in ids {
-            let Some((_, live)) = self.sessions.remove(id) else {
+            let ended = self.sessions.remove(id).and_then(|(_, live)| live.end());
+            let Some(session) = ended else {
                 continue;
             };
-            let session = live.end();
             self.expiries().remove(&(session.expires_at(), *id));
             self.leave(session.user, |live| live.sessions.retain(|other| other != id));
         }

@@ -29,7 +29,6 @@ mod error;
 mod index;
 mod indexed_session;
 mod key_record;
-
 mod live_tokens;
 mod loading;
 mod log_file;
@@ -78,7 +77,8 @@ use crate::{
 /// group of writes with it is not too long for a cut of the power, of which [`committer`] tells.
 const RECORDS: usize = 200;
 
-/// How many of them it forgets at a time: nobody waits for that, and everybody for what is being written already.
+/// How many records that have run out one write removes: nobody waits for those, and whoever writes meanwhile waits for that
+/// write.
 const PRUNED_AT_ONCE: usize = 25;
 
 /// A clock that is so far behind the last write, or less, has been set back, and the time is taken from the last write. One

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, fs, iter, path::PathBuf};
 use anyhow::{Context, Result};
 use jwt_server::Config;
 
-use super::{Figures, WARM_UP, bearer, steady};
+use super::{Figures, Pair, TURNS, WARM_UP, bearer, steady};
 use crate::{
     bench::Bench,
     description::{Call, Description, Values},
@@ -18,7 +18,6 @@ use crate::{
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who<'a> {
-    Twin,
     WarpAlone,
     Ours,
     Peer(&'a Description),
@@ -50,7 +49,7 @@ struct Case<'a> {
     algorithm: usize,
     tokens: Tokens,
     cores: Cores,
-    figures: Figures,
+    speed: Pair,
 }
 
 /// A database with many sessions, and requests for it.
@@ -81,12 +80,8 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
          The guarded request over 64 connections. *One token*: sent again and again, by the only user. *Many*: {sessions} live \
          sessions, tokens drawn at random, each seen before. *Unseen*: the same, each token sent once to a server that has just \
          started, once it has read its sessions. *Bare warp* answers a fixed text over this server's accept loop, *warp alone* over \
-         warp's own{}.\n\n",
-        if many.len() > 1 {
-            "; it is sent the tokens of the first algorithm"
-        } else {
-            ""
-        }
+         warp's own. Each server takes turns with a bare warp that is sent the same, {TURNS} in a round, and its ratio is taken \
+         turn by turn; the rows of bare warp are those beside the first server after them.\n\n"
     );
     let mut table = Table::new([
         "tokens",
@@ -99,46 +94,52 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
         "p50 ms",
         "p99 ms",
     ]);
+    let mut shown = None;
     for case in &cases {
-        let base = cases
-            .iter()
-            .find(|base| base.who == Who::Twin && base.tokens == case.tokens && base.cores == case.cores);
-        let ratio = base.map_or_else(String::new, |base| {
-            case.figures.rate.to(&base.figures.rate).to_string()
-        });
-        table.row([
-            match case.tokens {
-                Tokens::Hot => "one token",
-                Tokens::Many => "many",
-                Tokens::Unseen => "unseen",
-            }
-            .to_owned(),
-            case.cores.to_string(),
-            case.who.name().to_owned(),
-            if case.who == Who::Ours {
-                name(many[case.algorithm].algorithm)
-            } else {
-                String::new()
-            },
-            case.figures.rate.to_string(),
-            ratio,
-            case.figures.processor.to_string(),
-            case.figures.p50.to_string(),
-            case.figures.p99.to_string(),
-        ]);
+        let (tokens, speed) = (case.tokens.name(), &case.speed);
+        let mut row = |who: &str, algorithm: String, ratio: String, figures: &Figures| {
+            table.row([
+                tokens.to_owned(),
+                case.cores.to_string(),
+                who.to_owned(),
+                algorithm,
+                figures.rate.to_string(),
+                ratio,
+                figures.processor.to_string(),
+                figures.p50.to_string(),
+                figures.p99.to_string(),
+            ]);
+        };
+        if shown.replace((case.tokens, &case.cores)) != Some((case.tokens, &case.cores)) {
+            row("bare warp", String::new(), "1".to_owned(), &speed.bare);
+        }
+        let algorithm = if case.who == Who::Ours {
+            name(many[case.algorithm].algorithm)
+        } else {
+            String::new()
+        };
+        row(
+            case.who.name(),
+            algorithm,
+            speed.ratio().to_string(),
+            &speed.server,
+        );
     }
     let _ = writeln!(text, "{table}");
 
     let mut scaling = Table::new(["server", "two cores to one"]);
-    for who in [Who::Twin, Who::Ours] {
-        let of = |cores: &Cores| {
-            let case = cases.iter().find(|case| {
-                (case.who, case.tokens, case.algorithm) == (who, Tokens::Hot, 0) && case.cores == *cores
-            });
-            case.map(|case| &case.figures.rate)
-        };
-        if let (Some(two), Some(one)) = (of(&Cores::two()), of(&Cores::ONE)) {
-            scaling.row([who.name().to_owned(), two.to(one).to_string()]);
+    let of = |cores: &Cores| {
+        let case = cases.iter().find(|case| {
+            (case.who, case.tokens, case.algorithm) == (Who::Ours, Tokens::Hot, 0) && case.cores == *cores
+        });
+        case.map(|case| &case.speed)
+    };
+    if let (Some(two), Some(one)) = (of(&Cores::two()), of(&Cores::ONE)) {
+        for (who, two, one) in [
+            ("bare warp", &two.bare, &one.bare),
+            (Who::Ours.name(), &two.server, &one.server),
+        ] {
+            scaling.row([who.to_owned(), two.rate.to(&one.rate).to_string()]);
         }
     }
     let _ = writeln!(text, "{scaling}");
@@ -153,17 +154,16 @@ fn cases(bench: &Bench, algorithms: usize) -> Vec<Case<'_>> {
             algorithm,
             tokens,
             cores: cores.clone(),
-            figures: Figures::default(),
+            speed: Pair::default(),
         }
     };
     let ours = || (0..algorithms).map(|algorithm| (Who::Ours, algorithm));
-    let pair = || iter::once((Who::Twin, 0)).chain(ours());
     let peers = bench.peers.iter().map(|peer| (Who::Peer(peer), 0));
-    let hot = iter::once((Who::WarpAlone, 0)).chain(pair()).chain(peers);
+    let hot = iter::once((Who::WarpAlone, 0)).chain(ours()).chain(peers);
     hot.map(case(Tokens::Hot, Cores::ONE))
-        .chain(pair().take(2).map(case(Tokens::Hot, Cores::two())))
-        .chain(pair().map(case(Tokens::Many, Cores::ONE)))
-        .chain(pair().map(case(Tokens::Unseen, Cores::ONE)))
+        .chain(ours().take(1).map(case(Tokens::Hot, Cores::two())))
+        .chain(ours().map(case(Tokens::Many, Cores::ONE)))
+        .chain(ours().map(case(Tokens::Unseen, Cores::ONE)))
         .collect()
 }
 
@@ -202,10 +202,19 @@ fn name(algorithm: Option<&str>) -> String {
     algorithm.unwrap_or(default.as_str()).to_owned()
 }
 
+impl Tokens {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Hot => "one token",
+            Self::Many => "many",
+            Self::Unseen => "unseen",
+        }
+    }
+}
+
 impl Who<'_> {
     fn name(&self) -> &str {
         match self {
-            Self::Twin => "bare warp",
             Self::WarpAlone => "warp alone",
             Self::Ours => "jwt-server",
             Self::Peer(peer) => &peer.name,
@@ -217,17 +226,7 @@ impl Case<'_> {
     /// Starts the server anew and measures it once more.
     fn measure(&mut self, bench: &Bench, many: &Many) -> Result<()> {
         let (server, requests) = match (self.who, self.tokens) {
-            (Who::Twin | Who::WarpAlone, tokens) => {
-                let requests = if tokens == Tokens::Hot {
-                    &many.one
-                } else {
-                    &many.requests
-                };
-                (
-                    bench.twin(self.who == Who::WarpAlone, &self.cores)?,
-                    requests.clone(),
-                )
-            }
+            (Who::WarpAlone, _) => (bench.twin(true, &self.cores)?, many.one.clone()),
             (Who::Ours, Tokens::Many | Tokens::Unseen) => {
                 let mut server = bench.server_signing(&many.data, many.algorithm, &self.cores)?;
                 // The sessions of a large database are read while it serves already, on the same core.
@@ -256,23 +255,24 @@ impl Case<'_> {
             seconds: 10 * bench.options.seconds,
             ..load.clone()
         };
-        let load = match self.tokens {
+        let bare = bench.twin(false, &self.cores)?;
+        let warm_up = Load {
+            seconds: WARM_UP,
+            ..load.clone()
+        };
+        warm_up.send(bare.port)?;
+        match self.tokens {
             Tokens::Hot => {
-                Load {
-                    seconds: WARM_UP,
-                    ..load.clone()
-                }
-                .send(server.port)?;
-                load
+                warm_up.send(server.port)?;
+                self.speed.take(&server, &bare, &load, TURNS)
             }
             Tokens::Many => {
                 once.send(server.port)?;
-                load
+                self.speed.take(&server, &bare, &load, TURNS)
             }
-            Tokens::Unseen => once,
-        };
-        self.figures.take(&server, &load)?.all_granted()?;
-        Ok(())
+            // A token is seen only once.
+            Tokens::Unseen => self.speed.take(&server, &bare, &once, 1),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fs, path::Path, str::FromStr, thread, time::Duration};
 
 use anyhow::{Context, Error, Result, ensure};
 
-use super::{WARM_UP, bearer, sign_in, steady};
+use super::{Pair, TURNS, WARM_UP, bearer, sign_in, steady};
 use crate::{
     bench::Bench,
     description::{Values, somebody},
@@ -52,8 +52,7 @@ struct Row {
     at_start: Series,
     loaded: Series,
     flooded: Series,
-    rate: Series,
-    twin: Series,
+    speed: Pair,
     disk: f64,
 }
 
@@ -184,11 +183,6 @@ impl Row {
             seconds: WARM_UP,
             ..load.clone()
         };
-        {
-            let twin = bench.twin(false, cores)?;
-            short.send(twin.port)?;
-            self.twin.add(load.send(twin.port)?.rate());
-        }
         let guarded = bench.ours.guarded.raw(place.token);
         let whole = bench.ours.whole.as_ref().context("this server lists sessions")?;
         let flags = ["--password.bcrypt_cost", &cost];
@@ -201,7 +195,9 @@ impl Row {
 
         once.send(server.port)?;
         short.send(server.port)?;
-        self.rate.add(load.send(server.port)?.all_granted()?.rate());
+        let bare = bench.twin(false, cores)?;
+        short.send(bare.port)?;
+        self.speed.take(&server, &bare, &load, TURNS)?;
         self.loaded.add(mib(server.usage()?.resident));
         if let Err(error) = server.forget_peak() {
             eprintln!("{error:#}: it is that since the start");
@@ -222,8 +218,8 @@ impl Row {
             self.flooded.to_string(),
             self.flooded.to(&self.loaded).to_string(),
             crate::table::short(self.disk),
-            self.rate.to_string(),
-            self.rate.to(&self.twin).to_string(),
+            self.speed.server.rate.to_string(),
+            self.speed.ratio().to_string(),
         ]
     }
 }

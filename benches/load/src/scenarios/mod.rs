@@ -27,6 +27,8 @@ use crate::{
 const CONNECTIONS: usize = 64;
 /// How long a load runs before it is measured, in seconds.
 const WARM_UP: u64 = 1;
+/// How often a server and bare warp take turns in a round: a noisy machine is another one a minute later.
+const TURNS: usize = 4;
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum Scenario {
@@ -120,6 +122,35 @@ impl Figures {
         self.p50.add(outcome.p50());
         self.p99.add(outcome.p99());
         Ok(outcome)
+    }
+}
+
+/// What was measured of a server and, by turns with it and with the same load, of bare warp.
+#[derive(Debug, Default)]
+struct Pair {
+    server: Figures,
+    bare: Figures,
+}
+
+impl Pair {
+    /// Sends `load` to each of them in so many more `turns`. It is sent to `server` after `bare`, then the other way round.
+    fn take(&mut self, server: &Server, bare: &Server, load: &Load, turns: usize) -> Result<()> {
+        for turn in 0..turns {
+            let bare_first = turn % 2 == 0;
+            if bare_first {
+                self.bare.take(bare, load)?;
+            }
+            self.server.take(server, load)?.all_granted()?;
+            if !bare_first {
+                self.bare.take(bare, load)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many answers a second the server gives, to those of bare warp.
+    fn ratio(&self) -> Series {
+        self.server.rate.to(&self.bare.rate)
     }
 }
 
