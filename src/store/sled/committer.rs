@@ -419,6 +419,7 @@ mod tests {
     struct ToldDisk {
         orders: mpsc::Receiver<io::Result<()>>,
         syncs: Arc<AtomicUsize>,
+        waits: Arc<AtomicBool>,
         full: Arc<AtomicBool>,
     }
 
@@ -432,7 +433,9 @@ mod tests {
         }
 
         fn sync(&self) -> io::Result<()> {
+            self.waits.store(true, Ordering::SeqCst);
             let order = self.orders.recv_timeout(Duration::from_secs(10));
+            self.waits.store(false, Ordering::SeqCst);
             self.syncs.fetch_add(1, Ordering::SeqCst);
             order.unwrap_or_else(|_| Err(io::Error::other("nobody told the disk to sync")))
         }
@@ -499,6 +502,8 @@ mod tests {
         trees: Trees,
         index: Arc<Index>,
         syncs: Arc<AtomicUsize>,
+        /// Whether the committing thread waits for the disk.
+        waits: Arc<AtomicBool>,
         /// Whether there is no room.
         full: Arc<AtomicBool>,
         /// What is found when there is room again.
@@ -515,10 +520,11 @@ mod tests {
         let (trees, found) = (in_memory(), in_memory());
         let (order, orders) = mpsc::channel();
         let (index, syncs) = (Arc::new(Index::default()), Arc::new(AtomicUsize::new(0)));
-        let full = Arc::new(AtomicBool::new(false));
+        let (waits, full) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let disk = ToldDisk {
             orders,
             syncs: Arc::clone(&syncs),
+            waits: Arc::clone(&waits),
             full: Arc::clone(&full),
         };
         let place = Found {
@@ -545,6 +551,7 @@ mod tests {
             trees,
             index,
             syncs,
+            waits,
             full,
             found,
             user,
@@ -577,9 +584,11 @@ mod tests {
             (session, task)
         }
 
-        /// Until the committing thread has applied the write of `session`, and so waits for the disk.
+        /// Until the committing thread has applied the write of `session` and waits for the disk: whatever is queued from now on
+        /// belongs to the next group.
         async fn applied(&self, session: &Session) {
-            while self.trees.session(session.id).unwrap().is_none() {
+            let is_applied = || self.trees.session(session.id).unwrap().is_some();
+            while !(is_applied() && self.waits.load(Ordering::SeqCst)) {
                 tokio::task::yield_now().await;
             }
         }
