@@ -65,7 +65,7 @@ const AUDIENCE: Setting = Setting {
 
 const CACHE: Setting = Setting {
     key: "token.cache",
-    default: "131072",
+    default: "196608",
     kind: Kind::Integer,
     accepts: "a whole number from 0 to 10000000",
     help: "How many tokens are remembered as verified, at some 550 bytes each once they are used. Whether one was revoked is asked each time.",

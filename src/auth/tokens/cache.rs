@@ -22,7 +22,8 @@
 //!   read, so what was verified with the old keys while they were replaced belongs to the old generation and is never found.
 //! - **It is bounded.** There are so many places, sixteen to a hash; the seventeenth token takes the place of the one that got
 //!   in first, which has run out, or mostly will be the next to. If it has not, that costs its owner one verification. Nobody
-//!   can choose who shares a place: the hash has a key of this process's own.
+//!   can choose who shares a place: the hash has a key of this process's own. Chance fills some hashes before others: with
+//!   three tokens for four places two in a hundred find no place that lasts, with one for two hardly any.
 //!
 //! # Why it is laid out like this
 //!
