@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_place_takes_no_more_memory_than_it_has_to() {
-        assert_eq!(size_of::<Set>(), 192);
+        assert!(size_of::<Set>() <= 12 * WAYS);
         assert_eq!(size_of::<Option<Entry>>(), size_of::<usize>());
     }
 }
