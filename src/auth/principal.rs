@@ -6,7 +6,8 @@ use super::{AuthError, issue::Of};
 use crate::{
     clock::Timestamp,
     domain::{
-        ApiToken, ApiTokenId, DisplayName, Role, Roles, SessionId, TokenRecord, User, UserId, Username,
+        ApiToken, ApiTokenId, DisplayName, Role, Roles, SessionId, SharedUser, TokenRecord, User, UserId,
+        Username,
     },
 };
 
@@ -15,7 +16,7 @@ use crate::{
 /// proof.
 #[derive(Clone, Debug)]
 pub struct Principal {
-    user: Arc<User>,
+    user: SharedUser,
     proof: Proof,
 }
 
@@ -29,7 +30,7 @@ enum Proof {
 
 impl Principal {
     /// Somebody who has signed in.
-    pub(super) fn signed_in(user: Arc<User>, of: Of, token: TokenRecord) -> Self {
+    pub(super) fn signed_in(user: SharedUser, of: Of, token: TokenRecord) -> Self {
         Self {
             user,
             proof: Proof::AccessToken(token, of),
@@ -37,7 +38,7 @@ impl Principal {
     }
 
     /// A service that speaks for `user`.
-    pub(super) fn service(user: Arc<User>, token: Arc<ApiToken>) -> Self {
+    pub(super) fn service(user: SharedUser, token: Arc<ApiToken>) -> Self {
         let roles = token.roles_as_of(&user);
         Self {
             user,

@@ -7,8 +7,8 @@ use super::{
     password_check::Claimant, tokens::Verified,
 };
 use crate::{
-    domain::{BearerToken, Client, Password, Session, UserId, Username},
-    store::Accepted,
+    domain::{BearerToken, Client, Password, Session, User, UserId, Username},
+    store::{Accepted, Outdated},
 };
 
 /// What a sign-in claims. A name or a password that can't be anybody's is kept as nothing, so that it costs the same
@@ -84,7 +84,7 @@ impl Auth {
     }
 
     /// What [`authenticate`](Self::authenticate) says of `text`, if that can be told at once: it is a token that was accepted
-    /// before, byte by byte, and the store has its session in memory.
+    /// before, byte by byte, and what was kept of its session is not outdated.
     pub(crate) fn recognise(&self, text: &[u8]) -> Option<Result<Principal, AuthError>> {
         let (claims, accepted) = self.0.tokens.recognise(text, self.now())?;
         Some(admit(claims, accepted))
@@ -102,9 +102,12 @@ impl Auth {
         let found = tokens.verify(token, now).map_err(AuthError::TokenRefused)?;
         let said = found.said();
         let session = store.live_session(said.session);
-        let accepted = match &session {
-            Some(session) => session.accepted(said.token.id, now),
-            None => store.accepted(said.session, said.token.id, now).await?,
+        let asked = session
+            .clone()
+            .map(|session| session.accepted(said.token.id, now));
+        let accepted = match asked {
+            Some(Ok(accepted)) => accepted,
+            Some(Err(Outdated)) | None => store.accepted(said.session, said.token.id, now).await?,
         };
         let principal = admit(said, accepted)?;
         tokens.remember(&found, session);
@@ -127,10 +130,11 @@ impl Auth {
 /// Who a verified token speaks for, by what the whitelist says of it.
 fn admit(claims: Verified, accepted: Option<Accepted>) -> Result<Principal, AuthError> {
     let accepted = accepted.ok_or(AuthError::TokenRefused(TokenRefusal::NotOnTheWhitelist))?;
-    if accepted.user.id != claims.user || accepted.token != claims.token {
+    let user: &User = &accepted.user;
+    if user.id != claims.user || accepted.token != claims.token {
         return Err(AuthError::TokenRefused(TokenRefusal::NotOnTheWhitelist));
     }
-    if accepted.user.disabled {
+    if user.disabled {
         return Err(AuthError::TokenRefused(TokenRefusal::AccountDisabled));
     }
     let of = Of {

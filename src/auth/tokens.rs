@@ -58,15 +58,8 @@ pub(super) struct Verified {
 pub(super) struct Found<'a> {
     text: &'a str,
     known: Known,
-    remembered: Remembered,
-}
-
-/// How much of a token is remembered already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Remembered {
-    No,
-    WithoutSession,
-    Whole,
+    /// Whether it was verified before.
+    is_remembered: bool,
 }
 
 impl Found<'_> {
@@ -185,10 +178,11 @@ impl Tokens {
             .ok_or_else(|| AuthError::Internal("a token could not be signed".into()))
     }
 
-    /// What `text` says as a token and whether it is accepted at `now`, if it is known and so is its session.
+    /// What `text` says as a token and whether it is accepted at `now`, if it is known and so is its session as it is now.
     pub(super) fn recognise(&self, text: &[u8], now: Timestamp) -> Option<(Verified, Option<Accepted>)> {
-        let ask = |known: &Known, session: Option<&dyn LiveSession>| {
-            Some((known.said, session?.accepted(known.said.token.id, now)))
+        let ask = |known: &Known, session: Option<&Arc<dyn LiveSession>>| {
+            let accepted = Arc::clone(session?).accepted(known.said.token.id, now);
+            Some((known.said, accepted.ok()?))
         };
         self.verified.find(text, now, ask)?
     }
@@ -200,17 +194,11 @@ impl Tokens {
         now: Timestamp,
     ) -> Result<Found<'a>, TokenRefusal> {
         let text = token.expose();
-        let look = |known: &Known, session: Option<&dyn LiveSession>| (*known, session.is_some());
-        if let Some((known, asks)) = self.verified.find(text.as_bytes(), now, look) {
-            let remembered = if asks {
-                Remembered::Whole
-            } else {
-                Remembered::WithoutSession
-            };
+        if let Some(known) = self.verified.find(text.as_bytes(), now, |known, _| *known) {
             return Ok(Found {
                 text,
                 known,
-                remembered,
+                is_remembered: true,
             });
         }
         let generation = self.verified.generation();
@@ -226,18 +214,14 @@ impl Tokens {
         Ok(Found {
             text,
             known,
-            remembered: Remembered::No,
+            is_remembered: false,
         })
     }
 
-    /// Remembers a token that is accepted, and its session, so that it is recognised.
+    /// Remembers a token that is accepted, and its session, so that it is recognised. To be called with one that was not: what is
+    /// remembered of its session, if anything, is outdated.
     pub(super) fn remember(&self, found: &Found, session: Option<Arc<dyn LiveSession>>) {
-        let is_new = match found.remembered {
-            Remembered::No => true,
-            Remembered::WithoutSession => session.is_some(),
-            Remembered::Whole => false,
-        };
-        if is_new {
+        if session.is_some() || !found.is_remembered {
             self.verified.put(found.text.as_bytes(), found.known, session);
         }
     }

@@ -34,5 +34,5 @@ pub use password::{MAX_PASSWORD_BYTES, Password, PasswordError, PasswordHash};
 pub use role::{Role, RoleError, Roles};
 pub use rotation::{RefreshGrant, Rotation};
 pub use session::{MAX_ACCEPTED, Refresh, Session, TokenPolicy, TokenRecord, Whitelist, WhitelistEntry};
-pub use user::{User, UserChange};
+pub use user::{SharedUser, User, UserChange};
 pub use username::{Username, UsernameError};

@@ -63,22 +63,25 @@ pub enum PasswordError {
     ContainsNul,
 }
 
-/// What is kept of a password: a bcrypt hash in its modular crypt form, `$2b$12$…`, 60 characters.
+/// How many characters a bcrypt hash has.
+const HASH_CHARS: usize = 60;
+
+/// What is kept of a password: a bcrypt hash in its modular crypt form, `$2b$12$…`, 60 characters of ASCII.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PasswordHash(Box<str>);
+pub struct PasswordHash([u8; HASH_CHARS]);
 
 impl PasswordHash {
     /// The hash that `text` spells; `None` unless it has the form of one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let has_the_form = text.len() == 60 && text.is_ascii() && text.starts_with("$2");
-        has_the_form.then(|| Self(text.into()))
+        let hash = text.as_bytes().try_into().ok()?;
+        (text.is_ascii() && text.starts_with("$2")).then_some(Self(hash))
     }
 
     /// The hash in its modular crypt form.
     #[must_use]
     pub fn expose(&self) -> &str {
-        &self.0
+        str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 

@@ -18,7 +18,8 @@ use crate::{
     clock::Timestamp,
     domain::{
         ApiToken, ApiTokenHash, ApiTokenId, Attempts, KeyRing, Network, PasswordHash, Refresh, Rotation,
-        Session, SessionId, TokenId, TokenPolicy, TokenRecord, User, UserChange, UserId, Username,
+        Session, SessionId, SharedUser, TokenId, TokenPolicy, TokenRecord, User, UserChange, UserId,
+        Username,
     },
 };
 
@@ -258,12 +259,22 @@ pub trait Store: Send + Sync + 'static {
     async fn count(&self) -> Result<Count, StoreError>;
 }
 
-/// A session that a store has in memory.
+/// A session that a store has in memory, together with its user.
 pub trait LiveSession: Send + Sync + 'static {
     /// What [`Store::accepted`] says of its token named `token`. Once a write that takes something back is answered, this does
-    /// not grant it any more; a session that has ended accepts nothing for ever.
-    fn accepted(&self, token: TokenId, now: Timestamp) -> Option<Accepted>;
+    /// not grant it any more.
+    ///
+    /// # Errors
+    /// [`Outdated`], once the session has ended or its user has changed: the store says what is true now.
+    fn accepted(self: Arc<Self>, token: TokenId, now: Timestamp) -> Result<Option<Accepted>, Outdated>;
+
+    /// Hears that it is most likely to be asked next: what has to be waited for can be sent for now. It need do nothing.
+    fn approach(&self) {}
 }
+
+/// What was kept of the store's memory is not a part of it any more, and never will be again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outdated;
 
 /// What became of a new user.
 #[must_use]
@@ -279,7 +290,7 @@ pub enum UserCreation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
     /// The user as they are now.
-    pub user: Arc<User>,
+    pub user: SharedUser,
     /// The token as the whitelist has it.
     pub token: TokenRecord,
     /// When the token's session ends.
@@ -311,7 +322,7 @@ pub enum ApiTokenCreation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcceptedApiToken {
     /// The user as they are now.
-    pub user: Arc<User>,
+    pub user: SharedUser,
     /// The token, without the uses since it was loaded.
     pub token: Arc<ApiToken>,
 }

@@ -1,6 +1,12 @@
 //! The contract, one function a promise.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use jwt_server::{
     clock::Timestamp,
@@ -10,8 +16,8 @@ use jwt_server::{
         TokenRecord, User, UserChange, UserId, Username,
     },
     store::{
-        ApiTokenCreation, Count, Kept, KeptAttempts, KeyMaterial, KeyRingUpdate, MAX_NETWORKS, Store,
-        UserCreation,
+        ApiTokenCreation, Count, Kept, KeptAttempts, KeyMaterial, KeyRingUpdate, MAX_NETWORKS, Outdated,
+        Store, UserCreation,
     },
 };
 use secrecy::ExposeSecret;
@@ -76,7 +82,7 @@ async fn opened(store: &Arc<dyn Store>, user: &User, now: Timestamp) -> (Session
 async fn is_accepted(store: &Arc<dyn Store>, session: &Session, token: TokenId, now: Timestamp) -> bool {
     let accepted = store.accepted(session.id, token, now).await.unwrap();
     if let Some(live) = store.live_session(session.id) {
-        assert_eq!(live.accepted(token, now), accepted);
+        assert_eq!(live.accepted(token, now), Ok(accepted.clone()));
     }
     accepted.is_some()
 }
@@ -234,11 +240,11 @@ pub(crate) async fn an_accepted_token_speaks_for_the_user_as_they_are_now(backen
     let change = UserChange::Roles([Role::CLIENT].into_iter().collect());
     let changed = store.change_user(ada.id, change).await.unwrap().unwrap();
     let accepted = store.accepted(session.id, token.id, NOW).await.unwrap().unwrap();
-    assert_eq!(accepted.user, changed);
+    assert_eq!(*accepted.user, *changed);
     drop(store);
     let store = backend.open(NOW);
     let accepted = store.accepted(session.id, token.id, NOW).await.unwrap().unwrap();
-    assert_eq!(accepted.user, changed);
+    assert_eq!(*accepted.user, *changed);
 
     assert!(is_accepted(&store, &session, token.id, later(299)).await);
     assert!(
@@ -247,7 +253,56 @@ pub(crate) async fn an_accepted_token_speaks_for_the_user_as_they_are_now(backen
     );
 }
 
-/// For a store that has its sessions in memory: whoever has kept one is told of every change to it.
+pub(crate) async fn whoever_changes_is_accepted_all_the_while_as_they_were_last_answered_to_be(
+    backend: &impl Backend,
+) {
+    const CHANGES: usize = 100;
+    let store = backend.open(NOW);
+    let ada = created(&store, "ada").await;
+    let (session, token) = opened(&store, &ada, NOW).await;
+    let answered = Arc::new(AtomicUsize::new(0));
+    // Those who ask the store, and those who keep what it gave them until that is outdated.
+    let asking: Vec<_> = (0..4)
+        .map(|n| {
+            let (store, answered) = (Arc::clone(&store), Arc::clone(&answered));
+            let (id, token, mut at_hand) = (session.id, token.id, None);
+            tokio::spawn(async move {
+                loop {
+                    let at_least = answered.load(Ordering::SeqCst);
+                    if n % 2 == 0 && at_hand.is_none() {
+                        at_hand = store.live_session(id);
+                    }
+                    let accepted = match at_hand.clone().map(|live| live.accepted(token, NOW)) {
+                        Some(Ok(accepted)) => accepted,
+                        Some(Err(Outdated)) => {
+                            at_hand = None;
+                            continue;
+                        }
+                        None => store.accepted(id, token, NOW).await.unwrap(),
+                    };
+                    let user = accepted.unwrap().user;
+                    let name = user.display_name.as_ref().map_or("0", |name| name.as_str());
+                    assert!(name.parse::<usize>().unwrap_or(0) >= at_least);
+                    if at_least == CHANGES {
+                        return;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for change in 1..=CHANGES {
+        let name = DisplayName::parse(&change.to_string()).unwrap();
+        let changed = store.change_user(ada.id, UserChange::DisplayName(Some(name)));
+        assert!(changed.await.unwrap().is_some());
+        answered.store(change, Ordering::SeqCst);
+    }
+    for asking in asking {
+        asking.await.unwrap();
+    }
+}
+
+/// For a store that has its sessions in memory: whoever has kept one is told what is true now, or to ask again.
 pub(crate) async fn a_session_at_hand_says_what_the_store_says_whatever_changes(backend: &impl Backend) {
     let store = backend.open(NOW);
     let nobodys = Session::start(UserId::generate(NOW), DAY, DAY, NOW).0.id;
@@ -265,18 +320,30 @@ pub(crate) async fn a_session_at_hand_says_what_the_store_says_whatever_changes(
         }
         users.push((user, session, token));
     }
-    // What each is now, and whether its first token is accepted in the end.
+    // Whether the first token of each is accepted: of one that is outdated, the store is asked.
     let agree = async |now: Timestamp| {
         let mut accepted = Vec::new();
         for (id, token, live) in &at_hand {
-            let as_kept = live.accepted(*token, now);
-            assert_eq!(as_kept, store.accepted(*id, *token, now).await.unwrap());
-            accepted.push(as_kept.is_some());
+            let true_now = store.accepted(*id, *token, now).await.unwrap();
+            match Arc::clone(live).accepted(*token, now) {
+                Ok(as_kept) => assert_eq!(as_kept, true_now),
+                Err(Outdated) => match store.live_session(*id) {
+                    Some(present) => assert_eq!(present.accepted(*token, now).unwrap(), true_now),
+                    None => assert_eq!(true_now, None),
+                },
+            }
+            accepted.push(true_now.is_some());
         }
         accepted
     };
     let all = agree(NOW).await;
     assert!(all.iter().all(|accepted| *accepted));
+    let outdated = || {
+        at_hand
+            .iter()
+            .map(|(_, token, live)| Arc::clone(live).accepted(*token, NOW) == Err(Outdated))
+    };
+    assert!(!outdated().any(|outdated| outdated));
 
     let id = |n: usize| (users[n].0.id, users[n].1.id);
     store.close_session(id(0).1).await.unwrap();
@@ -301,7 +368,9 @@ pub(crate) async fn a_session_at_hand_says_what_the_store_says_whatever_changes(
     if !at_hand.is_empty() {
         // The disabled one is told that they are; the refreshed one has its grace.
         assert_eq!(now, [false, false, true, false, false, false, false, true]);
-        assert!(at_hand[2].2.accepted(users[2].2.id, NOW).unwrap().user.disabled);
+        assert!(outdated().take(7).all(|outdated| outdated));
+        let disabled = store.live_session(id(2).1).unwrap().accepted(users[2].2.id, NOW);
+        assert!(disabled.unwrap().unwrap().user.disabled);
     }
     assert!(!agree(later(301)).await.contains(&true));
 
@@ -315,7 +384,7 @@ pub(crate) async fn a_session_at_hand_says_what_the_store_says_whatever_changes(
     let (session, token) = opened(&store, &users[2].0, NOW).await;
     if let Some(live) = store.live_session(session.id) {
         store.close_every_session().await.unwrap();
-        assert_eq!(live.accepted(token.id, NOW), None);
+        assert_eq!(live.accepted(token.id, NOW), Err(Outdated));
     }
 }
 
@@ -685,10 +754,10 @@ pub(crate) async fn an_api_token_speaks_for_its_user_as_they_are_now_until_it_ex
 
     let store = backend.open(NOW);
     let accepted = store.api_token_accepted(token.hash, NOW).await.unwrap().unwrap();
-    assert_eq!((accepted.user, &*accepted.token), (changed, &token));
+    assert_eq!((&*accepted.user, &*accepted.token), (&*changed, &token));
     let disabled = store.change_user(ada.id, UserChange::Disabled(true)).await;
     let accepted = store.api_token_accepted(token.hash, NOW).await.unwrap().unwrap();
-    assert_eq!(Some(accepted.user), disabled.unwrap());
+    assert_eq!(*accepted.user, *disabled.unwrap().unwrap());
 
     let week = WEEK.as_secs();
     assert!(is_good(&store, &token, later(week - 1)).await);

@@ -11,8 +11,8 @@
 //! - **Only what was accepted gets in.** There is one way in, [`put`](VerifiedTokens::put), and its one caller can give it only
 //!   what [`Tokens::verify`](super::Tokens::verify) found, and does so when the whitelist has accepted it. A forgery can neither
 //!   get in nor push anything out.
-//! - **A session is the same for ever.** One that has ended says so to whoever still has it, and never begins again
-//!   ([`LiveSession`]).
+//! - **Who is asked knows whether they may answer.** A session that has ended, or whose user has changed, says so to whoever
+//!   still has it, for ever ([`Outdated`](crate::store::Outdated)); then the store is asked as if nothing had been kept of it.
 //! - **A hit is the same text.** The hash only says where to look, and which texts not to look at; then the whole token is
 //!   compared, byte for byte. A valid prefix, another spelling of the same signature, another case: none is the same text, so
 //!   each is verified by itself and refused as if there were no cache. The comparison may end early, which tells a guesser
@@ -29,15 +29,17 @@
 //!
 //! With many users nearly every request is for a token that is in none of the processor's own caches, and each place of memory
 //! that has to be waited for takes as long as hundreds of instructions. So a search reads the tags of sixteen tokens, which are
-//! beside their lock, then the pointer to the one token that it may be, and then what is all in one piece: what the token
-//! says, its text, and the way to its session, so that the session does not have to be looked for. A place takes 12 bytes from
-//! the start, and a token some 130 more than its text, and up to 400 more while it is the only one that still has its session.
+//! beside their lock, and then the pointers to the one token that it may be and to its session. Each of these is one piece of
+//! memory: the token's text with what it says, and the session with its user. Both are waited for at the same time, and then
+//! there is nothing more to look for. A place takes 28 bytes, from when a token is put into one of the thousand that are
+//! beside it, and a token some 110 more than its text, and up to 450 more while it is the only one that still has its session.
 
 use std::{
     collections::hash_map::RandomState,
     hash::BuildHasher,
+    mem,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -49,14 +51,30 @@ use crate::{clock::Timestamp, store::LiveSession};
 
 /// How many tokens share one hash.
 const WAYS: usize = 16;
+/// How many sets a group has.
+const GROUP: usize = 64;
 /// How much of a token's end is hashed: that is random, and what is in front of it mostly is not.
 const HASHED: usize = 24;
 
 pub(super) struct VerifiedTokens {
-    /// None if there are to be no entries.
-    sets: Box<[Set]>,
+    /// In groups, each of which is there once a token was put into one of its sets. None if there are to be no entries.
+    groups: Box<[OnceLock<Group>]>,
+    /// How many sets there are when all groups are there.
+    sets: usize,
     hash: RandomState,
     generation: AtomicU64,
+}
+
+/// Sets that come into being together: a server that few have signed in to keeps no room for many.
+type Group = Box<[Set]>;
+
+/// Where a token is if it is anywhere.
+struct Spot {
+    group: usize,
+    /// Which of the group.
+    set: usize,
+    /// Tells it from most others there.
+    tag: u16,
 }
 
 /// The key ring that a token was verified with.
@@ -84,25 +102,22 @@ struct Places {
     /// Another part of each token's hash.
     tags: [u16; WAYS],
     entries: [Option<Entry>; WAYS],
+    /// Whom to ask whether each is accepted, if the store has that in memory.
+    sessions: [Option<Arc<dyn LiveSession>>; WAYS],
     /// Whose place is taken next.
     next: usize,
 }
 
 /// A token's text, and in front of it in the same piece of memory what there is to know of it. There is only one owner.
-type Entry = ThinArc<Head, u8>;
-
-struct Head {
-    known: Known,
-    /// Whom to ask whether it is accepted, if the store has that in memory.
-    session: Option<Arc<dyn LiveSession>>,
-}
+type Entry = ThinArc<Known, u8>;
 
 impl VerifiedTokens {
     /// Room for about `entries` tokens, or for none.
     pub(super) fn new(entries: usize) -> Self {
         let sets = entries.div_ceil(WAYS);
         Self {
-            sets: (0..sets).map(|_| Set::default()).collect(),
+            groups: (0..sets.div_ceil(GROUP)).map(|_| OnceLock::new()).collect(),
+            sets,
             hash: RandomState::new(),
             generation: AtomicU64::new(0),
         }
@@ -124,59 +139,82 @@ impl VerifiedTokens {
         &self,
         token: &[u8],
         now: Timestamp,
-        then: impl FnOnce(&Known, Option<&dyn LiveSession>) -> T,
+        then: impl FnOnce(&Known, Option<&Arc<dyn LiveSession>>) -> T,
     ) -> Option<T> {
-        let (set, tag) = self.place_of(token)?;
+        let spot = self.spot(token)?;
+        let set = &self.groups[spot.group].get()?[spot.set];
         let set = set.0.read().unwrap_or_else(PoisonError::into_inner);
-        let Head { known, session } = &set.entries[set.find(tag, token)?].as_ref()?.header.header;
+        let place = set.find(spot.tag, token)?;
+        let known = &set.entries[place].as_ref()?.header.header;
         let good = known.generation == self.generation()
             && known.said.token.issued_at <= now
             && now < known.good_until;
-        good.then(|| then(known, session.as_deref()))
+        good.then(|| then(known, set.sessions[place].as_ref()))
     }
 
     /// Remembers what a `token` was found to say, and its session.
     pub(super) fn put(&self, token: &[u8], known: Known, session: Option<Arc<dyn LiveSession>>) {
-        let Some((set, tag)) = self.place_of(token) else {
+        let Some(spot) = self.spot(token) else {
             return;
         };
-        let entry = Entry::from_header_and_slice(Head { known, session }, token);
-        let mut set = set.0.write().unwrap_or_else(PoisonError::into_inner);
-        let replaced = set.put(tag, token, entry);
+        let entry = Entry::from_header_and_slice(known, token);
+        let group = self.groups[spot.group].get_or_init(|| {
+            // The last group has what is left.
+            let sets = GROUP.min(self.sets - spot.group * GROUP);
+            (0..sets).map(|_| Set::default()).collect()
+        });
+        let mut set = group[spot.set].0.write().unwrap_or_else(PoisonError::into_inner);
+        let replaced = set.put(spot.tag, entry, session);
         // Nobody has to wait until its memory is given back.
         drop(set);
         drop(replaced);
     }
 
-    /// The set that a token is in if it is anywhere, and its tag there.
-    fn place_of(&self, token: &[u8]) -> Option<(&Set, u16)> {
+    fn spot(&self, token: &[u8]) -> Option<Spot> {
         let end = &token[token.len().saturating_sub(HASHED)..];
         let hash = self.hash.hash_one(end);
-        let sets = u64::try_from(self.sets.len()).ok()?;
-        let at = usize::try_from(hash.checked_rem(sets)?).ok()?;
-        let tag = u16::try_from(hash >> 48).ok()?;
-        Some((self.sets.get(at)?, tag))
+        let sets = u64::try_from(self.sets).ok()?;
+        let set = usize::try_from(hash.checked_rem(sets)?).ok()?;
+        Some(Spot {
+            group: set / GROUP,
+            set: set % GROUP,
+            tag: u16::try_from(hash >> 48).ok()?,
+        })
     }
 }
 
 impl Places {
     /// Where `token` is.
     fn find(&self, tag: u16, token: &[u8]) -> Option<usize> {
-        let mut places = self.tags.iter().zip(&self.entries);
-        places.position(|(known, entry)| {
-            *known == tag && entry.as_ref().is_some_and(|entry| entry.slice == *token)
+        (0..WAYS).find(|&at| {
+            self.tags[at] == tag
+                && self.entries[at].as_ref().is_some_and(|entry| {
+                    // It is most likely the one: what comes next is on its way while the text is compared.
+                    if let Some(session) = &self.sessions[at] {
+                        session.approach();
+                    }
+                    entry.slice == *token
+                })
         })
     }
 
-    /// Puts `token` where it is already, or in the next place, and returns what was there.
-    fn put(&mut self, tag: u16, token: &[u8], entry: Entry) -> Option<Entry> {
-        let at = self.find(tag, token).unwrap_or_else(|| {
+    /// Puts a token where it is already, or in the next place, and returns what was there.
+    fn put(
+        &mut self,
+        tag: u16,
+        entry: Entry,
+        session: Option<Arc<dyn LiveSession>>,
+    ) -> (Option<Entry>, Option<Arc<dyn LiveSession>>) {
+        let at = self.find(tag, &entry.slice).unwrap_or_else(|| {
             let next = self.next;
             self.next = (next + 1) % WAYS;
             next
         });
         self.tags[at] = tag;
-        self.entries[at].replace(entry)
+        (
+            self.entries[at].replace(entry),
+            mem::replace(&mut self.sessions[at], session),
+        )
     }
 }
 
@@ -261,24 +299,25 @@ mod tests {
 
     #[test]
     fn there_are_never_more_than_there_is_room_for_and_the_newest_are_found() {
-        let cache = VerifiedTokens::new(64);
-        for n in 0..1000 {
-            let token = format!("token-{n}");
-            put(&cache, &token);
-            assert!(find(&cache, &token, NOW).is_some());
+        for room in [1, 64, (GROUP + 1) * WAYS] {
+            let cache = VerifiedTokens::new(room);
+            assert!(cache.groups.iter().all(|group| group.get().is_none()));
+            for n in 0..3000 {
+                let token = format!("token-{n}");
+                put(&cache, &token);
+                assert!(find(&cache, &token, NOW).is_some());
+            }
+            let sets = cache.groups.iter().filter_map(OnceLock::get).flatten();
+            let kept = sets.map(|set| set.0.read().unwrap().entries.iter().flatten().count());
+            assert!(kept.sum::<usize>() <= room.next_multiple_of(WAYS));
         }
-        let kept = cache
-            .sets
-            .iter()
-            .map(|set| set.0.read().unwrap().entries.iter().flatten().count());
-        assert!(kept.sum::<usize>() <= 64);
         let none = VerifiedTokens::new(0);
         put(&none, "token");
         assert_eq!(find(&none, "token", NOW), None);
     }
 
     fn entry(token: &str, known: Known) -> Entry {
-        Entry::from_header_and_slice(Head { known, session: None }, token.as_bytes())
+        Entry::from_header_and_slice(known, token.as_bytes())
     }
 
     #[test]
@@ -287,14 +326,14 @@ mod tests {
         let mut knowns = Vec::new();
         for (generation, token) in (0..).zip(["one", "two", "on", "onee", ""]) {
             let known = known(Generation(generation));
-            assert!(set.put(7, token.as_bytes(), entry(token, known)).is_none());
+            assert!(set.put(7, entry(token, known), None).0.is_none());
             knowns.push((token, known));
         }
         for (at, (token, known)) in knowns.iter().enumerate() {
             assert_eq!(set.find(7, token.as_bytes()), Some(at));
             let entry = set.entries[at].as_ref().unwrap();
             assert_eq!(entry.slice, *token.as_bytes());
-            assert_eq!(entry.header.header.known, *known);
+            assert_eq!(entry.header.header, *known);
         }
         assert_eq!(set.find(7, b"three"), None);
         assert_eq!(set.find(0, b""), None, "an empty place holds no token");
@@ -305,8 +344,8 @@ mod tests {
         let mut set = Places::default();
         let mut put = |number: usize| {
             let token = format!("token-{number}");
-            set.put(7, token.as_bytes(), entry(&token, known(Generation(0))))
-                .map(|entry| String::from_utf8(entry.slice.to_vec()).unwrap())
+            let (replaced, _) = set.put(7, entry(&token, known(Generation(0))), None);
+            replaced.map(|entry| String::from_utf8(entry.slice.to_vec()).unwrap())
         };
         for number in 0..WAYS {
             assert_eq!(put(number), None);
@@ -319,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_place_takes_no_more_memory_than_it_has_to() {
-        assert!(size_of::<Set>() <= 12 * WAYS);
+        assert!(size_of::<Set>() <= 28 * WAYS);
         assert_eq!(size_of::<Option<Entry>>(), size_of::<usize>());
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     config::Config,
     domain::{Algorithm, PasswordHash, Role, Username},
     keys::{KeyPair, PublicKey},
+    store::Outdated,
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -134,27 +135,32 @@ fn verify_at(tokens: &Tokens, token: &str, now: Timestamp) -> Result<Verified, T
     let found = tokens.verify(&token, now)?;
     tokens.remember(&found, None);
     let again = tokens.verify(&token, now)?;
-    assert_eq!(
-        (again.said(), again.remembered),
-        (found.said(), Remembered::WithoutSession)
-    );
+    assert_eq!((again.said(), again.is_remembered), (found.said(), true));
     Ok(found.said())
 }
 
-/// A session whose tokens are accepted until somebody says otherwise.
-struct Told(AtomicBool);
+/// A session that is told what it is.
+#[derive(Default)]
+struct Told {
+    refuses: AtomicBool,
+    is_outdated: AtomicBool,
+}
 
 impl LiveSession for Told {
-    fn accepted(&self, id: TokenId, now: Timestamp) -> Option<Accepted> {
-        self.0.load(Ordering::SeqCst).then(|| Accepted {
-            user: Arc::new(user()),
+    fn accepted(self: Arc<Self>, id: TokenId, now: Timestamp) -> Result<Option<Accepted>, Outdated> {
+        if self.is_outdated.load(Ordering::SeqCst) {
+            return Err(Outdated);
+        }
+        let accepted = || Accepted {
+            user: Arc::new(user()).into(),
             token: TokenRecord {
                 id,
                 issued_at: now,
                 expires_at: now,
             },
             session_ends_at: now,
-        })
+        };
+        Ok((!self.refuses.load(Ordering::SeqCst)).then(accepted))
     }
 }
 
@@ -171,21 +177,27 @@ fn a_token_is_recognised_only_by_its_text_and_says_what_its_session_says_now() {
         tokens.remember(&found, None);
         assert!(recognised(&text, NOW).is_none(), "there is no session to ask");
 
-        let session = Arc::new(Told(true.into()));
+        let session = Arc::new(Told::default());
         let found = tokens.verify(&token, NOW).unwrap();
         tokens.remember(&found, Some(Arc::clone(&session) as _));
         let (said, accepted) = recognised(&text, NOW).unwrap();
         assert_eq!(said, found.said());
         assert_eq!(accepted.unwrap().token.id, said.token.id);
-        assert_eq!(tokens.verify(&token, NOW).unwrap().remembered, Remembered::Whole);
+        assert!(tokens.verify(&token, NOW).unwrap().is_remembered);
         for other in [text.to_lowercase(), format!("{text}A"), text[1..].to_owned()] {
             assert!(recognised(&other, NOW).is_none(), "{other}");
         }
         assert!(recognised(&text, said.token.expires_at).is_none());
 
-        session.0.store(false, Ordering::SeqCst);
+        session.refuses.store(true, Ordering::SeqCst);
         assert_eq!(recognised(&text, NOW).unwrap(), (said, None));
-        session.0.store(true, Ordering::SeqCst);
+        session.refuses.store(false, Ordering::SeqCst);
+
+        session.is_outdated.store(true, Ordering::SeqCst);
+        assert!(recognised(&text, NOW).is_none(), "the store has to be asked");
+        let (found, present) = (tokens.verify(&token, NOW).unwrap(), Arc::new(Told::default()));
+        tokens.remember(&found, Some(present));
+        assert_eq!(recognised(&text, NOW).unwrap().0, said);
         tokens.use_keys(&bench.ring());
         assert!(recognised(&text, NOW).is_none(), "the keys may have changed");
     }

@@ -64,10 +64,10 @@ impl Effect {
                 closed,
             } => {
                 index.close(&closed);
-                index.open(session, user);
+                index.open(session, Arc::unwrap_or_clone(user));
             }
             Self::Replace(session) => index.replace(session),
-            Self::Add(token, user) => index.add_api_token(token, user),
+            Self::Add(token, user) => index.add_api_token(token, user.into()),
             Self::End(ended) => index.end(&ended),
             Self::Change(user, ended) => {
                 index.end(&ended);

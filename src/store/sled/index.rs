@@ -16,13 +16,13 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    domain::{ApiToken, ApiTokenHash, Session, SessionId, TokenId, User, UserId},
+    domain::{ApiToken, ApiTokenHash, Session, SessionId, SharedUser, TokenId, User, UserId},
     store::{Accepted, AcceptedApiToken, LiveSession as _},
 };
 
 #[derive(Default)]
 pub(super) struct Index {
-    /// Each is ended as soon as it is taken out: whoever still has it is told so by itself.
+    /// Each is outdated as soon as it is taken out or replaced: it says so itself to whoever still has it.
     sessions: DashMap<SessionId, Arc<IndexedSession>>,
     pub(super) api_tokens: LiveApiTokens,
     /// Boxed, because a table has up to twice as many places as entries.
@@ -33,9 +33,9 @@ pub(super) struct Index {
 }
 
 /// A user with at least one live session or API token.
-#[derive(Default)]
 struct LiveUser {
-    user: Option<Arc<User>>,
+    /// In one piece with a session of theirs, if they have one.
+    user: SharedUser,
     sessions: SmallVec<[SessionId; 1]>,
     api_tokens: Vec<ApiTokenHash>,
 }
@@ -69,7 +69,12 @@ impl Index {
     }
 
     pub(super) fn accepted(&self, id: SessionId, token: TokenId, now: Timestamp) -> Option<Accepted> {
-        self.sessions.get(&id)?.accepted(token, now)
+        loop {
+            // One that is outdated has been replaced or taken out since it was found.
+            if let Ok(accepted) = self.live(id)?.accepted(token, now) {
+                return accepted;
+            }
+        }
     }
 
     pub(super) fn accepted_api_token(&self, hash: ApiTokenHash, now: Timestamp) -> Option<AcceptedApiToken> {
@@ -91,16 +96,12 @@ impl Index {
     }
 
     pub(super) fn session(&self, id: SessionId) -> Option<Session> {
-        self.sessions.get(&id)?.session()
-    }
-
-    pub(super) fn session_and_user(&self, id: SessionId) -> Option<(Session, Arc<User>)> {
-        self.sessions.get(&id)?.session_and_user()
+        self.sessions.get(&id)?.copy()
     }
 
     /// The session with the moment of its last use, also if the disk does not know it yet.
     pub(super) fn session_as_used(&self, id: SessionId) -> Option<Session> {
-        self.sessions.get(&id)?.session_as_used()
+        self.sessions.get(&id)?.copy_as_used()
     }
 
     pub(super) fn count_of(&self, user: UserId) -> usize {
@@ -120,21 +121,13 @@ impl Index {
         hashes.filter_map(|hash| self.api_tokens.get(hash)).collect()
     }
 
-    pub(super) fn user(&self, id: UserId) -> Option<Arc<User>> {
-        self.users.get(&id)?.user.clone()
+    pub(super) fn user(&self, id: UserId) -> Option<SharedUser> {
+        Some(self.users.get(&id)?.user.clone())
     }
 
     /// Everybody with a live session or API token.
-    pub(super) fn users(&self) -> Vec<Arc<User>> {
-        self.users.iter().filter_map(|live| live.user.clone()).collect()
-    }
-
-    /// Those whose sessions have been loaded and who have not, in the order of the database.
-    pub(super) fn unknown_users(&self) -> Vec<UserId> {
-        let unknown = self.users.iter().filter(|live| live.user.is_none());
-        let mut unknown: Vec<_> = unknown.map(|live| *live.key()).collect();
-        unknown.sort_unstable();
-        unknown
+    pub(super) fn users(&self) -> Vec<SharedUser> {
+        self.users.iter().map(|live| live.user.clone()).collect()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -153,21 +146,12 @@ impl Index {
         self.expiries().iter().take(at_most).map(|(_, id)| *id).collect()
     }
 
-    pub(super) fn open(&self, session: Session, user: Arc<User>) {
-        self.insert(session, Some(user));
-    }
-
-    /// A session whose user will be told by [`change`](Self::change).
-    pub(super) fn load(&self, session: Session) {
-        self.insert(session, None);
-    }
-
-    fn insert(&self, session: Session, user: Option<Arc<User>>) {
-        self.enter(session.user, user.clone(), |live| live.sessions.push(session.id));
-        self.expiries().insert((session.expires_at(), session.id));
-        let id = session.id;
-        let live = IndexedSession::of(session, user, Arc::clone(&self.latest));
-        if let Some(other) = self.sessions.insert(id, Arc::new(live)) {
+    pub(super) fn open(&self, session: Session, user: User) {
+        let (id, owner, expires_at) = (session.id, user.id, session.expires_at());
+        let live = Arc::new(IndexedSession::of(session, user, Arc::clone(&self.latest)));
+        self.enter(owner, Arc::clone(&live).into(), |live| live.sessions.push(id));
+        self.expiries().insert((expires_at, id));
+        if let Some(other) = self.sessions.insert(id, live) {
             other.end();
         }
     }
@@ -186,8 +170,8 @@ impl Index {
         expiries.insert((expires_at, id));
     }
 
-    pub(super) fn add_api_token(&self, token: Arc<ApiToken>, user: Arc<User>) {
-        self.enter(user.id, Some(user), |live| live.api_tokens.push(token.hash));
+    pub(super) fn add_api_token(&self, token: Arc<ApiToken>, user: SharedUser) {
+        self.enter(user.id, user, |live| live.api_tokens.push(token.hash));
         self.api_tokens.insert(token);
     }
 
@@ -213,26 +197,32 @@ impl Index {
     }
 
     pub(super) fn change(&self, user: &Arc<User>) {
-        let Some(sessions) = self.users.get_mut(&user.id).map(|mut live| {
-            live.user = Some(Arc::clone(user));
-            live.sessions.clone()
-        }) else {
+        let Some(mut owner) = self.users.get_mut(&user.id) else {
             return;
         };
-        for id in sessions {
-            if let Some(live) = self.sessions.get(&id) {
-                live.change(Arc::clone(user));
+        owner.user = Arc::clone(user).into();
+        for id in owner.sessions.clone() {
+            let Some(mut live) = self.sessions.get_mut(&id) else {
+                continue;
+            };
+            if let Some(changed) = live.pass_on(User::clone(user)) {
+                *live = Arc::new(changed);
+                owner.user = Arc::clone(&live).into();
             }
         }
     }
 
-    /// Takes note of something of a user's, and of them as they are now, if that is known.
-    fn enter(&self, id: UserId, user: Option<Arc<User>>, add: impl FnOnce(&mut LiveUser)) {
+    /// Takes note of something of a user's, and of them as they are now.
+    fn enter(&self, id: UserId, user: SharedUser, add: impl FnOnce(&mut LiveUser)) {
         // The user goes in before what is theirs and out after it, so that nothing is ever seen without its user.
-        let mut live = self.users.entry(id).or_default();
-        if user.is_some() {
-            live.user = user;
-        }
+        let mut live = self.users.entry(id).or_insert_with(|| {
+            Box::new(LiveUser {
+                user: user.clone(),
+                sessions: SmallVec::new(),
+                api_tokens: Vec::new(),
+            })
+        });
+        live.user = user;
         add(&mut live);
     }
 

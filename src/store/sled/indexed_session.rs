@@ -1,7 +1,8 @@
-//! A session in memory, and what is known of it there alone. The index finds it by its id; whoever has it asks it by itself.
+//! A session in memory with its user, and what is known of it there alone. The index finds it by its id; whoever has it asks it
+//! by itself.
 
 use std::{
-    mem,
+    hint, mem,
     sync::{
         Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
@@ -11,29 +12,22 @@ use std::{
 use crate::{
     clock::Timestamp,
     domain::{Session, TokenId, User},
-    store::{Accepted, LiveSession},
+    store::{Accepted, LiveSession, Outdated},
 };
 
 /// The latest moment that anybody has named, in seconds.
 #[derive(Default)]
 pub(super) struct Latest(AtomicU64);
 
-/// A session as it is now. In this order what the token check reads lies side by side.
-#[repr(C)]
+/// A session and its user, in one piece of memory: all that the token check reads of them lies there. Another user, or the same
+/// one changed, is another piece: whoever was told of a user has them as they were.
 pub(super) struct IndexedSession {
     latest: Arc<Latest>,
     /// When it was used last, in seconds: durable only with the next write of the session.
     used_at: AtomicU64,
-    /// `None` once it has ended, for ever.
-    state: RwLock<Option<State>>,
-}
-
-#[repr(C)]
-struct State {
-    /// Whose it is, as they are now: here as well as in the index, so that the token check looks in one place. Nobody while it
-    /// is being loaded: it is accepted only once that is known.
-    user: Option<Arc<User>>,
-    session: Session,
+    /// `None` once it has ended or is in another piece of memory, for ever.
+    session: RwLock<Option<Session>>,
+    user: User,
 }
 
 impl Latest {
@@ -47,76 +41,84 @@ impl Latest {
 }
 
 impl LiveSession for IndexedSession {
-    fn accepted(&self, token: TokenId, now: Timestamp) -> Option<Accepted> {
+    fn accepted(self: Arc<Self>, token: TokenId, now: Timestamp) -> Result<Option<Accepted>, Outdated> {
         self.latest.saw(now);
-        let state = self.state();
-        let state = state.as_ref()?;
-        let user = state.user.as_ref()?;
-        let token = state.session.accepts(token, now)?;
-        rise(&self.used_at, now);
-        Some(Accepted {
-            user: Arc::clone(user),
-            token,
-            session_ends_at: state.session.ends_at,
-        })
+        let accepted = {
+            let session = self.session();
+            let session = session.as_ref().ok_or(Outdated)?;
+            session.accepts(token, now).map(|token| (token, session.ends_at))
+        };
+        Ok(accepted.map(|(token, session_ends_at)| {
+            rise(&self.used_at, now);
+            Accepted {
+                user: self.into(),
+                token,
+                session_ends_at,
+            }
+        }))
+    }
+
+    fn approach(&self) {
+        // Nobody needs the value, but now the memory has been asked for it.
+        hint::black_box(self.used_at.load(Ordering::Relaxed));
+    }
+}
+
+impl AsRef<User> for IndexedSession {
+    fn as_ref(&self) -> &User {
+        &self.user
     }
 }
 
 impl IndexedSession {
-    pub(super) fn of(session: Session, user: Option<Arc<User>>, latest: Arc<Latest>) -> Self {
+    pub(super) fn of(session: Session, user: User, latest: Arc<Latest>) -> Self {
         Self {
             latest,
             used_at: AtomicU64::new(session.used_at.as_secs()),
-            state: RwLock::new(Some(State { user, session })),
+            session: RwLock::new(Some(session)),
+            user,
         }
     }
 
-    pub(super) fn session(&self) -> Option<Session> {
-        Some(self.state().as_ref()?.session.clone())
-    }
-
-    pub(super) fn session_and_user(&self) -> Option<(Session, Arc<User>)> {
-        let state = self.state();
-        let state = state.as_ref()?;
-        Some((state.session.clone(), state.user.clone()?))
+    /// `None` if it has ended.
+    pub(super) fn copy(&self) -> Option<Session> {
+        self.session().clone()
     }
 
     /// With the moment of its last use, also if the disk does not know it yet.
-    pub(super) fn session_as_used(&self) -> Option<Session> {
+    pub(super) fn copy_as_used(&self) -> Option<Session> {
         Some(Session {
             used_at: Timestamp::from_secs(self.used_at.load(Ordering::Relaxed)),
-            ..self.session()?
+            ..self.copy()?
         })
     }
 
     /// The session as it is after a refresh. Returns what it was; `None`, and nothing is changed, if it has ended.
     pub(super) fn replace(&self, session: Session) -> Option<Session> {
         rise(&self.used_at, session.used_at);
-        let mut state = self.change_state();
-        Some(mem::replace(&mut state.as_mut()?.session, session))
+        Some(mem::replace(self.change().as_mut()?, session))
     }
 
-    /// Its user, as they are now, unless it has ended.
-    pub(super) fn change(&self, user: Arc<User>) {
-        if let Some(state) = self.change_state().as_mut() {
-            state.user = Some(user);
-        }
+    /// The same session in another piece of memory, with this user. This one is outdated from now on; `None` if it was already.
+    pub(super) fn pass_on(&self, user: User) -> Option<Self> {
+        let session = self.copy_as_used()?;
+        self.end();
+        Some(Self::of(session, user, Arc::clone(&self.latest)))
     }
 
-    /// Accepts nothing any more. Returns what it was, unless it had ended already.
+    /// Is outdated from now on. Returns what it was, unless it was already.
     pub(super) fn end(&self) -> Option<Session> {
         // Whoever still has it has little of it.
-        let state = self.change_state().take();
-        state.map(|state| state.session)
+        self.change().take()
     }
 
-    fn state(&self) -> RwLockReadGuard<'_, Option<State>> {
+    fn session(&self) -> RwLockReadGuard<'_, Option<Session>> {
         // It is only ever assigned to, so a panic while it was held has broken nothing.
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+        self.session.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change_state(&self) -> RwLockWriteGuard<'_, Option<State>> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    fn change(&self) -> RwLockWriteGuard<'_, Option<Session>> {
+        self.session.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

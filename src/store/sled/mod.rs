@@ -339,7 +339,7 @@ impl Store for SledStore {
     }
 
     fn live_session(&self, session: SessionId) -> Option<Arc<dyn LiveSession>> {
-        // Until the index is whole, its sessions do not know yet whose they are.
+        // Until the index is whole, what it lacks may be on the disk.
         let whole = self.committer.loading.is_whole().unwrap_or(false);
         let live = whole.then(|| self.index.live(session)).flatten()?;
         Some(live)
@@ -386,10 +386,10 @@ impl Store for SledStore {
     ) -> Result<Rotation, StoreError> {
         self.index.saw(now);
         self.committer.loading.whole().await?;
-        let Some((mut known, user)) = self.index.session_and_user(session) else {
+        let Some(mut known) = self.index.session(session) else {
             return Ok(Rotation::Refused);
         };
-        if user.disabled {
+        if self.index.user(known.user).is_none_or(|user| user.disabled) {
             return Ok(Rotation::Refused);
         }
         match known.rotate(generation, &policy, lifetime, now) {

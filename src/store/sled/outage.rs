@@ -184,11 +184,11 @@ mod tests {
             trees.put_user(&other, &Ended::default()).unwrap();
         });
         for session in [&same, &closed, &changed] {
-            index.open(session.clone(), Arc::clone(&ada));
+            index.open(session.clone(), User::clone(&ada));
         }
         // Its revocation was asked for and refused.
         for token in [&kept, &revoked] {
-            index.add_api_token(Arc::new(token.clone()), Arc::clone(&ada));
+            index.add_api_token(Arc::new(token.clone()), Arc::clone(&ada).into());
         }
         let database = place.reopen(0, &index).unwrap();
         for (token, there) in [(kept, true), (revoked, true), (never, false)] {

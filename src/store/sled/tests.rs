@@ -119,19 +119,28 @@ async fn is_accepted(store: &SledStore, (session, token): (SessionId, TokenId)) 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_session_is_given_away_before_the_index_knows_whose_they_all_are() {
+async fn no_session_is_given_away_before_the_index_is_whole() {
     let directory = tempfile::tempdir().unwrap();
     let alive = with_a_session(&directory).await;
     let (store, orders) = open_late(&directory);
     assert!(store.live_session(alive.0).is_none());
-    let session = store.committer.read(|trees| trees.session(alive.0));
-    store.index.load(session.unwrap().unwrap());
+    let session = store
+        .committer
+        .read(|trees| trees.session(alive.0))
+        .unwrap()
+        .unwrap();
+    let user = store
+        .committer
+        .read(|trees| trees.user(session.user))
+        .unwrap()
+        .unwrap();
+    store.index.open(session, user);
     assert!(store.live_session(alive.0).is_none());
     assert!(is_accepted(&store, alive).await);
     orders.send(Order::Load).unwrap();
     store.committer.loading.whole().await.unwrap();
     let session = store.live_session(alive.0).unwrap();
-    assert!(session.accepted(alive.1, NOW).is_some());
+    assert!(session.accepted(alive.1, NOW).unwrap().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

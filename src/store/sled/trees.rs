@@ -5,7 +5,7 @@ mod names;
 mod upgrade;
 mod users;
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use secrecy::{ExposeSecret, SecretSlice};
 use sled::{Batch, Db, Tree, transaction::TransactionError};
@@ -19,9 +19,13 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    domain::{Attempts, Session, SessionId, TokenId},
+    domain::{Attempts, Session, SessionId, TokenId, User},
     store::{Accepted, KeptAttempts, StoreError, StoredRing},
 };
+
+/// So many of the sessions that wait to be taken into the index are there before memory is given back of those that have been:
+/// it then takes no more memory to have them all read first.
+const GIVEN_BACK_AT_ONCE: usize = 1 << 14;
 
 const SCHEMA: &[u8] = b"schema";
 const COMMITS: &[u8] = b"commits";
@@ -100,7 +104,7 @@ impl Trees {
         now: Timestamp,
         is_unwanted: &dyn Fn() -> bool,
     ) -> Result<Outcome, StoreError> {
-        let mut over = Vec::new();
+        let (mut live, mut over) = (Vec::new(), Vec::new());
         for entry in &self.sessions {
             if is_unwanted() {
                 return Ok(Outcome::Unwanted);
@@ -110,21 +114,28 @@ impl Trees {
             if session.expires_at() <= now {
                 over.push(session.id);
             } else {
-                index.load(session);
+                live.push(session);
             }
         }
-        // In the order in which they lie there: one by one would read a page again and again.
-        for id in index.unknown_users() {
+        // In the order in which their users lie there: one by one would read a page again and again.
+        live.sort_unstable_by_key(|session| Reverse((session.user, session.id)));
+        let mut known: Option<User> = None;
+        while let Some(session) = live.pop() {
             if is_unwanted() {
                 return Ok(Outcome::Unwanted);
             }
-            match self.user(id)? {
-                Some(user) => index.change(&Arc::new(user)),
+            if live.len().is_multiple_of(GIVEN_BACK_AT_ONCE) {
+                live.shrink_to_fit();
+            }
+            if known.as_ref().is_none_or(|user| user.id != session.user) {
+                known = self.user(session.user)?;
+            }
+            match &known {
+                Some(user) => index.open(session, user.clone()),
                 // Deleting a user does not have to find all that is theirs.
-                None => over.extend(index.sessions_of(id)),
+                None => over.push(session.id),
             }
         }
-        index.close(&over);
         self.remove_sessions(&over)?;
         self.load_api_tokens(index, now)?;
         Ok(Outcome::Whole)
@@ -145,7 +156,7 @@ impl Trees {
         };
         let user = self.user(session.user)?;
         Ok(user.map(|user| Accepted {
-            user: Arc::new(user),
+            user: Arc::new(user).into(),
             token,
             session_ends_at: session.ends_at,
         }))

@@ -72,7 +72,7 @@ impl Trees {
             } else {
                 match index.user(token.user) {
                     Some(known) => Some(known),
-                    None => self.user(token.user)?.map(Arc::new),
+                    None => self.user(token.user)?.map(|user| Arc::new(user).into()),
                 }
             };
             match user {
