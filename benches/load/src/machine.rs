@@ -32,6 +32,18 @@ impl Cores {
         }
     }
 
+    /// Half of what [`two`](Self::two) has, to tell what the other half adds: where server and load share two cores, they share
+    /// one.
+    pub(crate) fn half() -> Self {
+        if available() >= 4 {
+            return Self::ONE;
+        }
+        Self {
+            load: Self::ONE.server,
+            ..Self::ONE
+        }
+    }
+
     /// A command that runs `program` on these cores and becomes it, so that the process's id is the program's.
     pub(crate) fn pinned(cores: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("taskset");
@@ -43,6 +55,7 @@ impl Cores {
 impl fmt::Display for Cores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.server, self.load) {
+            ("0", "0") => f.write_str("one core, shared with the load"),
             ("0", _) => f.write_str("one core"),
             (server, load) if server == load => f.write_str("two cores, shared with the load"),
             _ => f.write_str("two cores"),

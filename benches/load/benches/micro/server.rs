@@ -2,13 +2,14 @@
 
 use std::{env, path::Path, sync::Arc};
 
+use futures_util::{StreamExt as _, stream};
 use jwt_server::{
     Auth, Config,
     auth::Credentials,
     clock::{ManualClock, Timestamp},
     config::Settings,
     domain::{BearerToken, Client, Password, PasswordHash, Role, Roles, User, UserId, Username},
-    store::SledStore,
+    store::{SledStore, Store as _, UserCreation},
 };
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
@@ -90,6 +91,58 @@ impl Server {
     pub(crate) fn refresh(&self, token: &BearerToken) -> BearerToken {
         let refreshed = self.runtime.block_on(self.auth.refresh(token));
         bearer(&refreshed.expect("a good token").token)
+    }
+}
+
+/// A server that has just been started, and many users who had signed in before that.
+pub(crate) struct Crowd {
+    pub(crate) auth: Auth,
+    pub(crate) tokens: Vec<BearerToken>,
+    pub(crate) runtime: Runtime,
+    _directory: TempDir,
+}
+
+impl Crowd {
+    /// So many of them, each with one token.
+    pub(crate) fn signed_in(users: usize) -> Self {
+        let directory = on_disk();
+        let runtime = Runtime::new().expect("a runtime");
+        let mut settings = Settings::default();
+        let text =
+            "[password]\nbcrypt_cost = 4\nhash_queue = 1024\nhash_threads = 2\n[token]\nlifetime = \"1h\"";
+        settings.add_file("the benchmark", text).expect("good settings");
+        let mut config = Config::read(&settings).expect("good settings");
+        config.store.path = directory.path().join("data");
+        let start = async || {
+            let (store, clock) = (open(&config.store.path), Arc::new(ManualClock::new(NOW)));
+            let auth = Auth::new(&config, Arc::clone(&store) as _, clock).await;
+            (auth.expect("a server starts"), store)
+        };
+        let hash = bcrypt::hash(PASSWORD, 4).expect("a hash");
+        let hash = PasswordHash::parse(&hash).expect("the form of a hash");
+        let (auth, tokens) = runtime.block_on(async {
+            let (before, store) = start().await;
+            let signed_in = stream::iter(0..users).map(async |number| {
+                let somebody = User {
+                    password_hash: hash.clone(),
+                    ..user(&format!("user-{number}"))
+                };
+                let (name, new) = (somebody.username.to_string(), store.create_user(somebody, None));
+                assert_eq!(new.await.expect("a good disk"), UserCreation::Created);
+                let claimed = Credentials::new(&name, PASSWORD.into());
+                let signed_in = before.sign_in(claimed, &Client::default()).await;
+                bearer(&signed_in.expect("the right password").token)
+            });
+            let tokens: Vec<_> = signed_in.buffer_unordered(512).collect().await;
+            drop((before, store));
+            (start().await.0, tokens)
+        });
+        Self {
+            auth,
+            tokens,
+            runtime,
+            _directory: directory,
+        }
     }
 }
 

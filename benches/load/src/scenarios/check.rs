@@ -127,14 +127,14 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
     }
     let _ = writeln!(text, "{table}");
 
-    let mut scaling = Table::new(["server", "two cores to one"]);
+    let mut scaling = Table::new(["server", "two cores to half of that"]);
     let of = |cores: &Cores| {
         let case = cases.iter().find(|case| {
             (case.who, case.tokens, case.algorithm) == (Who::Ours, Tokens::Hot, 0) && case.cores == *cores
         });
         case.map(|case| &case.speed)
     };
-    if let (Some(two), Some(one)) = (of(&Cores::two()), of(&Cores::ONE)) {
+    if let (Some(two), Some(one)) = (of(&Cores::two()), of(&Cores::half())) {
         for (who, two, one) in [
             ("bare warp", &two.bare, &one.bare),
             (Who::Ours.name(), &two.server, &one.server),
@@ -158,10 +158,13 @@ fn cases(bench: &Bench, algorithms: usize) -> Vec<Case<'_>> {
         }
     };
     let ours = || (0..algorithms).map(|algorithm| (Who::Ours, algorithm));
+    // Often that is what is measured anyway.
+    let half = ours().take(usize::from(Cores::half() != Cores::ONE));
     let peers = bench.peers.iter().map(|peer| (Who::Peer(peer), 0));
     let hot = iter::once((Who::WarpAlone, 0)).chain(ours()).chain(peers);
     hot.map(case(Tokens::Hot, Cores::ONE))
         .chain(ours().take(1).map(case(Tokens::Hot, Cores::two())))
+        .chain(half.map(case(Tokens::Hot, Cores::half())))
         .chain(ours().map(case(Tokens::Many, Cores::ONE)))
         .chain(ours().map(case(Tokens::Unseen, Cores::ONE)))
         .collect()
