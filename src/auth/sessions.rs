@@ -1,5 +1,7 @@
 //! A session from sign-in to log-out, and who its tokens speak for.
 
+use std::sync::Arc;
+
 use secrecy::SecretString;
 
 use super::{
@@ -8,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::{BearerToken, Client, Password, Session, User, UserId, Username},
-    store::{Accepted, Outdated},
+    store::Accepted,
 };
 
 /// What a sign-in claims. A name or a password that can't be anybody's is kept as nothing, so that it costs the same
@@ -101,13 +103,13 @@ impl Auth {
         let (now, store, tokens) = (self.now(), &self.0.accounts.store, &self.0.tokens);
         let found = tokens.verify(token, now).map_err(AuthError::TokenRefused)?;
         let said = found.said();
-        let session = store.live_session(said.session);
-        let asked = session
-            .clone()
-            .map(|session| session.accepted(said.token.id, now));
-        let accepted = match asked {
-            Some(Ok(accepted)) => accepted,
-            Some(Err(Outdated)) | None => store.accepted(said.session, said.token.id, now).await?,
+        let asked = store.live_session(said.session).and_then(|session| {
+            let accepted = Arc::clone(&session).accepted(said.token.id, now).ok()?;
+            Some((Some(session), accepted))
+        });
+        let (session, accepted) = match asked {
+            Some(answered) => answered,
+            None => (None, store.accepted(said.session, said.token.id, now).await?),
         };
         let principal = admit(said, accepted)?;
         tokens.remember(&found, session);

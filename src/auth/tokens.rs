@@ -218,8 +218,8 @@ impl Tokens {
         })
     }
 
-    /// Remembers a token that is accepted, and its session, so that it is recognised. To be called with one that was not: what is
-    /// remembered of its session, if anything, is outdated.
+    /// Remembers a token that is accepted, and its session, so that it is recognised. To be called only after it was not: if it
+    /// is remembered all the same, then without its session, or with one that is outdated.
     pub(super) fn remember(&self, found: &Found, session: Option<Arc<dyn LiveSession>>) {
         if session.is_some() || !found.is_remembered {
             self.verified.put(found.text.as_bytes(), found.known, session);

@@ -302,6 +302,48 @@ pub(crate) async fn whoever_changes_is_accepted_all_the_while_as_they_were_last_
     }
 }
 
+pub(crate) async fn a_change_of_a_user_reaches_each_of_their_sessions_and_api_tokens(backend: &impl Backend) {
+    let store = backend.open(NOW);
+    let (ada, eve) = (created(&store, "ada").await, created(&store, "eve").await);
+    let mut sessions = Vec::new();
+    for n in 0..5 {
+        let _ = opened(&store, &eve, later(n)).await;
+        sessions.push(opened(&store, &ada, later(n)).await);
+    }
+    let token = added(&store, &ada, &sessions[0].0, 1).await;
+    // The last one opened goes, and with it what it may have had of the user.
+    let (gone, _) = sessions.pop().unwrap();
+    store.close_session(gone.id).await.unwrap();
+    for roles in [[Role::ADMIN], [Role::CLIENT]] {
+        let change = UserChange::Roles(roles.into_iter().collect());
+        let changed = store.change_user(ada.id, change).await.unwrap().unwrap();
+        for (session, record) in &sessions {
+            assert!(is_accepted(&store, session, record.id, later(9)).await);
+            let accepted = store.accepted(session.id, record.id, later(9)).await.unwrap();
+            assert_eq!(*accepted.unwrap().user, *changed);
+        }
+        let accepted = store.api_token_accepted(token.hash, later(9)).await.unwrap();
+        assert_eq!(*accepted.unwrap().user, *changed);
+    }
+    assert_eq!(
+        store.sessions(ada.id, later(9)).await.unwrap().len(),
+        sessions.len()
+    );
+    assert_eq!(store.sessions(eve.id, later(9)).await.unwrap().len(), 5);
+    drop(store);
+    // And all of them are there again, each with its own user, in whatever order they are read.
+    let store = backend.open(later(9));
+    for (session, record) in &sessions {
+        let accepted = store.accepted(session.id, record.id, later(9)).await.unwrap();
+        assert_eq!(accepted.unwrap().user.id, ada.id);
+    }
+    assert_eq!(
+        store.sessions(ada.id, later(9)).await.unwrap().len(),
+        sessions.len()
+    );
+    assert_eq!(store.sessions(eve.id, later(9)).await.unwrap().len(), 5);
+}
+
 /// For a store that has its sessions in memory: whoever has kept one is told what is true now, or to ask again.
 pub(crate) async fn a_session_at_hand_says_what_the_store_says_whatever_changes(backend: &impl Backend) {
     let store = backend.open(NOW);
@@ -369,6 +411,7 @@ pub(crate) async fn a_session_at_hand_says_what_the_store_says_whatever_changes(
         // The disabled one is told that they are; the refreshed one has its grace.
         assert_eq!(now, [false, false, true, false, false, false, false, true]);
         assert!(outdated().take(7).all(|outdated| outdated));
+        assert!(!outdated().nth(7).unwrap(), "a refresh leaves it what it is");
         let disabled = store.live_session(id(2).1).unwrap().accepted(users[2].2.id, NOW);
         assert!(disabled.unwrap().unwrap().user.disabled);
     }
@@ -695,6 +738,8 @@ pub(crate) async fn sessions_are_listed_oldest_first_with_their_last_use(backend
     );
     let (second, _) = opened(&store, &ada, later(1)).await;
     assert!(is_accepted(&store, &first, token.id, later(60)).await);
+    let change = UserChange::Roles([Role::ADMIN].into_iter().collect());
+    assert!(store.change_user(ada.id, change).await.unwrap().is_some());
 
     let ids = |sessions: &[Session]| sessions.iter().map(|session| session.id).collect::<Vec<_>>();
     let sessions = store.sessions(ada.id, later(60)).await.unwrap();
@@ -750,6 +795,8 @@ pub(crate) async fn an_api_token_speaks_for_its_user_as_they_are_now_until_it_ex
     store.close_session(session.id).await.unwrap();
     let change = UserChange::Roles([Role::ADMIN].into_iter().collect());
     let changed = store.change_user(ada.id, change).await.unwrap().unwrap();
+    let accepted = store.api_token_accepted(token.hash, NOW).await.unwrap().unwrap();
+    assert_eq!(*accepted.user, *changed);
     drop(store);
 
     let store = backend.open(NOW);

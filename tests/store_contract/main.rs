@@ -57,6 +57,7 @@ contract!(sled, super::Sled:
     a_rehash_never_undoes_a_later_change_of_the_password,
     a_session_is_opened_only_for_a_user_as_verified,
     an_accepted_token_speaks_for_the_user_as_they_are_now,
+    a_change_of_a_user_reaches_each_of_their_sessions_and_api_tokens,
     whoever_changes_is_accepted_all_the_while_as_they_were_last_answered_to_be,
     a_session_at_hand_says_what_the_store_says_whatever_changes,
     a_refresh_mints_one_successor_and_keeps_to_it,

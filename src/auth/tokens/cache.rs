@@ -5,8 +5,8 @@
 //! A signature does not change its mind: whether a text was signed by a key, and what it says, is the same today as a
 //! second ago. So that part of the check is remembered, and where to ask for the rest. What can change is asked at each request,
 //! of the remembered token as of any other: the clock (issued, expired, and the end of the key that signed it), and the session
-//! itself, which the store keeps as it is now: the whitelist and the user's state. A token that was revoked, refreshed, or whose
-//! user was disabled or changed is refused on the very next request, because nothing here could say otherwise.
+//! itself, which the store keeps as it is now: the whitelist and the user's state. A token that was revoked, whose grace is over,
+//! or whose user was disabled is refused on the very next request, because nothing here could say otherwise.
 //!
 //! - **Only what was accepted gets in.** There is one way in, [`put`](VerifiedTokens::put), and its one caller can give it only
 //!   what [`Tokens::verify`](super::Tokens::verify) found, and does so when the whitelist has accepted it. A forgery can neither
@@ -30,9 +30,10 @@
 //! With many users nearly every request is for a token that is in none of the processor's own caches, and each place of memory
 //! that has to be waited for takes as long as hundreds of instructions. So a search reads the tags of sixteen tokens, which are
 //! beside their lock, and then the pointers to the one token that it may be and to its session. Each of these is one piece of
-//! memory: the token's text with what it says, and the session with its user. Both are waited for at the same time, and then
-//! there is nothing more to look for. A place takes 28 bytes, from when a token is put into one of the thousand that are
-//! beside it, and a token some 110 more than its text, and up to 450 more while it is the only one that still has its session.
+//! memory: the token's text with what it says, and the session with its user. The session is sent for before the text is
+//! compared, and then there is nothing more to look for. A place takes 28 bytes, from when a token is put into one of the
+//! thousand that are beside it, and a token some 110 more than its text, and some 400 more while it is the only one that still
+//! has its session, which may have ended.
 
 use std::{
     collections::hash_map::RandomState,

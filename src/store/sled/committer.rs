@@ -64,7 +64,7 @@ impl Effect {
                 closed,
             } => {
                 index.close(&closed);
-                index.open(session, Arc::unwrap_or_clone(user));
+                index.open(session, User::clone(&user));
             }
             Self::Replace(session) => index.replace(session),
             Self::Add(token, user) => index.add_api_token(token, user.into()),

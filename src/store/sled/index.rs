@@ -34,7 +34,7 @@ pub(super) struct Index {
 
 /// A user with at least one live session or API token.
 struct LiveUser {
-    /// In one piece with a session of theirs, if they have one.
+    /// In one piece with a session of theirs, mostly one that they still have.
     user: SharedUser,
     sessions: SmallVec<[SessionId; 1]>,
     api_tokens: Vec<ApiTokenHash>,
@@ -171,6 +171,8 @@ impl Index {
     }
 
     pub(super) fn add_api_token(&self, token: Arc<ApiToken>, user: SharedUser) {
+        // Not in another piece of memory if there is one already, where they are at least as new.
+        let user = self.user(user.id).unwrap_or(user);
         self.enter(user.id, user, |live| live.api_tokens.push(token.hash));
         self.api_tokens.insert(token);
     }

@@ -46,15 +46,17 @@ impl LiveSession for IndexedSession {
         let accepted = {
             let session = self.session();
             let session = session.as_ref().ok_or(Outdated)?;
-            session.accepts(token, now).map(|token| (token, session.ends_at))
-        };
-        Ok(accepted.map(|(token, session_ends_at)| {
-            rise(&self.used_at, now);
-            Accepted {
-                user: self.into(),
-                token,
-                session_ends_at,
+            let accepted = session.accepts(token, now);
+            if accepted.is_some() {
+                // While nobody can pass it on: the use would stay behind.
+                rise(&self.used_at, now);
             }
+            accepted.map(|token| (token, session.ends_at))
+        };
+        Ok(accepted.map(|(token, session_ends_at)| Accepted {
+            user: self.into(),
+            token,
+            session_ends_at,
         }))
     }
 
@@ -88,9 +90,13 @@ impl IndexedSession {
     /// With the moment of its last use, also if the disk does not know it yet.
     pub(super) fn copy_as_used(&self) -> Option<Session> {
         Some(Session {
-            used_at: Timestamp::from_secs(self.used_at.load(Ordering::Relaxed)),
+            used_at: self.used_at(),
             ..self.copy()?
         })
+    }
+
+    fn used_at(&self) -> Timestamp {
+        Timestamp::from_secs(self.used_at.load(Ordering::Relaxed))
     }
 
     /// The session as it is after a refresh. Returns what it was; `None`, and nothing is changed, if it has ended.
@@ -101,14 +107,13 @@ impl IndexedSession {
 
     /// The same session in another piece of memory, with this user. This one is outdated from now on; `None` if it was already.
     pub(super) fn pass_on(&self, user: User) -> Option<Self> {
-        let session = self.copy_as_used()?;
-        self.end();
-        Some(Self::of(session, user, Arc::clone(&self.latest)))
+        let passed_on = Self::of(self.end()?, user, Arc::clone(&self.latest));
+        rise(&passed_on.used_at, self.used_at());
+        Some(passed_on)
     }
 
     /// Is outdated from now on. Returns what it was, unless it was already.
     pub(super) fn end(&self) -> Option<Session> {
-        // Whoever still has it has little of it.
         self.change().take()
     }
 
@@ -126,5 +131,19 @@ impl IndexedSession {
 fn rise(latest: &AtomicU64, now: Timestamp) {
     if latest.load(Ordering::Relaxed) < now.as_secs() {
         latest.fetch_max(now.as_secs(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_with_its_user_takes_no_more_memory_than_it_has_to() {
+        assert!(
+            size_of::<IndexedSession>() <= 360,
+            "{}",
+            size_of::<IndexedSession>()
+        );
     }
 }

@@ -321,10 +321,53 @@ fn put(tree: &Tree, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{cell::Cell, time::Duration};
 
     use super::*;
     use crate::domain::{Refresh, TokenPolicy, UserId};
+
+    #[test]
+    fn loading_takes_in_each_session_with_its_user_and_removes_those_that_have_none_unless_it_is_stopped() {
+        let trees = Trees::of(sled::Config::new().temporary(true).open().unwrap()).unwrap();
+        let (now, minute) = (Timestamp::from_secs(1_800_000_000), Duration::from_mins(1));
+        let users = ["ada", "eve"].map(|name| User::somebody(name, now));
+        for user in &users {
+            let _ = trees.create_user(user, None).unwrap();
+        }
+        let start = |user, at| Session::start(user, minute, minute, at).0;
+        let mut live = Vec::new();
+        let mut over = Vec::new();
+        for _ in 0..3 {
+            live.extend(users.iter().map(|user| start(user.id, now)));
+            over.push(start(UserId::generate(now), now));
+            over.push(start(users[0].id, now.minus(minute)));
+        }
+        for session in live.iter().chain(&over) {
+            trees.put_session(session).unwrap();
+        }
+
+        // Asked once for each that is read, and once more for each that is taken in.
+        for asked_at_the_most in 0..live.len() + over.len() + live.len() {
+            let asked = Cell::new(0);
+            let is_unwanted = || asked.replace(asked.get() + 1) == asked_at_the_most;
+            let stopped = trees.load(&Index::default(), now, &is_unwanted).unwrap();
+            assert_eq!(stopped, Outcome::Unwanted);
+            assert!(trees.session(over[0].id).unwrap().is_some());
+        }
+        let index = Index::default();
+        assert_eq!(trees.load(&index, now, &|| false).unwrap(), Outcome::Whole);
+        assert_eq!(index.len(), live.len());
+        for session in &live {
+            assert_eq!(index.session(session.id).as_ref(), Some(session));
+            let token = session.tokens[0].token.id;
+            let accepted = index.accepted(session.id, token, now).unwrap();
+            assert_eq!(accepted.user.id, session.user);
+        }
+        for session in &over {
+            assert_eq!(index.session(session.id), None);
+            assert_eq!(trees.session(session.id).unwrap(), None);
+        }
+    }
 
     #[test]
     fn what_was_refreshed_since_it_became_a_candidate_is_not_removed() {
