@@ -68,7 +68,7 @@ const CACHE: Setting = Setting {
     default: "196608",
     kind: Kind::Integer,
     accepts: "a whole number from 0 to 10000000",
-    help: "How many tokens are remembered as verified, at some 550 bytes each once they are used. Whether one was revoked is asked each time.",
+    help: "How many tokens are remembered as verified, at some 600 bytes each once they are used. Whether one was revoked is asked each time.",
 };
 
 pub(super) const SETTINGS: &[Setting] = &[
