@@ -135,12 +135,14 @@ impl Auth {
         })))
     }
 
-    /// Forgets the sessions and API tokens that have run out, and returns how many.
+    /// Forgets the sessions and API tokens that have run out, and returns how many; and gives back the memory of tokens that are
+    /// good no more.
     ///
     /// # Errors
     /// A failure of the store.
     pub async fn prune(&self) -> Result<usize, AuthError> {
         let now = self.now();
+        self.0.tokens.tidy(now).await;
         let mut pruned = 0;
         loop {
             let batch = self.0.accounts.store.prune(now, PRUNE_BATCH).await?;

@@ -226,6 +226,11 @@ impl Tokens {
         }
     }
 
+    /// Gives back the memory of what was remembered and is of no use any more at `now`.
+    pub(super) async fn tidy(&self, now: Timestamp) {
+        self.verified.tidy(now).await;
+    }
+
     fn verify_anew<'a>(
         &self,
         token: &BearerToken,

@@ -268,6 +268,9 @@ pub trait LiveSession: Send + Sync + 'static {
     /// [`Outdated`], once the session has ended or its user has changed: the store says what is true now.
     fn accepted(self: Arc<Self>, token: TokenId, now: Timestamp) -> Result<Option<Accepted>, Outdated>;
 
+    /// Whether it would say that it is [`Outdated`].
+    fn is_outdated(&self) -> bool;
+
     /// Hears that it is most likely to be asked next: what has to be waited for can be sent for now. It need do nothing.
     fn approach(&self) {}
 }

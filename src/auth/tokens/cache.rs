@@ -20,8 +20,8 @@
 //!   one that happens to have the same hash; and then no more than how much of header and claims is right.
 //! - **Other keys, an empty cache.** Each entry belongs to a generation of the key ring. It is taken before the keys are
 //!   read, so what was verified with the old keys while they were replaced belongs to the old generation and is never found.
-//! - **It is bounded.** There are so many places, sixteen to a hash; the seventeenth token takes the place of the one that got
-//!   in first, which has run out, or mostly will be the next to. If it has not, that costs its owner one verification. Nobody
+//! - **It is bounded.** There are so many places, sixteen to a hash; the seventeenth token takes the place of one of them, mostly
+//!   of the one that got in first and will be the first to run out. That costs its owner one verification. Nobody
 //!   can choose who shares a place: the hash has a key of this process's own. Chance fills some hashes before others: with
 //!   three tokens for four places two in a hundred find no place that lasts, with one for two hardly any.
 //!
@@ -33,7 +33,8 @@
 //! memory: the token's text with what it says, and the session with its user. The session is sent for before the text is
 //! compared, and then there is nothing more to look for. A place takes 28 bytes, from when a token is put into one of the
 //! thousand that are beside it, and a token some 110 more than its text, and some 400 more while it is the only one that still
-//! has its session, which may have ended.
+//! has its session, which may have ended. What is of no use any more is given back once a minute
+//! ([`tidy`](VerifiedTokens::tidy)).
 
 use std::{
     collections::hash_map::RandomState,
@@ -171,6 +172,19 @@ impl VerifiedTokens {
         drop(replaced);
     }
 
+    /// Lets go of what nobody will find any more at `now`, and of sessions that are outdated: what is known of somebody who is
+    /// gone is not kept longer than it takes until this is called. Others get their turn meanwhile.
+    pub(super) async fn tidy(&self, now: Timestamp) {
+        for group in self.groups.iter().filter_map(OnceLock::get) {
+            let generation = self.generation();
+            for set in group {
+                let mut set = set.0.write().unwrap_or_else(PoisonError::into_inner);
+                set.tidy(|known| known.generation != generation || known.good_until <= now);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
     fn spot(&self, token: &[u8]) -> Option<Spot> {
         let end = &token[token.len().saturating_sub(HASHED)..];
         let hash = self.hash.hash_one(end);
@@ -199,14 +213,16 @@ impl Places {
         })
     }
 
-    /// Puts a token where it is already, or in the next place, and returns what was there.
+    /// Puts a token where it is already, or in a place that is free, or in the next one, and returns what was there.
     fn put(
         &mut self,
         tag: u16,
         entry: Entry,
         session: Option<Arc<dyn LiveSession>>,
     ) -> (Option<Entry>, Option<Arc<dyn LiveSession>>) {
-        let at = self.find(tag, &entry.slice).unwrap_or_else(|| {
+        let there = self.find(tag, &entry.slice);
+        let there = there.or_else(|| self.entries.iter().position(Option::is_none));
+        let at = there.unwrap_or_else(|| {
             let next = self.next;
             self.next = (next + 1) % WAYS;
             next
@@ -217,12 +233,31 @@ impl Places {
             mem::replace(&mut self.sessions[at], session),
         )
     }
+
+    /// Lets go of tokens of which `is_useless` says so, and of sessions that are outdated.
+    fn tidy(&mut self, is_useless: impl Fn(&Known) -> bool) {
+        for (entry, session) in self.entries.iter_mut().zip(&mut self.sessions) {
+            if entry
+                .as_ref()
+                .is_some_and(|entry| is_useless(&entry.header.header))
+            {
+                (*entry, *session) = (None, None);
+            } else if session.as_ref().is_some_and(|session| session.is_outdated()) {
+                *session = None;
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::domain::{SessionId, TokenId, TokenRecord, UserId};
+    use crate::{
+        domain::{SessionId, TokenId, TokenRecord, UserId},
+        store::{Accepted, Outdated},
+    };
 
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
     const LATER: Timestamp = Timestamp::from_secs(1_800_000_300);
@@ -279,7 +314,7 @@ mod tests {
     fn a_token_is_found_from_its_first_second_to_its_last() {
         let cache = VerifiedTokens::new(100);
         put(&cache, "token");
-        let second = std::time::Duration::from_secs(1);
+        let second = Duration::from_secs(1);
         assert_eq!(find(&cache, "token", NOW.minus(second)), None);
         assert!(find(&cache, "token", LATER.minus(second)).is_some());
         assert_eq!(find(&cache, "token", LATER), None);
@@ -355,6 +390,63 @@ mod tests {
         assert_eq!(put(WAYS).as_deref(), Some("token-0"));
         assert_eq!(put(WAYS + 1).as_deref(), Some("token-1"));
         assert_eq!(put(WAYS).as_deref(), Some(format!("token-{WAYS}").as_str()));
+    }
+
+    /// A session that is asked nothing but whether it is outdated.
+    struct Kept(bool);
+
+    impl LiveSession for Kept {
+        fn accepted(self: Arc<Self>, _: TokenId, _: Timestamp) -> Result<Option<Accepted>, Outdated> {
+            Err(Outdated)
+        }
+
+        fn is_outdated(&self) -> bool {
+            self.0
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_that_has_run_out_or_whose_keys_were_replaced_nor_a_session_that_is_outdated() {
+        let cache = VerifiedTokens::new(100_000);
+        let (present, outdated) = (Arc::new(Kept(false)), Arc::new(Kept(true)));
+        let forever = |cache: &VerifiedTokens| Known {
+            good_until: LATER.plus(Duration::from_hours(1)),
+            ..known(cache.generation())
+        };
+        let asks = |token: &str| cache.find(token.as_bytes(), NOW, |_, session| session.is_some());
+        cache.put(
+            b"short",
+            known(cache.generation()),
+            Some(Arc::clone(&present) as _),
+        );
+        cache.put(b"long", forever(&cache), Some(Arc::clone(&present) as _));
+        cache.put(b"passed on", forever(&cache), Some(Arc::clone(&outdated) as _));
+        cache.tidy(NOW).await;
+        assert_eq!(
+            ["short", "long", "passed on"].map(asks),
+            [Some(true), Some(true), Some(false)]
+        );
+        assert_eq!(
+            (Arc::strong_count(&present), Arc::strong_count(&outdated)),
+            (3, 1)
+        );
+        cache.tidy(LATER).await;
+        assert_eq!(["short", "long"].map(asks), [None, Some(true)]);
+        assert_eq!(Arc::strong_count(&present), 2);
+        cache.begin_anew();
+        cache.tidy(NOW).await;
+        assert_eq!(Arc::strong_count(&present), 1);
+    }
+
+    #[test]
+    fn a_place_that_is_free_is_taken_before_anybody_is_forgotten() {
+        let mut set = Places::default();
+        for number in 0..WAYS {
+            let _ = set.put(7, entry(&format!("token-{number}"), known(Generation(0))), None);
+        }
+        set.entries[5] = None;
+        assert!(set.put(7, entry("new", known(Generation(0))), None).0.is_none());
+        assert_eq!(set.find(7, b"new"), Some(5));
     }
 
     #[test]

@@ -162,6 +162,10 @@ impl LiveSession for Told {
         };
         Ok((!self.refuses.load(Ordering::SeqCst)).then(accepted))
     }
+
+    fn is_outdated(&self) -> bool {
+        self.is_outdated.load(Ordering::SeqCst)
+    }
 }
 
 #[test]

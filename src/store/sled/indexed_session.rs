@@ -60,6 +60,10 @@ impl LiveSession for IndexedSession {
         }))
     }
 
+    fn is_outdated(&self) -> bool {
+        self.session().is_none()
+    }
+
     fn approach(&self) {
         // Nobody needs the value, but now the memory has been asked for it.
         hint::black_box(self.used_at.load(Ordering::Relaxed));
