@@ -74,9 +74,7 @@ pub(super) fn reopen(
     read: impl FnOnce(&Trees) -> Result<(), StoreError>,
 ) -> Result<Opened, OpenError> {
     // Somebody may have moved it away, and what is there now is not locked.
-    lock.is_of(path)
-        .and_then(|()| wait_until_let_go(path))
-        .map_err(|source| OpenError::io(path, source))?;
+    lock.is_of(path).map_err(|source| OpenError::io(path, source))?;
     open_own(path, cache, true, acknowledged, |trees, _| read(trees))
 }
 
@@ -90,6 +88,8 @@ fn open_own(
     read: impl FnOnce(&Trees, Reading) -> Result<(), StoreError>,
 ) -> Result<Opened, OpenError> {
     let io_error = |source| OpenError::io(path, source);
+    // Whoever had it open before may have been this process.
+    wait_until_let_go(path).map_err(io_error)?;
     if let Some(left) = Rescue::left(path).map_err(io_error)? {
         left.put_back().map_err(io_error)?;
     }

@@ -846,7 +846,11 @@ fn refused_without_the_end_of_a_segment(shortened: Shortened) -> usize {
             image.write(directory.path());
             match open::open(directory.path(), CACHE, |_, _| Ok(())) {
                 Ok((opened, _lock)) => {
-                    assert!(opened.commits > commits, "segment {segment}");
+                    assert!(
+                        opened.commits > commits,
+                        "segment {segment} with {length} bytes: {} of {commits}",
+                        opened.commits
+                    );
                     for id in &live {
                         assert!(opened.trees.session(*id).unwrap().is_some(), "segment {segment}");
                     }
