@@ -215,7 +215,8 @@ fn put_back(path: &Path, error: OpenError, rescue: Option<Rescue>, existed: bool
 
 /// sled's threads may still have something to write when its last handle is gone. Its lock on the file lasts as long.
 fn wait_until_let_go(path: &Path) -> io::Result<()> {
-    let file = match File::open(path.join(DATA_FILE)) {
+    // To be written, as sled has it: some systems lock for one process alone only what it may write.
+    let file = match File::options().write(true).open(path.join(DATA_FILE)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         opened => opened?,
     };
@@ -226,7 +227,9 @@ fn wait_until_let_go(path: &Path) -> io::Result<()> {
             Err(TryLockError::Error(error)) => return Err(error),
         }
     }
-    Err(io::Error::other("what was written last is still being written"))
+    Err(io::Error::other(
+        "its data file is locked: what was written last is still being written, or another program has it open",
+    ))
 }
 
 fn warn_without_rescue(path: &Path, error: &io::Error) {
