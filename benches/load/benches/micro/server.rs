@@ -95,14 +95,14 @@ impl Server {
 }
 
 /// A server that has just been started, and many users who had signed in before that.
-pub(crate) struct Crowd {
+pub(crate) struct Restarted {
     pub(crate) auth: Auth,
     pub(crate) tokens: Vec<BearerToken>,
     pub(crate) runtime: Runtime,
     _directory: TempDir,
 }
 
-impl Crowd {
+impl Restarted {
     /// So many of them, each with one token.
     pub(crate) fn signed_in(users: usize) -> Self {
         let directory = on_disk();

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use divan::Bencher;
 use jwt_server::domain::BearerToken;
 
-use crate::server::{Crowd, Server, algorithms};
+use crate::server::{Restarted, Server, algorithms};
 
 /// How many tokens there are to be seen for the first time, before they are anew.
 const TOKENS: usize = 512;
@@ -62,12 +62,12 @@ const LIVE: usize = 100_000;
 /// it takes longer than `seen_again` is the time until memory answers.
 #[divan::bench(sample_size = 1000, sample_count = 500)]
 fn seen_again_of_many(bencher: Bencher) {
-    let crowd = Crowd::signed_in(LIVE);
+    let server = Restarted::signed_in(LIVE);
     let ask = |token: &BearerToken| {
-        let asked = crowd.auth.authenticate(token);
-        crowd.runtime.block_on(asked).expect("a good token")
+        let asked = server.auth.authenticate(token);
+        server.runtime.block_on(asked).expect("a good token")
     };
-    for token in &crowd.tokens {
+    for token in &server.tokens {
         ask(token);
     }
     let turn = RefCell::new(1_u64);
@@ -75,8 +75,8 @@ fn seen_again_of_many(bencher: Bencher) {
     let next = || {
         let state = &mut *turn.borrow_mut();
         *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let at = usize::try_from(*state >> 33).expect("31 bits") % crowd.tokens.len();
-        BearerToken::parse(crowd.tokens[at].expose()).expect("a token")
+        let at = usize::try_from(*state >> 33).expect("31 bits") % server.tokens.len();
+        BearerToken::parse(server.tokens[at].expose()).expect("a token")
     };
     bencher.with_inputs(next).bench_local_refs(|token| ask(token));
 }
