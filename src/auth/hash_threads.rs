@@ -1,5 +1,9 @@
 //! Threads of our own for work that keeps a processor busy, behind a bounded queue. A flood of sign-ins fills the queue
-//! and is turned away; it never touches the threads that answer everybody else.
+//! and is turned away; it never touches the threads that answer everybody else, nor holds up what they have to do: these
+//! have the processor only while nobody else wants it (`priority`), and if that is never, others relieve them (`relief`).
+
+mod priority;
+mod relief;
 
 use std::{
     io,
@@ -13,15 +17,18 @@ use std::{
 
 use tokio::sync::oneshot;
 
-/// How much the threads step back behind those that answer requests, which need little and need it at once.
-#[cfg(target_os = "linux")]
-const NICENESS: i32 = 10;
+use relief::Watched;
 
-type Job = Box<dyn FnOnce() + Send>;
+type Queue = Mutex<Receiver<Arc<dyn Job>>>;
+
+/// What is to be done. Two threads may do the same job, one in relief of the other; the first one answers.
+trait Job: Send + Sync {
+    fn run(&self);
+}
 
 /// The threads. They end when this is dropped and the queue is empty.
 pub(super) struct HashThreads {
-    queue: SyncSender<Job>,
+    queue: SyncSender<Arc<dyn Job>>,
 }
 
 /// Why a job was not done.
@@ -34,33 +41,36 @@ pub(super) enum NotDone {
 }
 
 impl HashThreads {
-    /// Starts `threads` threads; up to `waiting` jobs wait while all of them work.
-    pub(super) fn start(threads: usize, waiting: usize) -> io::Result<Self> {
-        let (queue, jobs) = sync_channel::<Job>(waiting);
+    /// Starts threads for `at_once` jobs at the same time; up to `waiting` more wait while all of them work.
+    pub(super) fn start(at_once: usize, waiting: usize) -> io::Result<Self> {
+        let (queue, jobs) = sync_channel(waiting);
         let jobs = Arc::new(Mutex::new(jobs));
-        for number in 0..threads {
-            let jobs = Arc::clone(&jobs);
+        for number in 0..at_once {
+            let watched = Watched::new();
+            let (its_jobs, its_watched) = (Arc::clone(&jobs), Arc::clone(&watched));
             thread::Builder::new()
                 .name(format!("hash-{number}"))
-                .spawn(move || run(&jobs))?;
+                .spawn(move || work(&its_jobs, &its_watched))?;
+            let jobs = Arc::clone(&jobs);
+            thread::Builder::new()
+                .name(format!("relief-{number}"))
+                .spawn(move || relief::relieve(&jobs, &watched))?;
         }
         Ok(Self { queue })
     }
 
     /// Runs `work` on one of the threads and returns what it gave. If the caller has stopped waiting by the time its turn
-    /// comes, the work is not done at all.
+    /// comes, the work is not done at all. It may be done twice.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl Fn() -> T + Send + Sync + 'static,
     ) -> Result<T, NotDone> {
         let (answer, answered) = oneshot::channel();
-        let job = move || {
-            if !answer.is_closed() {
-                // The caller may have gone while the work was done; then nobody needs it.
-                let _ = answer.send(work());
-            }
+        let question = Question {
+            work,
+            answer: Mutex::new(Some(answer)),
         };
-        match self.queue.try_send(Box::new(job)) {
+        match self.queue.try_send(Arc::new(question)) {
             Ok(()) => answered.await.map_err(|_| NotDone::Broken),
             Err(TrySendError::Full(_)) => Err(NotDone::QueueFull),
             Err(TrySendError::Disconnected(_)) => Err(NotDone::Broken),
@@ -68,17 +78,43 @@ impl HashThreads {
     }
 }
 
-fn run(jobs: &Mutex<Receiver<Job>>) {
-    // Where it is not allowed, everything goes on as well, only less evenly. Elsewhere it would be the whole process's.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::nice(NICENESS);
-    loop {
-        // The lock is held while waiting, so the threads queue up for the next job one behind the other.
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else { return };
-        // A job that panics drops its answer, which its caller sees; the thread goes on.
-        let _ = panic::catch_unwind(AssertUnwindSafe(job));
+/// A job whose answer somebody waits for.
+struct Question<F, T> {
+    work: F,
+    /// None once it was answered.
+    answer: Mutex<Option<oneshot::Sender<T>>>,
+}
+
+impl<F: Fn() -> T + Send + Sync, T: Send> Job for Question<F, T> {
+    fn run(&self) {
+        let answer = || self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = answer().as_ref().is_some_and(|answer| !answer.is_closed());
+        if !wanted {
+            return;
+        }
+        // Work that panics drops the way to its caller, who sees that; the thread goes on.
+        let done = panic::catch_unwind(AssertUnwindSafe(&self.work));
+        if let (Some(answer), Ok(done)) = (answer().take(), done) {
+            // The caller may have gone while the work was done; then nobody needs it.
+            let _ = answer.send(done);
+        }
     }
+}
+
+fn work(jobs: &Queue, watched: &Watched) {
+    watched.introduce();
+    while let Some(job) = next(jobs) {
+        watched.begin(&job);
+        job.run();
+        watched.end();
+    }
+    watched.leave();
+}
+
+/// The next job, when there is one. `None` once there never will be.
+fn next(jobs: &Queue) -> Option<Arc<dyn Job>> {
+    // The lock is held while waiting, so the threads queue up for the next job one behind the other.
+    jobs.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
 #[cfg(test)]
@@ -92,12 +128,13 @@ mod tests {
     /// Occupies the only thread until the sender is dropped.
     fn block(threads: &Arc<HashThreads>) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), NotDone>>) {
         let (release, released) = mpsc::channel::<()>();
+        let released = Mutex::new(released);
         let (started, has_started) = mpsc::channel();
         let threads = Arc::clone(threads);
         let job = tokio::spawn(async move {
             let work = move || {
-                started.send(()).unwrap();
-                let _ = released.recv();
+                let _ = started.send(());
+                let _ = released.lock().unwrap().recv();
             };
             threads.run(work).await
         });
@@ -133,17 +170,58 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn the_threads_step_back_behind_the_others() {
-        let niceness = || {
-            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-            // The second field is a name in parentheses; the niceness is the nineteenth.
-            let mut fields = stat.rsplit(')').next().unwrap().split_whitespace();
-            fields.nth(16).unwrap().parse::<i32>().unwrap()
-        };
-        let before = niceness();
+    async fn the_threads_have_the_processor_only_while_nobody_else_wants_it() {
+        use thread_priority::{NormalThreadSchedulePolicy, ThreadSchedulePolicy, thread_schedule_policy};
+
+        let policy = |policy| Ok(ThreadSchedulePolicy::Normal(policy));
         let threads = HashThreads::start(1, 1).unwrap();
-        assert_eq!(threads.run(niceness).await, Ok(before + NICENESS));
-        assert_eq!(niceness(), before);
+        let theirs = threads.run(thread_schedule_policy).await.unwrap();
+        assert_eq!(theirs, policy(NormalThreadSchedulePolicy::Idle));
+        assert_eq!(
+            thread_schedule_policy(),
+            policy(NormalThreadSchedulePolicy::Other)
+        );
+    }
+
+    /// Each job would take 10 s of a thread that has only what another one, which never rests, leaves it.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_a_starving_thread_should_do_another_one_does_until_it_gets_on() {
+        use std::{
+            sync::atomic::{AtomicBool, Ordering},
+            time::Duration,
+        };
+
+        let on_one_core = || {
+            let core = rustix::thread::sched_getcpu();
+            let mut cores = rustix::thread::CpuSet::new();
+            cores.set(core);
+            rustix::thread::sched_setaffinity(None, &cores).unwrap();
+            let busy = Arc::new(AtomicBool::new(true));
+            let still = Arc::clone(&busy);
+            let busy_thread = thread::spawn(move || while still.load(Ordering::Relaxed) {});
+
+            let threads = HashThreads::start(1, 2).unwrap();
+            let job = || {
+                threads.run(|| {
+                    let time = priority::ProcessorTime::of_this_thread().unwrap();
+                    let end = time.read().unwrap() + Duration::from_millis(30);
+                    while time.read().unwrap() < end {}
+                    thread::current().name().unwrap().to_owned()
+                })
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                assert_eq!(job().await.unwrap(), "relief-0");
+                assert_eq!(job().await.unwrap(), "relief-0");
+
+                busy.store(false, Ordering::Relaxed);
+                busy_thread.join().unwrap();
+                while job().await.unwrap() != "hash-0" {}
+            });
+        };
+        // Only this thread and those that it starts.
+        thread::spawn(on_one_core).join().unwrap();
     }
 
     #[tokio::test]

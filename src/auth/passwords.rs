@@ -81,7 +81,7 @@ impl Passwords {
         let cost = self.config.bcrypt_cost;
         let decoy = self.decoy.clone();
         self.run(move || {
-            let (Some(user), Some(password)) = (user, password) else {
+            let (Some(user), Some(password)) = (&user, &password) else {
                 let _ = matches("a password that nobody has", &decoy)?;
                 return Ok(None);
             };
@@ -94,7 +94,8 @@ impl Passwords {
                 return Ok(None);
             }
             let rehash = found != cost;
-            let rehashed = rehash.then(|| hash(&password, cost)).transpose()?;
+            let rehashed = rehash.then(|| hash(password, cost)).transpose()?;
+            let user = Arc::clone(user);
             Ok(Some(Verified { user, rehashed }))
         })
         .await
@@ -102,7 +103,7 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> Result<T, AuthError> + Send + 'static,
+        work: impl Fn() -> Result<T, AuthError> + Send + Sync + 'static,
     ) -> Result<T, AuthError> {
         let start = || HashThreads::start(self.thread_count(), self.config.hash_queue);
         let threads = self.threads.get_or_try_init(start);

@@ -83,6 +83,23 @@ impl Server {
         fs::write(&file, "5").with_context(|| format!("{file}: the peak of the memory can't be reset"))
     }
 
+    /// The processor time of the threads that hash passwords.
+    pub(crate) fn hashing(&self) -> Result<Duration> {
+        let mut ticks = 0;
+        for thread in Process::new(self.child.id().try_into()?)?.tasks()? {
+            let stat = thread?.stat()?;
+            if ["hash-", "relief-"]
+                .iter()
+                .any(|name| stat.comm.starts_with(name))
+            {
+                ticks += stat.utime + stat.stime;
+            }
+        }
+        Ok(Duration::from_secs_f64(
+            ticks as f64 / procfs::ticks_per_second() as f64,
+        ))
+    }
+
     pub(crate) fn usage(&self) -> Result<Usage> {
         let process = Process::new(self.child.id().try_into()?)?;
         let (stat, status) = (process.stat()?, process.status()?);

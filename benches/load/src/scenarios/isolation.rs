@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use anyhow::Result;
 
-use super::{Figures, WARM_UP, bearer, sign_in, steady};
+use super::{CONNECTIONS, Figures, WARM_UP, bearer, sign_in, steady};
 use crate::{
     bench::Bench,
     description::somebody,
@@ -22,8 +22,9 @@ const FLOOD: usize = 256;
 struct Row {
     quiet: Figures,
     flooded: Figures,
-    /// Sign-ins that were granted meanwhile, a second; and all that were answered.
-    signed_in: Series,
+    /// What the flood's passwords had of a core meanwhile.
+    hashing: Series,
+    /// Sign-ins that were answered, a second.
     flood: Series,
 }
 
@@ -32,14 +33,20 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
     let data = bench.fresh("visitors")?;
     let flood = sign_in::visitors(bench, &data, cost)?;
     let cost = cost.to_string();
-    let arrangements = [Cores::ONE, Cores::two()];
-    let mut rows: Vec<(Cores, &str, Row)> = arrangements
+    let arrangements = [
+        (Cores::ONE, CONNECTIONS),
+        (Cores::ONE, 1),
+        (Cores::two(), CONNECTIONS),
+    ];
+    let mut rows: Vec<(Cores, usize, &str, Row)> = arrangements
         .iter()
-        .flat_map(|cores| ["bare warp", "jwt-server"].map(|who| (cores.clone(), who, Row::default())))
+        .flat_map(|(cores, connections)| {
+            ["bare warp", "jwt-server"].map(|who| (cores.clone(), *connections, who, Row::default()))
+        })
         .collect();
     for round in 1..=bench.options.rounds {
         eprintln!("isolation: round {round}");
-        for (cores, who, row) in &mut rows {
+        for (cores, connections, who, row) in &mut rows {
             let ours = *who == "jwt-server";
             let server = if ours {
                 bench.server(&data, &["--password.bcrypt_cost", &cost], cores)?
@@ -52,7 +59,10 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
                 bearer(&"x".repeat(400))
             };
             let welcome = bench.requests("welcome.requests", &bench.ours.guarded, [token])?;
-            let welcome = steady(&welcome, bench.options.seconds, cores);
+            let welcome = Load {
+                connections: *connections,
+                ..steady(&welcome, bench.options.seconds, cores)
+            };
             row.measure(
                 &server,
                 &welcome,
@@ -63,6 +73,7 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
 
     let mut table = Table::new([
         "cores",
+        "connections",
         "server",
         "/welcome",
         "requests/s",
@@ -70,10 +81,10 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
         "processor µs/request",
         "p50 ms",
         "p99 ms",
-        "flood: 200 a second",
+        "flood: hashing, of a core",
         "flood: answers a second",
     ]);
-    for (cores, who, row) in &rows {
+    for (cores, connections, who, row) in &rows {
         for (when, figures) in [("quiet", &row.quiet), ("flooded", &row.flooded)] {
             let flooded = when == "flooded";
             let only = |series: &Series| {
@@ -85,6 +96,7 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
             };
             table.row([
                 cores.to_string(),
+                connections.to_string(),
                 (*who).to_owned(),
                 when.to_owned(),
                 figures.rate.to_string(),
@@ -96,16 +108,17 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
                 },
                 figures.p50.to_string(),
                 figures.p99.to_string(),
-                only(&row.signed_in),
+                only(&row.hashing),
                 only(&row.flood),
             ]);
         }
     }
     Ok(format!(
         "## Isolation\n\n\
-         GET /welcome with one token over 64 connections, quiet and while {FLOOD} more sign in with right passwords as fast as \
-         they are answered (bcrypt at cost {cost}). Bare warp answers the flood like everything else: it shows what the \
-         connections alone take away, from the server and from the load tool.\n\n{table}"
+         GET /welcome with one token over 64 connections, which keeps a core busy, or over one, quiet and while {FLOOD} more sign \
+         in with right passwords as fast as they are answered (bcrypt at cost {cost}). *Hashing* is what the threads that hash \
+         had of a core meanwhile. Bare warp answers the flood like everything else: it shows what the connections alone take \
+         away, from the server and from the load tool.\n\n{table}"
     ))
 }
 
@@ -120,10 +133,11 @@ impl Row {
         let flood = flood.start(server.port)?;
         // Until every connection is there and the queue is full.
         thread::sleep(Duration::from_secs(1));
-        self.flooded.take(server, welcome)?.all_granted()?;
-        let flood = flood.finish()?;
-        self.signed_in.add(flood.rate_of(200));
-        self.flood.add(flood.rate());
+        let before = server.hashing()?;
+        let outcome = self.flooded.take(server, welcome)?.all_granted()?;
+        let hashing = server.hashing()?.saturating_sub(before);
+        self.hashing.add(hashing.as_secs_f64() / outcome.elapsed());
+        self.flood.add(flood.finish()?.rate());
         Ok(())
     }
 }
