@@ -7,12 +7,11 @@
 
 use std::{
     convert::Infallible,
-    iter,
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc as std_mpsc},
     thread::JoinHandle,
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc::Sender, oneshot};
 
 use super::{
     database::{Database, Failure},
@@ -20,6 +19,7 @@ use super::{
     loading::{Load, Loading, Outcome},
     open,
     outage::{self, Reopen},
+    queue::{Queue, Waiting},
     trees::Trees,
     worker::Worker,
 };
@@ -34,8 +34,6 @@ use crate::{
 /// one sled may write over a segment whose pages have been moved, but not yet durably, and a cut of the power would leave
 /// neither. 128 writes are some 130 KiB, and half a segment is moved at a time.
 const BATCH: usize = 128;
-/// How many writes may wait. A caller beyond that waits for a place.
-const QUEUE: usize = 1024;
 
 /// What a write changes in memory once the disk has it.
 pub(super) enum Effect {
@@ -79,8 +77,20 @@ impl Effect {
 
 /// A write that has been applied and waits for the sync: told how that went, it changes the memory and answers.
 type Finish = Box<dyn FnOnce(Result<(), StoreError>, &Index) + Send>;
+/// Applies a write.
+type Apply = Box<dyn FnOnce(&Trees, &mut Group) -> Finish + Send>;
+
 /// A write that waits to be applied.
-type Write = Box<dyn FnOnce(&Trees, &mut Group) -> Finish + Send>;
+struct Write {
+    apply: Apply,
+    aside: bool,
+}
+
+impl Waiting for Write {
+    fn is_aside(&self) -> bool {
+        self.aside
+    }
+}
 
 /// What a write knows besides the trees: the memory, which shows nothing of the group of writes that is being applied, and
 /// what that memory lacks.
@@ -144,12 +154,12 @@ pub(super) struct Committer {
 /// The ways to the database, or why there is none.
 struct Access {
     trees: Result<Trees, StoreError>,
-    queue: Result<mpsc::Sender<Write>, StoreError>,
+    queue: Result<Sender<Write>, StoreError>,
 }
 
 impl Access {
-    fn to(database: &Database) -> (Self, mpsc::Receiver<Write>) {
-        let (queue, writes) = mpsc::channel(QUEUE);
+    fn to(database: &Database) -> (Self, Queue<Write>) {
+        let (queue, writes) = Queue::new();
         let access = Self {
             trees: Ok(database.trees.clone()),
             queue: Ok(queue),
@@ -166,8 +176,8 @@ impl Access {
 }
 
 impl Committer {
-    /// Commits to `database`, and after an outage to what `place` has then. If the index is not filled yet, `load` fills it: no
-    /// write is applied before that.
+    /// Commits to `database`, and after an outage to what `place` has then. If the index is not filled yet, `load` fills it:
+    /// before that, nothing is applied but writes that are [aside](Self::commit_aside).
     pub(super) fn start(
         worker: Worker,
         database: Database,
@@ -204,8 +214,26 @@ impl Committer {
         &self,
         write: impl FnOnce(&Trees, &Group<'_>) -> Result<(T, Effect), StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.queue(write, false).await
+    }
+
+    /// The same for what neither is in memory nor depends on what is: it does not have to wait until that has been read, and
+    /// may be done before writes that do.
+    pub(super) async fn commit_aside<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Trees) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.queue(|trees, _| Ok((write(trees)?, Effect::None)), true)
+            .await
+    }
+
+    async fn queue<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Trees, &Group<'_>) -> Result<(T, Effect), StoreError> + Send + 'static,
+        aside: bool,
+    ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let job: Write = Box::new(move |trees, group| {
+        let apply = Box::new(move |trees: &Trees, group: &mut Group<'_>| -> Finish {
             let applied = write(trees, group);
             if let Ok((_, effect)) = &applied {
                 group.note(effect);
@@ -220,6 +248,7 @@ impl Committer {
             })
         });
         let queue = self.access().queue.clone()?;
+        let job = Write { apply, aside };
         queue.send(job).await.map_err(|_| self.refusal())?;
         answered.await.map_err(|_| self.refusal())?
     }
@@ -274,23 +303,27 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(self, mut database: Database, mut writes: mpsc::Receiver<Write>, load: Option<Load>) {
-        if let Some(load) = load
-            && let Err(failed) = self.load(&database.trees, load)
-        {
-            // Whatever is in the queue is refused with this, at once.
-            *change(&self.access) = Access::refused(StoreError::Closed);
-            return match failed {
-                None => database.close(),
-                // Not closed in good order: the next start looks at all of it before it serves anybody.
-                Some(error) => tracing::error!(
-                    %error,
-                    "the sessions can't be read from the database: nothing is read or written any more. Restart the server, which then says what can be done"
-                ),
-            };
+    fn run(self, mut database: Database, mut writes: Queue<Write>, load: Option<Load>) {
+        let mut committed = Ok(());
+        if let Some(load) = load {
+            match self.load(&mut database, &mut writes, load) {
+                Ok(meanwhile) => committed = meanwhile,
+                Err(failed) => {
+                    // Whatever is in the queue is refused with this, at once.
+                    *change(&self.access) = Access::refused(StoreError::Closed);
+                    return match failed {
+                        None => database.close(),
+                        // Not closed in good order: the next start looks at all of it before it serves anybody.
+                        Some(error) => tracing::error!(
+                            %error,
+                            "the sessions can't be read from the database: nothing is read or written any more. Restart the server, which then says what can be done"
+                        ),
+                    };
+                }
+            }
         }
         loop {
-            match self.commit_all(&mut database, &mut writes) {
+            match committed.and_then(|()| self.commit_all(&mut database, &mut writes)) {
                 Ok(()) => return database.close(),
                 Err(Failure::Disk(error)) => {
                     change(&self.access).queue = Err(StoreError::Closed);
@@ -320,13 +353,31 @@ impl Thread {
                 return database.close();
             }
             tracing::warn!("there is room on the disk again: writes are taken");
+            committed = Ok(());
         }
     }
 
-    /// Fills the index; if that can't be done, says why, and `None` if nobody wants it any more.
-    fn load(&self, trees: &Trees, load: Load) -> Result<(), Option<StoreError>> {
-        let is_unwanted = || self.is_unwanted();
-        let loaded = open::caught(|| load(trees, &self.index, &is_unwanted))
+    /// Fills the index, and commits meanwhile what is aside. Returns how that went if the index is whole; else why it is not, and
+    /// `None` if nobody wants it any more.
+    fn load(
+        &self,
+        database: &mut Database,
+        writes: &mut Queue<Write>,
+        load: Load,
+    ) -> Result<Result<(), Failure>, Option<StoreError>> {
+        let trees = database.trees.clone();
+        let mut committed = Ok(());
+        let mut is_unwanted = || {
+            // After a failure nothing is written before it was seen to.
+            if committed.is_ok() {
+                committed = match writes.aside(BATCH) {
+                    none if none.is_empty() => Ok(()),
+                    some => self.commit(database, some),
+                };
+            }
+            self.is_unwanted()
+        };
+        let loaded = open::caught(|| load(&trees, &self.index, &mut is_unwanted))
             .unwrap_or_else(|_| Err(StoreError::Unreadable("the log".to_owned())));
         let outcome = match loaded {
             Ok(Outcome::Whole) => Ok(()),
@@ -335,7 +386,7 @@ impl Thread {
         };
         self.loading
             .end(outcome.as_ref().map_err(|_| StoreError::Closed).copied());
-        outcome
+        outcome.map(|()| committed)
     }
 
     /// Whether nobody wants the database any more.
@@ -344,31 +395,37 @@ impl Thread {
     }
 
     /// Commits what comes, until nothing can come any more.
-    fn commit_all(&self, database: &mut Database, writes: &mut mpsc::Receiver<Write>) -> Result<(), Failure> {
-        while let Some(first) = writes.blocking_recv() {
-            let waiting = iter::from_fn(|| writes.try_recv().ok());
-            let mut group = Group {
-                index: &self.index,
-                opened: Vec::new(),
-                added: Vec::new(),
-            };
-            let applied: Vec<Finish> = iter::once(first)
-                .chain(waiting)
-                .take(BATCH)
-                .map(|write| write(&database.trees, &mut group))
-                .collect();
-            let committed = database.commit(self.index.latest());
-            let told = match &committed {
-                Ok(()) => Ok(()),
-                Err(Failure::NoRoom(_)) => Err(StoreError::NoRoom),
-                Err(Failure::Disk(error)) => Err(error.clone()),
-            };
-            for finish in applied {
-                finish(told.clone(), &self.index);
+    fn commit_all(&self, database: &mut Database, writes: &mut Queue<Write>) -> Result<(), Failure> {
+        loop {
+            let group = writes.next(BATCH);
+            if group.is_empty() {
+                return Ok(());
             }
-            committed?;
+            self.commit(database, group)?;
         }
-        Ok(())
+    }
+
+    /// Applies `writes`, makes them durable together and answers each.
+    fn commit(&self, database: &mut Database, writes: Vec<Write>) -> Result<(), Failure> {
+        let mut group = Group {
+            index: &self.index,
+            opened: Vec::new(),
+            added: Vec::new(),
+        };
+        let writes = writes.into_iter();
+        let applied: Vec<Finish> = writes
+            .map(|write| (write.apply)(&database.trees, &mut group))
+            .collect();
+        let committed = database.commit(self.index.latest());
+        let told = match &committed {
+            Ok(()) => Ok(()),
+            Err(Failure::NoRoom(_)) => Err(StoreError::NoRoom),
+            Err(Failure::Disk(error)) => Err(error.clone()),
+        };
+        for finish in applied {
+            finish(told.clone(), &self.index);
+        }
+        committed
     }
 
     /// Gives callers this access, unless there will be no callers any more: then there is none, and this is `false`.
@@ -408,7 +465,7 @@ mod tests {
     };
 
     use super::{
-        super::{database::Disk, error::OpenError, tally::Count},
+        super::{database::Disk, error::OpenError, queue::PLACES, tally::Count},
         *,
     };
     use crate::clock::Timestamp;
@@ -512,11 +569,11 @@ mod tests {
     }
 
     fn bench() -> Bench {
-        bench_that_finds(false)
+        bench_that(false, None)
     }
 
-    /// One whose database can be opened again after an outage, unless that finds it `damaged`.
-    fn bench_that_finds(damaged: bool) -> Bench {
+    /// One whose database can be opened again after an outage, unless that finds it `damaged`, and whose index `load` fills.
+    fn bench_that(damaged: bool, load: Option<Load>) -> Bench {
         let (trees, found) = (in_memory(), in_memory());
         let (order, orders) = mpsc::channel();
         let (index, syncs) = (Arc::new(Index::default()), Arc::new(AtomicUsize::new(0)));
@@ -543,7 +600,7 @@ mod tests {
             database,
             Arc::clone(&index),
             Box::new(place),
-            None,
+            load,
         );
         Bench {
             order,
@@ -621,7 +678,7 @@ mod tests {
         let waiting: Vec<_> = (0..20).map(|_| bench.open().1).collect();
         let queue = bench.committer.access().queue.clone().unwrap();
         let all_queued = async {
-            while queue.capacity() > QUEUE - waiting.len() {
+            while queue.capacity() > PLACES - waiting.len() {
                 tokio::task::yield_now().await;
             }
         };
@@ -652,6 +709,31 @@ mod tests {
         let _ = bench.order.send(Ok(()));
         assert!(matches!(task.await.unwrap(), Err(StoreError::Closed)));
         assert_eq!(bench.index.session(next.id), None);
+        assert_eq!(bench.syncs.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_sync_that_fails_while_the_index_is_being_filled_is_the_last_too() {
+        let (go_on, told) = mpsc::channel();
+        let load: Load = Box::new(move |_, _, is_unwanted| {
+            while told.recv_timeout(Duration::from_millis(1)).is_err() {
+                if is_unwanted() {
+                    return Ok(Outcome::Unwanted);
+                }
+            }
+            Ok(Outcome::Whole)
+        });
+        let bench = bench_that(false, Some(load));
+        bench.order.send(Err(io::Error::other("broken"))).unwrap();
+        let lost = bench.committer.commit_aside(|_| Ok(())).await;
+        assert!(matches!(lost, Err(StoreError::Failed(_))), "{lost:?}");
+        assert!(!bench.committer.loading.is_whole().unwrap());
+
+        go_on.send(()).unwrap();
+        bench.committer.loading.whole().await.unwrap();
+        let _ = bench.order.send(Ok(()));
+        let next = bench.committer.commit_aside(|_| Ok(())).await;
+        assert!(matches!(next, Err(StoreError::Closed)), "{next:?}");
         assert_eq!(bench.syncs.load(Ordering::SeqCst), 1);
     }
 
@@ -709,7 +791,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_is_found_damaged_after_an_outage_is_not_written_any_more() {
-        let bench = bench_that_finds(true);
+        let bench = bench_that(true, None);
         bench.full.store(true, Ordering::SeqCst);
         let (_, task) = bench.open();
         bench.order.send(Ok(())).unwrap();

@@ -1,8 +1,8 @@
 //! Filling the index while others are served already: with a million sessions that takes seconds, and nobody should have
 //! to wait for it who has a token.
 //!
-//! The committing thread does it before its first write, so nothing changes meanwhile but that what has run out is removed: what the trees say is what the disk
-//! has, and a token whose session is not in the index yet is looked up there. Whatever else asks the index waits until it is
+//! The committing thread does it before it writes anything that is in the index, so nothing of that changes meanwhile but that
+//! what has run out is removed: what the trees say of it is what the disk has, and a token whose session is not in the index yet is looked up there. Whatever else asks the index waits until it is
 //! whole. Before anybody trusts an answer from the trees they see that it is still being filled: once it is whole, the trees may
 //! be ahead of the disk.
 
@@ -11,9 +11,10 @@ use tokio::sync::SetOnce;
 use super::{index::Index, trees::Trees};
 use crate::store::StoreError;
 
-/// Fills the index from the trees, unless, now and then asked, the third says that nobody wants that any more.
+/// Fills the index from the trees, unless, now and then asked, the third says that nobody wants that any more. Being asked, that
+/// may do something else first.
 pub(super) type Load =
-    Box<dyn FnOnce(&Trees, &Index, &dyn Fn() -> bool) -> Result<Outcome, StoreError> + Send>;
+    Box<dyn FnOnce(&Trees, &Index, &mut dyn FnMut() -> bool) -> Result<Outcome, StoreError> + Send>;
 
 /// How filling the index has ended.
 #[must_use]

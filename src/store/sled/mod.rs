@@ -36,6 +36,7 @@ mod open;
 mod outage;
 #[cfg(test)]
 mod power_cut;
+mod queue;
 mod records;
 mod rescue;
 mod tally;
@@ -174,7 +175,7 @@ fn open_now(path: &Path, cache: u64, now: Timestamp) -> Result<OpenedNow, OpenEr
             }));
             return Ok(());
         }
-        trees.load(&index, live_at, &|| false).map(|_| ())
+        trees.load(&index, live_at, &mut || false).map(|_| ())
     })?;
     Ok((index, opened, lock, later))
 }
@@ -553,7 +554,7 @@ impl Store for SledStore {
             return Ok(kept);
         }
         self.committer
-            .commit(move |trees, _| Ok((trees.keep_refresh_key(fresh)?, Effect::None)))
+            .commit_aside(|trees| trees.keep_refresh_key(fresh))
             .await
     }
 
@@ -567,14 +568,14 @@ impl Store for SledStore {
         instead_of: u64,
     ) -> Result<KeyRingUpdate, StoreError> {
         self.committer
-            .commit(move |trees, _| {
+            .commit_aside(move |trees| {
                 // Writes are applied one after the other, so nobody gets in between.
                 if trees.key_ring()?.revision != instead_of {
-                    return Ok((KeyRingUpdate::ChangedMeanwhile, Effect::None));
+                    return Ok(KeyRingUpdate::ChangedMeanwhile);
                 }
                 let revision = instead_of + 1;
                 trees.put_key_ring(&StoredRing { revision, keys })?;
-                Ok((KeyRingUpdate::Kept(revision), Effect::None))
+                Ok(KeyRingUpdate::Kept(revision))
             })
             .await
     }

@@ -488,7 +488,7 @@ fn judge(
 fn open_recorded(directory: &Path, synced: &Arc<Mutex<Vec<Image>>>) -> SledStore {
     let index = Arc::new(Index::default());
     let (opened, lock) = open::open(directory, CACHE, |trees, _| {
-        trees.load(&index, NOW, &|| false).map(|_| ())
+        trees.load(&index, NOW, &mut || false).map(|_| ())
     })
     .unwrap();
     let disk = Recorder {

@@ -2,7 +2,8 @@
 
 use std::sync::mpsc;
 
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, future::BoxFuture};
+use secrecy::ExposeSecret;
 
 use super::{loading::Outcome, *};
 
@@ -141,6 +142,37 @@ async fn no_session_is_given_away_before_the_index_is_whole() {
     store.committer.loading.whole().await.unwrap();
     let session = store.live_session(alive.0).unwrap();
     assert!(session.accepted(alive.1, NOW).unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_kept_while_the_index_is_being_filled_whatever_waits_for_that_in_front_of_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let alive = with_a_session(&directory).await;
+    let (store, orders) = open_late(&directory);
+    let commits = || tally::Tally::read(directory.path()).unwrap().commits;
+    let before = commits();
+    let mut waiting = Box::pin(store.close_sessions(UserId::generate(NOW), Kept::default()));
+    assert!((&mut waiting).now_or_never().is_none());
+
+    let key = store.refresh_key(SecretSlice::from(vec![7; 32])).await.unwrap();
+    let kept = store.keep_key_ring(KeyRing::default(), 0).await.unwrap();
+    assert_eq!(kept, KeyRingUpdate::Kept(1));
+    let kept = store.keep_key_ring(KeyRing::default(), 0).await.unwrap();
+    assert_eq!(kept, KeyRingUpdate::ChangedMeanwhile);
+    assert!(!store.committer.loading.is_whole().unwrap());
+    assert!((&mut waiting).now_or_never().is_none());
+
+    // Noted as durable, each by itself.
+    assert_eq!(commits(), before + 3);
+
+    orders.send(Order::Load).unwrap();
+    assert_eq!(waiting.await.unwrap(), 0);
+    assert!(is_accepted(&store, alive).await);
+    drop(store);
+    let store = open(&directory, NOW);
+    assert_eq!(store.key_ring().await.unwrap().revision, 1);
+    let kept = store.refresh_key(SecretSlice::from(vec![8; 32])).await.unwrap();
+    assert_eq!(kept.expose_secret(), key.expose_secret());
 }
 
 #[tokio::test(flavor = "multi_thread")]

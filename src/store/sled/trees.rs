@@ -102,7 +102,7 @@ impl Trees {
         &self,
         index: &Index,
         now: Timestamp,
-        is_unwanted: &dyn Fn() -> bool,
+        is_unwanted: &mut dyn FnMut() -> bool,
     ) -> Result<Outcome, StoreError> {
         let (mut live, mut over) = (Vec::new(), Vec::new());
         for entry in &self.sessions {
@@ -349,13 +349,13 @@ mod tests {
         // Asked once for each that is read, and once more for each that is taken in.
         for asked_at_the_most in 0..live.len() + over.len() + live.len() {
             let asked = Cell::new(0);
-            let is_unwanted = || asked.replace(asked.get() + 1) == asked_at_the_most;
-            let stopped = trees.load(&Index::default(), now, &is_unwanted).unwrap();
+            let mut is_unwanted = || asked.replace(asked.get() + 1) == asked_at_the_most;
+            let stopped = trees.load(&Index::default(), now, &mut is_unwanted).unwrap();
             assert_eq!(stopped, Outcome::Unwanted);
             assert!(trees.session(over[0].id).unwrap().is_some());
         }
         let index = Index::default();
-        assert_eq!(trees.load(&index, now, &|| false).unwrap(), Outcome::Whole);
+        assert_eq!(trees.load(&index, now, &mut || false).unwrap(), Outcome::Whole);
         assert_eq!(index.len(), live.len());
         for session in &live {
             assert_eq!(index.session(session.id).as_ref(), Some(session));
