@@ -357,8 +357,8 @@ impl Thread {
         }
     }
 
-    /// Fills the index, and commits meanwhile what is aside. Returns how that went if the index is whole; else why it is not, and
-    /// `None` if nobody wants it any more.
+    /// Fills the index, and commits meanwhile what is aside. Returns how that went if it failed or the index is whole; else why it
+    /// is not, and `None` if nobody wants it any more.
     fn load(
         &self,
         database: &mut Database,
@@ -386,7 +386,11 @@ impl Thread {
         };
         self.loading
             .end(outcome.as_ref().map_err(|_| StoreError::Closed).copied());
-        outcome.map(|()| committed)
+        match (outcome, committed) {
+            // Nobody wants it any more, but it must not be closed as if all were well.
+            (Err(None), failed @ Err(_)) => Ok(failed),
+            (outcome, committed) => outcome.map(|()| committed),
+        }
     }
 
     /// Whether nobody wants the database any more.
@@ -478,6 +482,7 @@ mod tests {
         syncs: Arc<AtomicUsize>,
         waits: Arc<AtomicBool>,
         full: Arc<AtomicBool>,
+        closed: Arc<AtomicBool>,
     }
 
     impl Disk for ToldDisk {
@@ -497,7 +502,8 @@ mod tests {
             order.unwrap_or_else(|_| Err(io::Error::other("nobody told the disk to sync")))
         }
 
-        fn note(&self, _: Count) -> io::Result<()> {
+        fn note(&self, count: Count) -> io::Result<()> {
+            self.closed.store(count.stopped_cleanly, Ordering::SeqCst);
             Ok(())
         }
     }
@@ -563,6 +569,8 @@ mod tests {
         waits: Arc<AtomicBool>,
         /// Whether there is no room.
         full: Arc<AtomicBool>,
+        /// Whether it was noted that the database was closed in good order.
+        closed: Arc<AtomicBool>,
         /// What is found when there is room again.
         found: Trees,
         user: Arc<User>,
@@ -577,12 +585,14 @@ mod tests {
         let (trees, found) = (in_memory(), in_memory());
         let (order, orders) = mpsc::channel();
         let (index, syncs) = (Arc::new(Index::default()), Arc::new(AtomicUsize::new(0)));
-        let (waits, full) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let new = || Arc::new(AtomicBool::new(false));
+        let (waits, full, closed) = (new(), new(), new());
         let disk = ToldDisk {
             orders,
             syncs: Arc::clone(&syncs),
             waits: Arc::clone(&waits),
             full: Arc::clone(&full),
+            closed: Arc::clone(&closed),
         };
         let place = Found {
             trees: found.clone(),
@@ -610,6 +620,7 @@ mod tests {
             syncs,
             waits,
             full,
+            closed,
             found,
             user,
         }
@@ -712,8 +723,8 @@ mod tests {
         assert_eq!(bench.syncs.load(Ordering::SeqCst), 1);
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_sync_that_fails_while_the_index_is_being_filled_is_the_last_too() {
+    /// Fills nothing until it is told, or nobody wants it any more.
+    fn told_to_load() -> (mpsc::Sender<()>, Load) {
         let (go_on, told) = mpsc::channel();
         let load: Load = Box::new(move |_, _, is_unwanted| {
             while told.recv_timeout(Duration::from_millis(1)).is_err() {
@@ -723,6 +734,12 @@ mod tests {
             }
             Ok(Outcome::Whole)
         });
+        (go_on, load)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_sync_that_fails_while_the_index_is_being_filled_is_the_last_too() {
+        let (go_on, load) = told_to_load();
         let bench = bench_that(false, Some(load));
         bench.order.send(Err(io::Error::other("broken"))).unwrap();
         let lost = bench.committer.commit_aside(|_| Ok(())).await;
@@ -735,6 +752,31 @@ mod tests {
         let next = bench.committer.commit_aside(|_| Ok(())).await;
         assert!(matches!(next, Err(StoreError::Closed)), "{next:?}");
         assert_eq!(bench.syncs.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_let_go_of_while_the_index_is_being_filled_is_closed_in_good_order_unless_a_sync_failed()
+    {
+        for fails in [false, true] {
+            let (_go_on, load) = told_to_load();
+            let Bench {
+                order,
+                committer,
+                closed,
+                ..
+            } = bench_that(false, Some(load));
+            let synced = if fails {
+                Err(io::Error::other("broken"))
+            } else {
+                Ok(())
+            };
+            order.send(synced).unwrap();
+            assert_eq!(committer.commit_aside(|_| Ok(())).await.is_err(), fails);
+            // Of closing.
+            let _ = order.send(Ok(()));
+            drop(committer);
+            assert_eq!(closed.load(Ordering::SeqCst), !fails);
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]
