@@ -367,7 +367,7 @@ impl Thread {
     ) -> Result<Result<(), Failure>, Option<StoreError>> {
         let trees = database.trees.clone();
         let mut committed = Ok(());
-        let mut is_unwanted = || {
+        let mut meanwhile = || {
             // After a failure nothing is written before it was seen to.
             if committed.is_ok() {
                 committed = match writes.aside(BATCH) {
@@ -377,7 +377,7 @@ impl Thread {
             }
             self.is_unwanted()
         };
-        let loaded = open::caught(|| load(&trees, &self.index, &mut is_unwanted))
+        let loaded = open::caught(|| load(&trees, &self.index, &mut meanwhile))
             .unwrap_or_else(|_| Err(StoreError::Unreadable("the log".to_owned())));
         let outcome = match loaded {
             Ok(Outcome::Whole) => Ok(()),

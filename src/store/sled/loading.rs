@@ -2,9 +2,9 @@
 //! to wait for it who has a token.
 //!
 //! The committing thread does it before it writes anything that is in the index, so nothing of that changes meanwhile but that
-//! what has run out is removed: what the trees say of it is what the disk has, and a token whose session is not in the index yet is looked up there. Whatever else asks the index waits until it is
-//! whole. Before anybody trusts an answer from the trees they see that it is still being filled: once it is whole, the trees may
-//! be ahead of the disk.
+//! what has run out is removed: what the trees say of it is what the disk has, and a token whose session is not in the index
+//! yet is looked up there. Whatever else asks the index waits until it is whole. Before anybody trusts an answer from the
+//! trees they see that it is still being filled: once it is whole, the trees may be ahead of the disk.
 
 use tokio::sync::SetOnce;
 

@@ -320,16 +320,22 @@ async fn a_stop_does_not_wait_until_the_index_is_filled() {
     assert!(is_accepted(&open(&directory, NOW), alive).await);
 }
 
-/// sled's threads may have a last thing to write when its last handle is gone, and hold its lock on the file meanwhile.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_locked_for_a_moment_is_waited_for() {
-    let directory = tempfile::tempdir().unwrap();
-    let alive = with_a_session(&directory).await;
+/// The data file, locked by somebody who is not sled.
+fn lock(directory: &tempfile::TempDir) -> std::fs::File {
     let file = std::fs::File::options()
         .write(true)
         .open(directory.path().join(open::DATA_FILE))
         .unwrap();
     file.lock().unwrap();
+    file
+}
+
+/// sled's threads may have a last thing to write when its last handle is gone, and hold its lock on the file meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_locked_for_a_moment_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let alive = with_a_session(&directory).await;
+    let file = lock(&directory);
     let letting_go = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(50));
         file.unlock().unwrap();
@@ -342,11 +348,7 @@ async fn a_file_that_is_locked_for_a_moment_is_waited_for() {
 async fn a_file_that_another_program_has_locked_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let alive = with_a_session(&directory).await;
-    let file = std::fs::File::options()
-        .write(true)
-        .open(directory.path().join(open::DATA_FILE))
-        .unwrap();
-    file.lock().unwrap();
+    let file = lock(&directory);
     let refusal = SledStore::open(directory.path(), 1 << 20, NOW).err().unwrap();
     assert!(
         refusal.to_string().contains("another program has it open"),
