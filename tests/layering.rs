@@ -35,10 +35,7 @@ const OWNERS: [(&str, &[&str]); 12] = [
             "src/auth/api_token_text.rs",
         ],
     ),
-    (
-        "crc32fast",
-        &["src/auth/api_token_text.rs", "src/store/sled/log_file.rs"],
-    ),
+    ("crc32fast", &["src/auth/api_token_text.rs", "src/store/sled/"]),
     ("jsonwebtoken", &["src/auth/tokens.rs", "src/auth/tokens/"]),
     ("smol_str", &["src/domain/username.rs"]),
     ("triomphe", &["src/auth/tokens/cache.rs"]),

@@ -69,6 +69,24 @@ pub(super) fn remove_unfinished_snapshots(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// sled writes its settings and then a CRC-32 of them, and calls a database damaged whose making was cut short between the
+/// two. It has nothing in it yet, and sled writes them anew.
+pub(super) fn remove_unfinished_settings(path: &Path) -> io::Result<()> {
+    let settings = path.join(rescue::SETTINGS_FILE);
+    let content = match fs::read(&settings) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        read => read?,
+    };
+    let is_whole = content
+        .split_last_chunk()
+        .is_some_and(|(settings, crc)| crc32fast::hash(settings) == u32::from_le_bytes(*crc));
+    if is_whole {
+        Ok(())
+    } else {
+        fs::remove_file(settings)
+    }
+}
+
 /// Leaves the marker, and makes what was just made durable: these files, their names, and the directory's own name.
 pub(super) fn mark(path: &Path, files: &[&str]) -> io::Result<()> {
     for name in files {

@@ -28,8 +28,8 @@ use std::{
     path::Path,
 };
 
-use super::open::DATA_FILE;
-
+/// Its name.
+pub(super) const DATA_FILE: &str = "db";
 /// How many bytes a segment has.
 const SEGMENT: u64 = 512 << 10;
 const HEADER: usize = 20;

@@ -15,15 +15,13 @@ use std::{
 use super::{
     directory::{self, DirectoryLock},
     error::{FIRST_SCHEMA, OpenError, SCHEMA},
-    log_file,
-    rescue::Rescue,
+    log_file::{self, DATA_FILE},
+    rescue::{Rescue, SETTINGS_FILE},
     tally::{Count, Tally},
     trees::Trees,
 };
 use crate::store::StoreError;
 
-/// sled's own data file.
-pub(super) const DATA_FILE: &str = "db";
 /// A database up to this many bytes is opened beside a copy of it every time: that takes a few milliseconds. A larger one
 /// only when it was not closed in good order, or its file shows it: that is when the most is changed.
 const ALWAYS_RESCUED: u64 = 16 << 20;
@@ -95,6 +93,9 @@ fn open_own(
     }
     let size = check_data_file(path, existed)?;
     directory::remove_unfinished_snapshots(path).map_err(io_error)?;
+    if !existed {
+        directory::remove_unfinished_settings(path).map_err(io_error)?;
+    }
     let mut last = Tally::read(path).map_err(|error| OpenError::damaged(path, &error))?;
     last.commits = last.commits.max(acknowledged);
     let repair = log_file::examine(path).map_err(io_error)?;
@@ -143,7 +144,7 @@ fn open_own(
         .map_err(|error| OpenError::store(path, &error))?;
     let tally = Tally::open(path, commits).map_err(io_error)?;
     if !existed {
-        directory::mark(path, &[DATA_FILE, "conf"]).map_err(io_error)?;
+        directory::mark(path, &[DATA_FILE, SETTINGS_FILE]).map_err(io_error)?;
     }
     Ok(Opened {
         trees,

@@ -25,7 +25,7 @@ use super::{
     database::{DataFile, Database, Disk},
     directory,
     index::Index,
-    open, rescue, tally,
+    log_file, open, rescue, tally,
     trees::Trees,
     worker::Worker,
 };
@@ -111,7 +111,7 @@ impl Image {
     }
 
     fn data(&self) -> &[u8] {
-        self.0.get(open::DATA_FILE).map_or(&[], Vec::as_slice)
+        self.0.get(log_file::DATA_FILE).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -336,7 +336,7 @@ fn cut(dice: &mut Dice, durable: &Image, next: &Image, first_tally: &[u8]) -> Im
         .0
         .insert(tally::FILE.into(), tally.unwrap_or_default().to_vec());
     image.0.insert(
-        open::DATA_FILE.into(),
+        log_file::DATA_FILE.into(),
         cut_data(dice, durable.data(), next.data()),
     );
     image
@@ -719,7 +719,7 @@ fn a_segment_without_the_one_before_it_does_not_hide_what_came_before_both() {
         let newest = newest(next.data());
         let mut image = durable.clone();
         image.0.remove(tally::FILE);
-        let data = image.0.get_mut(open::DATA_FILE).unwrap();
+        let data = image.0.get_mut(log_file::DATA_FILE).unwrap();
         data.resize(data.len().max(next.data().len()), 0);
         let end = next.data().len().min((newest + 1) * SEGMENT);
         data[newest * SEGMENT..end].copy_from_slice(&next.data()[newest * SEGMENT..end]);
@@ -803,7 +803,7 @@ fn what_a_cut_leaves_of_a_segment_that_was_being_cut_off_does_not_end_the_log() 
     let found: Vec<_> = (1..8)
         .map(|part| {
             let mut image = before.clone();
-            let data = image.0.get_mut(open::DATA_FILE).unwrap();
+            let data = image.0.get_mut(log_file::DATA_FILE).unwrap();
             data.truncate(shorter + (whole - shorter) * part / 8);
             // Nobody says that any write is missing.
             image.0.remove(tally::FILE);
@@ -837,7 +837,7 @@ fn refused_without_the_end_of_a_segment(shortened: Shortened) -> usize {
             // The log does not mind where in the file a segment is.
             let mut image = after.clone();
             image.0.remove(tally::FILE);
-            let data = image.0.get_mut(open::DATA_FILE).unwrap();
+            let data = image.0.get_mut(log_file::DATA_FILE).unwrap();
             data.resize((last + 1) * SEGMENT, 0);
             let (others, lasts) = data.split_at_mut(last * SEGMENT);
             lasts.swap_with_slice(&mut others[segment * SEGMENT..][..SEGMENT]);

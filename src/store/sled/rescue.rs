@@ -12,6 +12,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::log_file::DATA_FILE;
+
+/// sled's file of its own settings.
+pub(super) const SETTINGS_FILE: &str = "conf";
 const WHOLE: &str = "rescue";
 const PART: &str = "rescue.part";
 
@@ -96,7 +100,7 @@ fn sled_files(directory: &Path) -> io::Result<Vec<String>> {
 }
 
 pub(super) fn is_sled_file(name: &str) -> bool {
-    name == "db" || name == "conf" || name.starts_with("snap.")
+    name == DATA_FILE || name == SETTINGS_FILE || name.starts_with("snap.")
 }
 
 #[cfg(test)]

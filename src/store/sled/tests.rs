@@ -1,6 +1,7 @@
-//! What a clock that was set back does to a database, what costs no write, and what is true while the index is being filled.
+//! What a clock that was set back does to a database, what a killed first start leaves, what costs no write, and what is true
+//! while the index is being filled.
 
-use std::sync::mpsc;
+use std::{fs, sync::mpsc};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use secrecy::ExposeSecret;
@@ -82,6 +83,22 @@ async fn a_clock_that_was_years_ahead_is_not_followed_for_ever_and_costs_the_ses
         let nobody = UserId::generate(NOW);
         store.close_sessions(nobody, Kept::default()).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn settings_left_half_written_are_no_damage_unless_the_database_was_in_use() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(&directory, NOW));
+    let whole = fs::read(directory.path().join("conf")).unwrap();
+    for length in 0..=whole.len() {
+        let cut_short = tempfile::tempdir().unwrap();
+        fs::write(cut_short.path().join("conf"), &whole[..length]).unwrap();
+        drop(open(&cut_short, NOW));
+        assert_eq!(fs::read(cut_short.path().join("conf")).unwrap(), whole);
+    }
+    fs::write(directory.path().join("conf"), &whole[..whole.len() - 4]).unwrap();
+    let refused = SledStore::open(directory.path(), 1 << 20, NOW);
+    assert!(matches!(refused, Err(OpenError::Damaged { untouched: true, .. })));
 }
 
 /// How filling the index goes on.
@@ -324,7 +341,7 @@ async fn a_stop_does_not_wait_until_the_index_is_filled() {
 fn lock(directory: &tempfile::TempDir) -> std::fs::File {
     let file = std::fs::File::options()
         .write(true)
-        .open(directory.path().join(open::DATA_FILE))
+        .open(directory.path().join(log_file::DATA_FILE))
         .unwrap();
     file.lock().unwrap();
     file
