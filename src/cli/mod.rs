@@ -183,7 +183,7 @@ fn gather(matches: &ArgMatches) -> Result<Settings, ConfigError> {
 
 /// A runtime for a command.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| Failure::io("the runtime can't start", &error))
 }
 

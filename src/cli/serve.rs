@@ -15,11 +15,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Failure, runtime, say};
+use super::{Failure, say};
 use crate::{
     auth::Auth,
     config::{Config, Origin, TokenConfig},
-    server,
+    server::Cores,
     store::Count,
     telemetry,
 };
@@ -35,15 +35,16 @@ const LEAST_SAFE_COST: u32 = 10;
 
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
     let log = telemetry::install(&config.log);
-    runtime()?.block_on(async {
+    let cores = Cores::start().map_err(|error| Failure::io("the threads can't start", &error))?;
+    cores.block_on(async {
         tokio::select! {
-            served = serve(config) => served,
+            served = serve(config, &cores) => served,
             () = log.say_dropped() => Ok(()),
         }
     })
 }
 
-async fn serve(config: &Config) -> Result<(), Failure> {
+async fn serve(config: &Config, cores: &Cores) -> Result<(), Failure> {
     // Before the database is touched: a second server on the same port must not.
     let address = config.server.listen;
     let listener = TcpListener::bind(address).await.map_err(|error| {
@@ -64,7 +65,7 @@ async fn serve(config: &Config) -> Result<(), Failure> {
         .map_err(|error| Failure::Other(error.to_string()))?;
     let bound = listener.local_addr().unwrap_or(address);
     say(&banner(config, &auth, count, &format!("http://{bound}")));
-    server::serve(listener, auth.app(), &config.server, stop).await;
+    cores.serve(listener, auth.app(), &config.server, stop).await;
     if let Err(error) = auth.keep_attempts().await {
         tracing::error!(%error, "failed attempts could not be written down");
     }

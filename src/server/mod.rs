@@ -2,6 +2,8 @@
 //! can still be served. It knows nothing of what is served.
 
 mod client;
+mod connections;
+mod cores;
 mod log;
 mod places;
 mod request;
@@ -12,12 +14,11 @@ use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, t
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    task::JoinSet,
+    runtime::Handle,
     time,
 };
 use tokio_io_timeout::TimeoutStream;
@@ -30,8 +31,9 @@ use warp::{
     reply::Response,
 };
 
-pub use self::client::Proxies;
+pub use self::{client::Proxies, cores::Cores};
 use self::{
+    connections::Connections,
     log::{LogRequests, Names},
     places::{Place, Places},
     request::{CheckRequests, MAX_HEADER, MAX_HEADER_LINES},
@@ -61,11 +63,27 @@ where
     F: Filter<Extract = (R,), Error = Infallible> + Clone + Send + Sync + 'static,
     R: Reply,
 {
+    serve_on([Handle::current()], listener, routes, limits, stop).await
+}
+
+/// Serves on these runtimes, of which the first is the present one.
+async fn serve_on<F, R>(
+    runtimes: impl IntoIterator<Item = Handle>,
+    listener: TcpListener,
+    routes: F,
+    limits: &ServerConfig,
+    stop: impl Future<Output = ()>,
+) -> bool
+where
+    F: Filter<Extract = (R,), Error = Infallible> + Clone + Send + Sync + 'static,
+    R: Reply,
+{
     let service = CheckRequests(AnswerPanics(warp::service(routes)));
     if limits.cors_origins.is_empty() {
-        run(listener, service, limits, stop).await
+        run(runtimes, listener, service, limits, stop).await
     } else {
-        run(listener, cors(&limits.cors_origins).layer(service), limits, stop).await
+        let service = cors(&limits.cors_origins).layer(service);
+        run(runtimes, listener, service, limits, stop).await
     }
 }
 
@@ -90,6 +108,7 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
 }
 
 async fn run<S>(
+    runtimes: impl IntoIterator<Item = Handle>,
     listener: TcpListener,
     service: S,
     limits: &ServerConfig,
@@ -104,52 +123,45 @@ where
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(2 * MAX_HEADER)
         .max_headers(2 * MAX_HEADER_LINES);
+    let patience = limits.body_timeout;
     let proxies = Arc::new(Proxies::new(&limits.trusted_proxies));
     let names = Arc::new(Names::new());
     let places = Places::new(limits.max_connections, limits.max_connections_per_address);
-    let graceful = GracefulShutdown::new();
-    let mut connections = JoinSet::new();
+    let mut connections = Connections::on(runtimes);
     let mut stop = std::pin::pin!(stop);
     loop {
         let (stream, peer, place) = tokio::select! {
             () = &mut stop => break,
             accepted = accept(&listener, &places, &proxies) => accepted,
         };
-        // A client may send a small answer's last packet only when the one before has arrived; that costs 40 ms.
-        let _ = stream.set_nodelay(true);
-        // Who asks and never reads the answers would keep a place for ever.
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(limits.body_timeout));
-        let service = TowerToHyperService::new(LogRequests {
-            inner: service.clone(),
-            peer,
-            proxies: Arc::clone(&proxies),
-            names: Arc::clone(&names),
-        });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
-        connections.spawn(async move {
-            if let Err(error) = connection.await {
+        let (http, service) = (http.clone(), service.clone());
+        let (proxies, names) = (Arc::clone(&proxies), Arc::clone(&names));
+        let added = connections.add(stream, async move |stream, watcher| {
+            // A client may send a small answer's last packet only when the one before has arrived; that costs 40 ms.
+            let _ = stream.set_nodelay(true);
+            // Who asks and never reads the answers would keep a place for ever.
+            let mut stream = TimeoutStream::new(stream);
+            stream.set_write_timeout(Some(patience));
+            let service = TowerToHyperService::new(LogRequests {
+                inner: service,
+                peer,
+                proxies,
+                names,
+            });
+            let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
+            if let Err(error) = watcher.watch(connection).await {
                 tracing::debug!(%error, "a connection ended");
             }
             drop(place);
         });
-        while connections.try_join_next().is_some() {}
+        if let Err(error) = added {
+            tracing::error!(%error, "a connection can't be served");
+        }
     }
     drop(listener);
-    let open = graceful.count();
+    let open = connections.count();
     tracing::info!(connections = open, "stopping: no new connections are accepted");
-    let finished = time::timeout(limits.shutdown_grace, graceful.shutdown())
-        .await
-        .is_ok();
-    if !finished {
-        while connections.try_join_next().is_some() {}
-        tracing::warn!(
-            connections = connections.len(),
-            "these did not finish in time and are cut"
-        );
-    }
-    connections.shutdown().await;
-    finished
+    connections.finish(limits.shutdown_grace).await
 }
 
 /// The next connection, once there is a place for one.
