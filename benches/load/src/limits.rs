@@ -19,6 +19,7 @@ use jwt_server::{
     Config,
     clock::{Clock, SystemClock},
     domain::{PasswordHash, Roles, Session, SessionId, User, UserId, Username},
+    server::Cores,
     store::{SledStore, Store, UserCreation},
 };
 use tokio::net::TcpListener;
@@ -50,7 +51,7 @@ pub(crate) enum Limit {
 impl Limit {
     pub(crate) fn run(self) -> Result<()> {
         let rate = match self {
-            Self::Twin { port, warp_alone } => return runtime()?.block_on(twin(port, warp_alone)),
+            Self::Twin { port, warp_alone } => return twin(port, warp_alone),
             Self::Bcrypt {
                 cost,
                 threads,
@@ -68,20 +69,26 @@ impl Limit {
     }
 }
 
-/// As the server's own (`cli`).
+/// One for all cores.
 fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
-async fn twin(port: u16, warp_alone: bool) -> Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+fn twin(port: u16, warp_alone: bool) -> Result<()> {
+    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     let answer = warp::any().map(|| "Welcome newuser!\n Your roles are: [CLIENT]");
     if warp_alone {
-        warp::serve(answer).incoming(listener).run().await;
-    } else {
-        jwt_server::serve(listener, answer, &Config::default().server, pending()).await;
+        return runtime()?.block_on(async {
+            warp::serve(answer).incoming(bind().await?).run().await;
+            Ok(())
+        });
     }
-    Ok(())
+    let cores = Cores::start()?;
+    cores.block_on(async {
+        let limits = Config::default().server;
+        cores.serve(bind().await?, answer, &limits, pending()).await;
+        Ok(())
+    })
 }
 
 /// Each thread goes on until the time is over and counts what it has finished, with the time that took: no part of a

@@ -42,13 +42,12 @@ enum Tokens {
     Unseen,
 }
 
-/// A row: who is asked, with which tokens, on which cores.
+/// A row: who is asked, with which tokens.
 struct Case<'a> {
     who: Who<'a>,
     /// Which of the algorithms this server signs with; the others are sent the tokens of the first.
     algorithm: usize,
     tokens: Tokens,
-    cores: Cores,
     speed: Pair,
 }
 
@@ -77,7 +76,7 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
 
     let mut text = format!(
         "## The token check\n\n\
-         The guarded request over 64 connections. *One token*: sent again and again, by the only user. *Many*: {sessions} live \
+         The guarded request over 64 connections, to a server on one core. *One token*: sent again and again, by the only user. *Many*: {sessions} live \
          sessions, tokens drawn at random, each seen before. *Unseen*: the same, each token sent once to a server that has just \
          started, once it has read its sessions. *Bare warp* answers a fixed text over this server's accept loop, *warp alone* over \
          warp's own. Each server takes turns with a bare warp that is sent the same, {TURNS} in a round, and its ratio is taken \
@@ -85,7 +84,6 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
     );
     let mut table = Table::new([
         "tokens",
-        "cores",
         "server",
         "algorithm",
         "requests/s",
@@ -100,7 +98,6 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
         let mut row = |who: &str, algorithm: String, ratio: String, figures: &Figures| {
             table.row([
                 tokens.to_owned(),
-                case.cores.to_string(),
                 who.to_owned(),
                 algorithm,
                 figures.rate.to_string(),
@@ -110,7 +107,7 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
                 figures.p99.to_string(),
             ]);
         };
-        if shown.replace((case.tokens, &case.cores)) != Some((case.tokens, &case.cores)) {
+        if shown.replace(case.tokens) != Some(case.tokens) {
             row("bare warp", String::new(), "1".to_owned(), &speed.bare);
         }
         let algorithm = if case.who == Who::Ours {
@@ -127,46 +124,25 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
     }
     let _ = writeln!(text, "{table}");
 
-    let mut scaling = Table::new(["server", "two cores to half of that"]);
-    let of = |cores: &Cores| {
-        let case = cases.iter().find(|case| {
-            (case.who, case.tokens, case.algorithm) == (Who::Ours, Tokens::Hot, 0) && case.cores == *cores
-        });
-        case.map(|case| &case.speed)
-    };
-    if let (Some(two), Some(one)) = (of(&Cores::two()), of(&Cores::half())) {
-        for (who, two, one) in [
-            ("bare warp", &two.bare, &one.bare),
-            (Who::Ours.name(), &two.server, &one.server),
-        ] {
-            scaling.row([who.to_owned(), two.rate.to(&one.rate).to_string()]);
-        }
-    }
-    let _ = writeln!(text, "{scaling}");
     Ok(text)
 }
 
 /// What is measured, in the order of the table, of this server with so many algorithms.
 fn cases(bench: &Bench, algorithms: usize) -> Vec<Case<'_>> {
-    let case = |tokens, cores: Cores| {
+    let case = |tokens| {
         move |(who, algorithm)| Case {
             who,
             algorithm,
             tokens,
-            cores: cores.clone(),
             speed: Pair::default(),
         }
     };
     let ours = || (0..algorithms).map(|algorithm| (Who::Ours, algorithm));
-    // Often that is what is measured anyway.
-    let half = ours().take(usize::from(Cores::half() != Cores::ONE));
     let peers = bench.peers.iter().map(|peer| (Who::Peer(peer), 0));
     let hot = iter::once((Who::WarpAlone, 0)).chain(ours()).chain(peers);
-    hot.map(case(Tokens::Hot, Cores::ONE))
-        .chain(ours().take(1).map(case(Tokens::Hot, Cores::two())))
-        .chain(half.map(case(Tokens::Hot, Cores::half())))
-        .chain(ours().map(case(Tokens::Many, Cores::ONE)))
-        .chain(ours().map(case(Tokens::Unseen, Cores::ONE)))
+    hot.map(case(Tokens::Hot))
+        .chain(ours().map(case(Tokens::Many)))
+        .chain(ours().map(case(Tokens::Unseen)))
         .collect()
 }
 
@@ -229,9 +205,9 @@ impl Case<'_> {
     /// Starts the server anew and measures it once more.
     fn measure(&mut self, bench: &Bench, many: &Many) -> Result<()> {
         let (server, requests) = match (self.who, self.tokens) {
-            (Who::WarpAlone, _) => (bench.twin(true, &self.cores)?, many.one.clone()),
+            (Who::WarpAlone, _) => (bench.twin(true, &Cores::ONE)?, many.one.clone()),
             (Who::Ours, Tokens::Many | Tokens::Unseen) => {
-                let mut server = bench.server_signing(&many.data, many.algorithm, &self.cores)?;
+                let mut server = bench.server_signing(&many.data, many.algorithm, &Cores::ONE)?;
                 // The sessions of a large database are read while it serves already, on the same core.
                 let whole = bench.ours.whole.as_ref().context("this server lists sessions")?;
                 server.granted_after(&whole.raw(&many.somebody))?;
@@ -239,26 +215,26 @@ impl Case<'_> {
             }
             (Who::Ours, Tokens::Hot) => {
                 let data = bench.fresh("one")?;
-                let server = bench.server_signing(&data, many.algorithm, &self.cores)?;
+                let server = bench.server_signing(&data, many.algorithm, &Cores::ONE)?;
                 let requests = newcomer(bench, &bench.ours, &server)?;
                 (server, requests)
             }
             (Who::Peer(peer), _) => {
                 let data = bench.fresh("peer")?;
                 fs::create_dir(&data)?;
-                let server = bench.peer(peer, &data, &self.cores)?;
+                let server = bench.peer(peer, &data, &Cores::ONE)?;
                 let requests = newcomer(bench, peer, &server)?;
                 (server, requests)
             }
         };
-        let load = steady(&requests, bench.options.seconds, &self.cores);
+        let load = steady(&requests, bench.options.seconds, &Cores::ONE);
         // Enough time to send each once.
         let once = Load {
             order: Order::Once,
             seconds: 10 * bench.options.seconds,
             ..load.clone()
         };
-        let bare = bench.twin(false, &self.cores)?;
+        let bare = bench.twin(false, &Cores::ONE)?;
         let warm_up = Load {
             seconds: WARM_UP,
             ..load.clone()

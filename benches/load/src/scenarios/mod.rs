@@ -5,6 +5,7 @@ mod growth;
 mod isolation;
 mod micro;
 mod pruning;
+mod scaling;
 mod sign_in;
 mod writes;
 
@@ -32,8 +33,10 @@ const TURNS: usize = 4;
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum Scenario {
-    /// The token check on GET /welcome: one token, many tokens, tokens never seen before; one core and two
+    /// The token check on GET /welcome: one token, many tokens, tokens never seen before
     Check,
+    /// The token check on one core and on two
+    Scaling,
     /// Sign-ins a second, to what the processor can hash
     SignIn,
     /// What those who are signed in notice of a flood of sign-ins
@@ -58,6 +61,7 @@ impl Scenario {
         println!("{}", machine::describe(&bench.root)?);
         let all = [
             Self::Check,
+            Self::Scaling,
             Self::SignIn,
             Self::Isolation,
             Self::Writes,
@@ -87,6 +91,7 @@ impl Scenario {
     fn measure(self, bench: &Bench) -> Result<String> {
         match self {
             Self::Check => check::run(bench),
+            Self::Scaling => scaling::run(bench),
             Self::SignIn => sign_in::run(bench),
             Self::Isolation => isolation::run(bench),
             Self::Writes => writes::run(bench),
