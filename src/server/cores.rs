@@ -17,8 +17,7 @@ use crate::config::ServerConfig;
 ///
 /// A connection that [`serve`](Self::serve) accepts goes to the thread that has the fewest, and stays there. So a handler must
 /// not keep its thread: what takes the processor for long belongs on [`spawn_blocking`](tokio::task::spawn_blocking), and
-/// `block_in_place` panics here. What a handler spawns runs on the thread of its connection,
-/// and ends with the `Cores`.
+/// `block_in_place` panics here. What a handler spawns runs on the thread of its connection, and ends with the `Cores`.
 ///
 /// ```no_run
 /// use jwt_server::{Auth, Config, server::Cores};
@@ -57,12 +56,13 @@ impl Cores {
         })
     }
 
-    /// What `main` returns, which runs on the calling thread. The connections of that thread are served only meanwhile.
+    /// What `main` returns, which runs on the calling thread.
     pub fn block_on<F: Future>(&self, main: F) -> F::Output {
         self.own.block_on(main)
     }
 
-    /// As [`serve`](super::serve), on all the threads.
+    /// As [`serve`](super::serve), on all the threads: the runtime that it is called from, which is to be that of
+    /// [`block_on`](Self::block_on), serves its share.
     pub async fn serve<F, R>(
         &self,
         listener: TcpListener,
@@ -75,7 +75,7 @@ impl Cores {
         R: Reply,
     {
         let others = self.others.iter().map(|core| core.handle.clone());
-        let all = [self.own.handle().clone()].into_iter().chain(others);
+        let all = [Handle::current()].into_iter().chain(others);
         serve_on(all, listener, routes, limits, stop).await
     }
 }
