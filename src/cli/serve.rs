@@ -26,8 +26,9 @@ use crate::{
 
 /// What a shell reports for a process ended by SIGINT.
 const KILLED: i32 = 130;
-/// What the server has open beside its connections, at the most.
-const OWN_DESCRIPTORS: u64 = 64;
+/// What the server has open beside its connections, at the most, and what each core's runtime has.
+const OWN_DESCRIPTORS: usize = 64;
+const CORE_DESCRIPTORS: usize = 4;
 /// A second signal sooner than this is the first one, sent to the process and to its group.
 const ONE_SIGNAL: Duration = Duration::from_millis(10);
 /// bcrypt costs below this are for tests.
@@ -64,7 +65,14 @@ async fn serve(config: &Config, cores: &Cores) -> Result<(), Failure> {
         .await
         .map_err(|error| Failure::Other(error.to_string()))?;
     let bound = listener.local_addr().unwrap_or(address);
-    say(&banner(config, &auth, count, &format!("http://{bound}")));
+    let descriptors = OWN_DESCRIPTORS + CORE_DESCRIPTORS * cores.count();
+    say(&banner(
+        config,
+        &auth,
+        count,
+        &format!("http://{bound}"),
+        descriptors,
+    ));
     cores.serve(listener, auth.app(), &config.server, stop).await;
     if let Err(error) = auth.keep_attempts().await {
         tracing::error!(%error, "failed attempts could not be written down");
@@ -73,8 +81,8 @@ async fn serve(config: &Config, cores: &Cores) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the server found when it started, for whoever started it.
-fn banner(config: &Config, auth: &Auth, count: Count, url: &str) -> String {
+/// What the server found when it started, for whoever started it. It has so many `descriptors` open beside its connections.
+fn banner(config: &Config, auth: &Auth, count: Count, url: &str, descriptors: usize) -> String {
     let mut text = format!("jwt-server {}\n", env!("CARGO_PKG_VERSION"));
     let plural = |n: u64, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let users = plural(count.users, "user");
@@ -111,14 +119,15 @@ fn banner(config: &Config, auth: &Auth, count: Count, url: &str) -> String {
             "  note: the signing key is not the one of the last start: every older token is dead, and {ended} ended"
         );
     }
-    for risk in risks(config, rlimit::increase_nofile_limit(u64::MAX).ok()) {
+    let allowed = rlimit::increase_nofile_limit(u64::MAX).ok();
+    for risk in risks(config, config.server.max_connections + descriptors, allowed) {
         let _ = writeln!(text, "  warning: {risk}");
     }
     text
 }
 
-/// The settings that are not safe everywhere, where the process may have `descriptors` open at a time.
-fn risks(config: &Config, descriptors: Option<u64>) -> Vec<String> {
+/// The settings that are not safe everywhere, where the process wants so many descriptors and is allowed so many.
+fn risks(config: &Config, wanted: usize, allowed: Option<u64>) -> Vec<String> {
     let mut risks = Vec::new();
     let address = config.server.listen;
     if !address.ip().is_loopback() && config.server.trusted_proxies.is_empty() {
@@ -136,8 +145,7 @@ fn risks(config: &Config, descriptors: Option<u64>) -> Vec<String> {
         risks.push("password.min_strength 0 lets everybody choose a password such as \"password\"".into());
     }
     risks.extend(key_risks(&config.token));
-    let wanted = config.server.max_connections as u64 + OWN_DESCRIPTORS;
-    if let Some(allowed) = descriptors.filter(|allowed| *allowed < wanted) {
+    if let Some(allowed) = allowed.filter(|allowed| *allowed < wanted as u64) {
         risks.push(format!(
             "server.max_connections {} needs {wanted} open files, and the system allows {allowed}: the connections beyond that have to wait",
             config.server.max_connections

@@ -1,6 +1,6 @@
 //! The connections that are open, dealt out to the runtimes that serve them, and how they end.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::{net::TcpStream, runtime::Handle, task::JoinSet, time};
@@ -27,24 +27,21 @@ impl Connections {
         &mut self,
         stream: TcpStream,
         serve: impl FnOnce(TcpStream, Watcher) -> F + Send + 'static,
-    ) -> io::Result<()>
-    where
+    ) where
         F: Future<Output = ()> + Send,
     {
         self.forget_closed();
         let fewest = self.dealt.iter_mut().min_by_key(|(_, open)| open.len());
         let (runtime, open) = fewest.expect("there is one at least");
-        // The runtime that accepted it must not go on being told when there is something to read.
-        let stream = stream.into_std()?;
         let watcher = self.graceful.watcher();
         let connection = async move {
-            match TcpStream::from_std(stream) {
+            // From now on it is this runtime that is told when there is something to read, and no more the one that accepted it.
+            match stream.into_std().and_then(TcpStream::from_std) {
                 Ok(stream) => serve(stream, watcher).await,
                 Err(error) => tracing::error!(%error, "a connection can't be served"),
             }
         };
         open.spawn_on(connection, runtime);
-        Ok(())
     }
 
     fn forget_closed(&mut self) {
@@ -97,7 +94,7 @@ mod tests {
                 let _ = ended.await;
                 drop(watcher);
             };
-            connections.add(stream, serve).unwrap();
+            connections.add(stream, serve);
             assert_eq!(connections.count(), count);
             ends.push(end);
         }
@@ -113,7 +110,7 @@ mod tests {
             assert_eq!(open(&connections), expected);
         }
         let stream = TcpStream::connect(address).await.unwrap();
-        connections.add(stream, async |_, _| ()).unwrap();
+        connections.add(stream, async |_, _| ());
         assert_eq!(open(&connections), [3, 1, 1]);
     }
 }

@@ -56,6 +56,11 @@ impl Cores {
         })
     }
 
+    /// How many threads there are, the calling one among them.
+    pub(crate) fn count(&self) -> usize {
+        1 + self.others.len()
+    }
+
     /// What `main` returns, which runs on the calling thread.
     pub fn block_on<F: Future>(&self, main: F) -> F::Output {
         self.own.block_on(main)

@@ -66,7 +66,7 @@ where
     serve_on([Handle::current()], listener, routes, limits, stop).await
 }
 
-/// Serves on these runtimes, of which the first is the present one.
+/// Serves on these runtimes, and accepts on the present one.
 async fn serve_on<F, R>(
     runtimes: impl IntoIterator<Item = Handle>,
     listener: TcpListener,
@@ -136,7 +136,7 @@ where
         };
         let (http, service) = (http.clone(), service.clone());
         let (proxies, names) = (Arc::clone(&proxies), Arc::clone(&names));
-        let added = connections.add(stream, async move |stream, watcher| {
+        connections.add(stream, async move |stream, watcher| {
             // A client may send a small answer's last packet only when the one before has arrived; that costs 40 ms.
             let _ = stream.set_nodelay(true);
             // Who asks and never reads the answers would keep a place for ever.
@@ -154,9 +154,6 @@ where
             }
             drop(place);
         });
-        if let Err(error) = added {
-            tracing::error!(%error, "a connection can't be served");
-        }
     }
     drop(listener);
     let open = connections.count();
