@@ -35,7 +35,14 @@ const OWNERS: [(&str, &[&str]); 12] = [
             "src/auth/api_token_text.rs",
         ],
     ),
-    ("crc32fast", &["src/auth/api_token_text.rs", "src/store/sled/"]),
+    (
+        "crc32fast",
+        &[
+            "src/auth/api_token_text.rs",
+            "src/store/sled/directory.rs",
+            "src/store/sled/log_file.rs",
+        ],
+    ),
     ("jsonwebtoken", &["src/auth/tokens.rs", "src/auth/tokens/"]),
     ("smol_str", &["src/domain/username.rs"]),
     ("triomphe", &["src/auth/tokens/cache.rs"]),

@@ -12,6 +12,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::oneshot,
+    task::spawn_blocking,
     time::timeout,
 };
 
@@ -26,9 +27,10 @@ use crate::{
 
 /// What a shell reports for a process ended by SIGINT.
 const KILLED: i32 = 130;
-/// What the server has open beside its connections, at the most, and what each core's runtime has.
+/// What the server has open at the most, beside its connections and what it has for each core.
 const OWN_DESCRIPTORS: usize = 64;
-const CORE_DESCRIPTORS: usize = 4;
+/// A runtime has four, and a thread that hashes one.
+const CORE_DESCRIPTORS: usize = 5;
 /// A second signal sooner than this is the first one, sent to the process and to its group.
 const ONE_SIGNAL: Duration = Duration::from_millis(10);
 /// bcrypt costs below this are for tests.
@@ -77,6 +79,8 @@ async fn serve(config: &Config, cores: &Cores) -> Result<(), Failure> {
     if let Err(error) = auth.keep_attempts().await {
         tracing::error!(%error, "failed attempts could not be written down");
     }
+    // On another thread: closing waits for the disk, and whoever says it twice does not want to.
+    let _ = spawn_blocking(move || drop(auth)).await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -64,6 +64,9 @@ impl Connections {
             let cut: usize = self.dealt.iter().map(|(_, open)| open.len()).sum();
             tracing::warn!(connections = cut, "these did not finish in time and are cut");
         }
+        for (_, open) in &mut self.dealt {
+            open.abort_all();
+        }
         for (_, mut open) in self.dealt {
             open.shutdown().await;
         }

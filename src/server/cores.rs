@@ -17,7 +17,10 @@ use crate::config::ServerConfig;
 ///
 /// A connection that [`serve`](Self::serve) accepts goes to the thread that has the fewest, and stays there. So a handler must
 /// not keep its thread: what takes the processor for long belongs on [`spawn_blocking`](tokio::task::spawn_blocking), and
-/// `block_in_place` panics here. What a handler spawns runs on the thread of its connection, and ends with the `Cores`.
+/// `block_in_place` panics here. What a handler spawns runs on the thread of its connection, and ends when the `Cores` are
+/// dropped, which waits for what runs on `spawn_blocking`.
+///
+/// Start and drop them outside of any runtime: not in a `#[tokio::main]`.
 ///
 /// ```no_run
 /// use jwt_server::{Auth, Config, server::Cores};
@@ -62,6 +65,10 @@ impl Cores {
     }
 
     /// What `main` returns, which runs on the calling thread.
+    ///
+    /// # Panics
+    ///
+    /// If that thread is one of a runtime.
     pub fn block_on<F: Future>(&self, main: F) -> F::Output {
         self.own.block_on(main)
     }
@@ -282,8 +289,12 @@ mod tests {
             warp::http::StatusCode::NO_CONTENT
         });
         serving(&limits(), routes, async |port, stop| {
+            // All open at once, so each is on a thread of its own.
+            let mut streams = Vec::new();
             for _ in 0..3 {
-                ask(&mut connect(port).await).await;
+                let mut stream = connect(port).await;
+                ask(&mut stream).await;
+                streams.push(stream);
             }
             assert_eq!(ended.load(Ordering::SeqCst), 0);
             drop(stop);

@@ -262,10 +262,15 @@ impl Committer {
     }
 
     /// Wakes the committing thread if it waits for a write that has failed already: where that write was the end of a batch,
-    /// sled keeps the error and wakes nobody (`exit_reservation` in its `logger.rs`). Whoever flushes next does.
-    pub(super) fn nudge(&self) {
-        // What it says is said to the committing thread too.
-        let _ = self.read(Trees::flush);
+    /// sled keeps the error and wakes nobody (`exit_reservation` in its `logger.rs`). Whoever flushes next does, and what is
+    /// returned flushes: it waits for the disk.
+    pub(super) fn nudge(&self) -> impl FnOnce() + Send + use<> {
+        let access = Arc::clone(&self.access);
+        move || {
+            let access = access.read().unwrap_or_else(PoisonError::into_inner);
+            // What it says is said to the committing thread too.
+            let _ = access.trees.as_ref().map(Trees::flush);
+        }
     }
 
     /// Why a write that was in the queue was not even tried.
@@ -281,7 +286,7 @@ impl Committer {
 
 impl Drop for Committer {
     fn drop(&mut self) {
-        self.nudge();
+        self.nudge()();
         self.wanted = None;
         // With the last sender gone the thread finishes what is queued and ends.
         *change(&self.access) = Access::refused(StoreError::Closed);

@@ -69,8 +69,9 @@ pub(super) fn remove_unfinished_snapshots(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// sled writes its settings and then a CRC-32 of them, and calls a database damaged whose making was cut short between the
-/// two. It has nothing in it yet, and sled writes them anew.
+/// sled writes its settings and then a CRC-32 of them. If a kill came between the two, it takes the end of the settings for the
+/// CRC, warns that it is wrong, reads what is left all the same, and calls the database damaged. It has nothing in it yet, and
+/// without the file sled writes it anew.
 pub(super) fn remove_unfinished_settings(path: &Path) -> io::Result<()> {
     let settings = path.join(rescue::SETTINGS_FILE);
     let content = match fs::read(&settings) {

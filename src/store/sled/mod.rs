@@ -86,12 +86,19 @@ const PRUNED_AT_ONCE: usize = 25;
 /// that is further behind is right, and was wrong before.
 const LONGEST_STEP_BACK: Duration = Duration::from_hours(24);
 
-/// A database directory, opened and locked until this is dropped.
+/// A database directory, opened and locked until this is dropped, which waits until it is closed. Its methods are to be called
+/// on a tokio runtime.
 pub struct SledStore {
     index: Arc<Index>,
     committer: Committer,
     // Dropped last, so that nobody else gets in before the database is closed.
     _lock: Arc<DirectoryLock>,
+}
+
+/// What `work` returns, which takes long or waits for the disk: not on a thread that answers others.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| StoreError::Closed)
 }
 
 impl SledStore {
@@ -443,7 +450,7 @@ impl Store for SledStore {
     async fn prune(&self, now: Timestamp, at_most: usize) -> Result<usize, StoreError> {
         self.index.saw(now);
         // Here, because this is called again and again by a timer: so nobody waits for ever.
-        self.committer.nudge();
+        aside(self.committer.nudge()).await?;
         let mut pruned = 0;
         loop {
             let part = PRUNED_AT_ONCE.min(at_most - pruned);
@@ -531,7 +538,8 @@ impl Store for SledStore {
     }
 
     async fn keep_api_token_uses(&self, at_most: usize) -> Result<usize, StoreError> {
-        let used = self.index.api_tokens.uses_to_keep(at_most);
+        let index = Arc::clone(&self.index);
+        let used = aside(move || index.api_tokens.uses_to_keep(at_most)).await?;
         if used.is_empty() {
             return Ok(0);
         }
