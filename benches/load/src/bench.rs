@@ -93,6 +93,12 @@ impl Bench {
         Ok(file)
     }
 
+    /// A request of `somebody` that this server answers once it has read all sessions.
+    pub(crate) fn whole(&self, somebody: &Values) -> Result<String> {
+        let whole = self.ours.whole.as_ref().context("this server lists sessions")?;
+        Ok(whole.raw(somebody))
+    }
+
     /// What tokens are signed with, unless a scenario measures several algorithms; `None` for the server's default.
     pub(crate) fn algorithm(&self) -> Option<&str> {
         self.options.algorithms.first().map(String::as_str)

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, fs, iter, path::PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use jwt_server::Config;
 
 use super::{Figures, Pair, TURNS, WARM_UP, bearer, steady};
@@ -209,8 +209,7 @@ impl Case<'_> {
             (Who::Ours, Tokens::Many | Tokens::Unseen) => {
                 let mut server = bench.server_signing(&many.data, many.algorithm, &Cores::ONE)?;
                 // The sessions of a large database are read while it serves already, on the same core.
-                let whole = bench.ours.whole.as_ref().context("this server lists sessions")?;
-                server.granted_after(&whole.raw(&many.somebody))?;
+                server.granted_after(&bench.whole(&many.somebody)?)?;
                 (server, many.requests.clone())
             }
             (Who::Ours, Tokens::Hot) => {

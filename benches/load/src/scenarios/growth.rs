@@ -184,12 +184,11 @@ impl Row {
             ..load.clone()
         };
         let guarded = bench.ours.guarded.raw(place.token);
-        let whole = bench.ours.whole.as_ref().context("this server lists sessions")?;
+        let whole = bench.whole(place.token)?;
         let flags = ["--password.bcrypt_cost", &cost];
         let mut server = bench.server_asked(place.data, &flags, cores, &guarded)?;
         self.first_answer.add(millis(server.first_answer));
-        self.whole
-            .add(millis(server.granted_after(&whole.raw(place.token))?));
+        self.whole.add(millis(server.granted_after(&whole)?));
         thread::sleep(SETTLING);
         self.at_start.add(mib(server.usage()?.resident));
 

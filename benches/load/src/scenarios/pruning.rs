@@ -76,7 +76,9 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
         "{sessions} sessions were not filled in in time: choose fewer"
     );
     wait_until(&clock, start);
-    let server = bench.server(&data, &[], &cores)?;
+    let mut server = bench.server(&data, &[], &cores)?;
+    // Until then it is not quiet, and nobody is logged out.
+    server.granted_after(&bench.whole(&bearer(&tokens[0]))?)?;
     let quiet = watch(bench, &server, &cores, &tokens, 0)?;
     wait_until(&clock, end);
     let (pruning, took) = prune(bench, &server, &cores, &tokens, quiet.written)?;
