@@ -1,5 +1,5 @@
 //! A thread for each core, each with a runtime of its own. The threads of one runtime wake each other, hand over requests and
-//! share its timers; threads with a runtime each share nothing, and two of them answer nearly twice as much as one.
+//! share its timers; with a runtime each they do none of that, and two of them answer nearly twice as much as one.
 
 use std::{convert::Infallible, io, num::NonZero, thread};
 

@@ -95,8 +95,8 @@ pub struct SledStore {
     _lock: Arc<DirectoryLock>,
 }
 
-/// What `work` returns, which takes long or waits for the disk: not on a thread that answers others.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+/// What `work` returns, which takes long or waits for the disk: on a thread that answers nobody else.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|_| StoreError::Closed)
 }
@@ -450,7 +450,7 @@ impl Store for SledStore {
     async fn prune(&self, now: Timestamp, at_most: usize) -> Result<usize, StoreError> {
         self.index.saw(now);
         // Here, because this is called again and again by a timer: so nobody waits for ever.
-        aside(self.committer.nudge()).await?;
+        blocking(self.committer.nudge()).await?;
         let mut pruned = 0;
         loop {
             let part = PRUNED_AT_ONCE.min(at_most - pruned);
@@ -539,7 +539,7 @@ impl Store for SledStore {
 
     async fn keep_api_token_uses(&self, at_most: usize) -> Result<usize, StoreError> {
         let index = Arc::clone(&self.index);
-        let used = aside(move || index.api_tokens.uses_to_keep(at_most)).await?;
+        let used = blocking(move || index.api_tokens.uses_to_keep(at_most)).await?;
         if used.is_empty() {
             return Ok(0);
         }

@@ -76,9 +76,9 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
 
     let mut text = format!(
         "## The token check\n\n\
-         The guarded request over 64 connections, to a server on one core. *One token*: sent again and again, by the only user. *Many*: {sessions} live \
-         sessions, tokens drawn at random, each seen before. *Unseen*: the same, each token sent once to a server that has just \
-         started, once it has read its sessions. *Bare warp* answers a fixed text over this server's accept loop, *warp alone* over \
+         The guarded request over 64 connections, to a server on one core. *One token*: sent again and again, by the only user. \
+         *Many*: {sessions} live sessions, tokens drawn at random, each seen before. *Unseen*: the same, each token sent once to a \
+         server that has just started, once it has read its sessions. *Bare warp* answers a fixed text over this server's accept loop, *warp alone* over \
          warp's own. Each server takes turns with a bare warp that is sent the same, {TURNS} in a round, and its ratio is taken \
          turn by turn; the rows of bare warp are those beside the first server after them.\n\n"
     );
@@ -123,7 +123,6 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
         );
     }
     let _ = writeln!(text, "{table}");
-
     Ok(text)
 }
 
