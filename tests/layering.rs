@@ -11,9 +11,10 @@ use std::{
 };
 
 /// A module, and what of this crate it may name.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("clock", &[]),
     ("domain", &["clock"]),
+    ("event", &["domain", "clock"]),
     ("keys", &["domain"]),
     ("config", &["keys", "domain"]),
     ("store", &["clock", "domain"]),

@@ -8,11 +8,11 @@ use warp::{Reply, http::StatusCode, reply::Response};
 use super::{
     field::FieldError,
     problem::Problem,
-    trace::{self, RequestId, note},
+    trace::{self, note},
 };
 use crate::{
     auth::{AuthError, Axis, CredentialsRefusal},
-    domain::{Role, UserId},
+    domain::{RequestId, Role, UserId},
 };
 
 /// Why a request failed, as HTTP sees it.

@@ -30,7 +30,7 @@ use warp::{Filter, Reply, filters::BoxedFilter, reply::Response};
 pub use self::guard::{Guard, recover};
 pub(crate) use self::{
     error::ApiError,
-    trace::{Answering, RequestId, Trace},
+    trace::{Answering, Trace},
 };
 use crate::auth::Auth;
 

@@ -9,10 +9,8 @@ use warp::{
     reply::Response,
 };
 
-use super::{
-    field::FieldError,
-    trace::{self, RequestId},
-};
+use super::{field::FieldError, trace};
+use crate::domain::RequestId;
 
 /// The protection space of the Bearer challenge (RFC 9110, section 11.5).
 const REALM: &str = "jwt-server";

@@ -3,10 +3,9 @@
 
 use std::cell::RefCell;
 
-use serde::{Serialize, Serializer};
 use tokio::task_local;
 
-use crate::domain::UserId;
+use crate::domain::{RequestId, UserId};
 
 /// What a handler leaves for the log.
 #[derive(Debug, Default)]
@@ -26,41 +25,6 @@ pub(crate) struct Trace {
 pub(super) fn note<T>(answer: T, add: impl FnOnce(&mut Trace)) -> T {
     let _ = ANSWERING.try_with(|answering| add(&mut answering.trace.borrow_mut()));
     answer
-}
-
-/// Names a request, in the log, in `X-Request-Id` and in a problem's `request_id`: 16 hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct RequestId([u8; 16]);
-
-impl RequestId {
-    /// The name that spells `number`.
-    pub(crate) fn new(number: u64) -> Self {
-        let mut text = [0; 16];
-        for (digits, byte) in text.chunks_exact_mut(2).zip(number.to_be_bytes()) {
-            digits.copy_from_slice(&[hexadecimal(byte >> 4), hexadecimal(byte & 0xf)]);
-        }
-        Self(text)
-    }
-
-    /// Its digits.
-    pub(crate) fn as_str(&self) -> &str {
-        str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
-
-/// The digit of `value`, which is less than 16.
-const fn hexadecimal(value: u8) -> u8 {
-    if value < 10 {
-        b'0' + value
-    } else {
-        b'a' - 10 + value
-    }
-}
-
-impl Serialize for RequestId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
 }
 
 task_local! {
@@ -110,13 +74,6 @@ pub(super) fn request_id() -> Option<RequestId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_request_id_is_16_digits_whatever_it_spells() {
-        for number in [0, 1, 0x9a, 0x0123_4567_89ab_cdef, u64::MAX] {
-            assert_eq!(RequestId::new(number).as_str(), format!("{number:016x}"));
-        }
-    }
 
     #[tokio::test]
     async fn what_is_noted_while_a_request_is_answered_is_returned_with_the_answer() {

@@ -24,8 +24,8 @@ use warp::{
 use super::client::Proxies;
 use crate::{
     clock::Stopwatch,
-    domain::{ClientAddress, random},
-    http::{Answering, RequestId, Trace},
+    domain::{ClientAddress, RequestId, random},
+    http::{Answering, Trace},
 };
 
 /// How long an answer is held back that turns somebody away until later (429 and 503): who asks again the moment they are

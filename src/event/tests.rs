@@ -1,0 +1,114 @@
+//! Who is told what, in which order; and the names of the kinds.
+
+use std::{collections::HashSet, sync::Mutex};
+
+use super::*;
+use crate::domain::{Client, RequestId};
+
+/// Keeps each event that it is told of, under its own name.
+struct Recorder {
+    name: &'static str,
+    heard: Arc<Mutex<Vec<(&'static str, Event)>>>,
+}
+
+impl EventListener for Recorder {
+    fn notice(&self, event: &Event) {
+        self.heard.lock().unwrap().push((self.name, event.clone()));
+    }
+}
+
+fn event(kind: EventKind) -> Event {
+    let at = Timestamp::from_secs(1_800_000_000);
+    let id = UserId::generate(at);
+    Event {
+        kind,
+        subject: Some(id),
+        actor: Actor::User {
+            id,
+            session: Some(SessionId::generate(at)),
+            api_token: None,
+        },
+        context: RequestContext {
+            client: Client::default(),
+            request_id: Some(RequestId::new(7)),
+        },
+        at,
+    }
+}
+
+#[test]
+fn each_listener_is_told_of_each_event_in_order() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let recorder = |name| -> Arc<dyn EventListener> {
+        let heard = Arc::clone(&heard);
+        Arc::new(Recorder { name, heard })
+    };
+    let listeners: Listeners = ["first", "second"].into_iter().map(recorder).collect();
+    assert!(!listeners.is_empty());
+    let events = [event(EventKind::PasswordChanged), event(EventKind::UserDeleted)];
+    listeners.emit(&events[0]);
+    listeners.clone().emit(&events[1]);
+    let expected: Vec<_> = events
+        .iter()
+        .flat_map(|event| ["first", "second"].map(|name| (name, event.clone())))
+        .collect();
+    assert_eq!(*heard.lock().unwrap(), expected);
+    assert_eq!(format!("{listeners:?}"), "Listeners(2)");
+}
+
+#[test]
+fn there_are_no_listeners_by_default() {
+    let listeners = Listeners::default();
+    assert!(listeners.is_empty());
+    listeners.emit(&event(EventKind::StoreOutageBegan));
+    assert_eq!(Actor::default(), Actor::Anonymous);
+}
+
+#[test]
+fn each_kind_has_a_name_of_its_own() {
+    let now = Timestamp::from_secs(1_800_000_000);
+    let (session, api_token) = (SessionId::generate(now), ApiTokenId::generate(now));
+    let kid = || "kid".to_owned();
+    let kinds = [
+        EventKind::UserCreated {
+            roles: Roles::default(),
+        },
+        EventKind::SignUpRefused {
+            reason: SignUpRefusal::Closed,
+        },
+        EventKind::SignedIn { session },
+        EventKind::SignInFailed {
+            reason: SignInFailure::NoSuchUser,
+        },
+        EventKind::RefreshTokenReused { session },
+        EventKind::LoggedOut { session },
+        EventKind::SessionEnded { session },
+        EventKind::SessionsEnded { count: 2 },
+        EventKind::PasswordChanged,
+        EventKind::RolesChanged {
+            roles: Roles::default(),
+        },
+        EventKind::DisplayNameChanged,
+        EventKind::UserDisabled,
+        EventKind::UserEnabled,
+        EventKind::UserDeleted,
+        EventKind::ApiTokenCreated { api_token },
+        EventKind::ApiTokenRevoked { api_token },
+        EventKind::SigningKeyCreated { kid: kid() },
+        EventKind::SigningKeyRotated { kid: kid() },
+        EventKind::SigningKeyRevoked { kid: kid() },
+        EventKind::SigningKeyReplaced { kid: kid() },
+        EventKind::Throttled {
+            axis: ThrottleAxis::Account,
+            retry_after: Duration::from_secs(9),
+        },
+        EventKind::StoreOutageBegan,
+        EventKind::StoreOutageEnded,
+    ];
+    let names: HashSet<_> = kinds.iter().map(EventKind::name).collect();
+    assert_eq!(names.len(), kinds.len());
+    for name in names {
+        let fine = name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        assert!(fine, "{name}");
+    }
+}
