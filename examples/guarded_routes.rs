@@ -4,7 +4,7 @@
 
 use std::{env, error::Error};
 
-use jwt_server::{Auth, Config, Guard, Principal, Role, recover, serve};
+use jwt_server::{Api, Auth, Config, Guard, Principal, Role, recover, serve};
 use tokio::{net::TcpListener, signal};
 use warp::Filter;
 
@@ -29,7 +29,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .and(auth.guard().any_role([Role::ADMIN]))
         .map(|owner, who: Principal| format!("{} cleared the notes of {owner}.\n", who.username()));
 
-    let routes = auth.routes().or(notes).or(clear).recover(recover);
+    let api = Api::new(auth.clone(), &config);
+    let routes = api.routes().or(notes).or(clear).recover(recover);
 
     let listener = TcpListener::bind(config.server.listen).await?;
     println!("listening on http://{}", listener.local_addr()?);

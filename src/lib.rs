@@ -7,7 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod event;
-mod http;
+pub mod http;
 pub mod keys;
 pub mod server;
 pub mod store;
@@ -17,6 +17,6 @@ pub use crate::{
     auth::{Auth, AuthError, Principal},
     config::Config,
     domain::{Role, Roles},
-    http::{Guard, recover},
+    http::{Api, ApiSettings, Guard, recover},
     server::serve,
 };

@@ -19,7 +19,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("config", &["keys", "domain"]),
     ("store", &["clock", "domain"]),
     ("auth", &["store", "config", "keys", "domain", "clock"]),
-    ("http", &["auth", "domain"]),
+    ("http", &["auth", "config", "domain"]),
     ("telemetry", &["config", "store"]),
 ];
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use jwt_server::{
-    Auth, Config,
+    Api, Auth, Config,
     auth::Credentials,
     clock::{Clock, ManualClock, Timestamp},
     config::{Origin, Secret},
@@ -78,7 +78,7 @@ impl Server {
                 .expect("the first sign-up");
             auth
         });
-        let app = auth.app().boxed();
+        let app = Api::new(auth.clone(), &config).app().boxed();
         Self {
             auth,
             app,

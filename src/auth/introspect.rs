@@ -59,10 +59,4 @@ impl Auth {
     pub fn issuer(&self) -> &str {
         self.0.tokens.issuer()
     }
-
-    /// The URL under which clients reach the server, if it can be told: [`Config::public_url`](crate::Config::public_url).
-    #[must_use]
-    pub fn public_url(&self) -> Option<&str> {
-        self.0.public_url.as_deref()
-    }
 }

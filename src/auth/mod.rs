@@ -1,6 +1,5 @@
 //! What the server does, in the words of the domain: sign up, sign in, authenticate, refresh, log out. Only this module
-//! makes a [`Principal`]. It knows nothing of HTTP; it only carries the limits of request bodies to `http`, which may not
-//! read the settings.
+//! makes a [`Principal`]. It knows nothing of HTTP.
 
 mod accounts;
 mod api_token_text;
@@ -72,17 +71,6 @@ struct Inner {
     api_tokens: ApiTokenConfig,
     signup: SignupConfig,
     introspection: IntrospectionConfig,
-    public_url: Option<String>,
-    body: BodyLimits,
-}
-
-/// How much of a request body is read, and for how long.
-#[derive(Clone, Copy, Debug)]
-pub struct BodyLimits {
-    /// The longest body, in bytes.
-    pub size: usize,
-    /// The longest time that one may take to arrive.
-    pub time: Duration,
 }
 
 impl Auth {
@@ -127,11 +115,6 @@ impl Auth {
             api_tokens: config.api_tokens,
             signup: config.signup.clone(),
             introspection: config.introspection.clone(),
-            public_url: config.public_url(),
-            body: BodyLimits {
-                size: config.server.max_body,
-                time: config.server.body_timeout,
-            },
         })))
     }
 
@@ -194,12 +177,6 @@ impl Auth {
     #[must_use]
     pub fn key(&self) -> &KeyStatus {
         &self.0.key
-    }
-
-    /// How much of a request body is read, and for how long.
-    #[must_use]
-    pub fn body_limits(&self) -> BodyLimits {
-        self.0.body
     }
 
     fn now(&self) -> Timestamp {

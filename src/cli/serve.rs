@@ -20,6 +20,7 @@ use super::{Failure, say};
 use crate::{
     auth::Auth,
     config::{Config, Origin, TokenConfig},
+    http::Api,
     server::Cores,
     store::Count,
     telemetry,
@@ -75,7 +76,8 @@ async fn serve(config: &Config, cores: &Cores) -> Result<(), Failure> {
         &format!("http://{bound}"),
         descriptors,
     ));
-    cores.serve(listener, auth.app(), &config.server, stop).await;
+    let app = Api::new(auth.clone(), config).app();
+    cores.serve(listener, app, &config.server, stop).await;
     if let Err(error) = auth.keep_attempts().await {
         tracing::error!(%error, "failed attempts could not be written down");
     }

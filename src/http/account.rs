@@ -10,6 +10,7 @@ use super::{
     field::FieldError,
     guard, me,
     method::{DELETE, PATCH, POST},
+    settings::Api,
     trace::note,
     with,
 };
@@ -18,12 +19,12 @@ use crate::{
     domain::{Client, DisplayName, Password, UserId},
 };
 
-pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
+pub(super) fn routes(api: &Api) -> BoxedFilter<(Response,)> {
     let password_route = POST
         .pass()
-        .and(with(auth))
-        .and(guard::principal(auth))
-        .and(body::fields(auth.body_limits()))
+        .and(with(api))
+        .and(guard::principal(api.auth()))
+        .and(body::fields(api))
         .and(client())
         .then(change_password)
         .map(Reply::into_response);
@@ -34,21 +35,19 @@ pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
 }
 
 /// The part of `/me` that changes something.
-pub(super) fn change_me(
-    auth: &Auth,
-) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
+pub(super) fn change_me(api: &Api) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + use<> {
     let rename = PATCH
         .pass()
-        .and(with(auth))
-        .and(guard::principal(auth))
-        .and(body::fields(auth.body_limits()))
+        .and(with(api))
+        .and(guard::principal(api.auth()))
+        .and(body::fields(api))
         .then(rename)
         .map(Reply::into_response);
     let delete = DELETE
         .pass()
-        .and(with(auth))
-        .and(guard::principal(auth))
-        .and(body::fields(auth.body_limits()))
+        .and(with(api))
+        .and(guard::principal(api.auth()))
+        .and(body::fields(api))
         .and(client())
         .then(delete)
         .map(Reply::into_response);

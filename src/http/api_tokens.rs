@@ -14,6 +14,7 @@ use super::{
     error::ApiError,
     guard,
     method::POST,
+    settings::Api,
     trace::note,
     with,
 };
@@ -22,12 +23,12 @@ use crate::{
     domain::{ApiTokenName, Role, Roles},
 };
 
-pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
+pub(super) fn routes(api: &Api) -> BoxedFilter<(Response,)> {
     let create_route = POST
         .pass()
-        .and(with(auth))
-        .and(guard::principal(auth))
-        .and(body::fields(auth.body_limits()))
+        .and(with(api))
+        .and(guard::principal(api.auth()))
+        .and(body::fields(api))
         .then(create)
         .map(Reply::into_response);
     warp::path!("me" / "tokens")

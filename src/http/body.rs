@@ -18,26 +18,27 @@ use warp::{
 use super::{
     error::ApiError,
     field::{FieldError, FieldProblem},
+    settings::{Api, BodyLimits},
 };
-use crate::auth::BodyLimits;
 
 /// The most fields that a body may have: more than any request asks for, and few enough to compare each with each.
 pub(super) const MAX_FIELDS: usize = 16;
 
 /// The fields of a JSON object that came as a request's body.
 pub(super) fn fields(
-    limits: BodyLimits,
-) -> impl Filter<Extract = (Result<Fields, ApiError>,), Error = Rejection> + Clone {
-    bytes("application/json", limits).map(|body: Result<Bytes, ApiError>| Fields::parse(&body?))
+    api: &Api,
+) -> impl Filter<Extract = (Result<Fields, ApiError>,), Error = Rejection> + Clone + use<> {
+    bytes("application/json", api).map(|body: Result<Bytes, ApiError>| Fields::parse(&body?))
 }
 
 /// A request's body, which must say that it is of this media type.
 pub(super) fn bytes(
     media_type: &'static str,
-    limits: BodyLimits,
-) -> impl Filter<Extract = (Result<Bytes, ApiError>,), Error = Rejection> + Clone {
+    api: &Api,
+) -> impl Filter<Extract = (Result<Bytes, ApiError>,), Error = Rejection> + Clone + use<> {
+    let api = api.clone();
     warp::any()
-        .map(move || (media_type, limits))
+        .map(move || (media_type, api.settings().body))
         .untuple_one()
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())

@@ -10,17 +10,17 @@ use warp::{Filter, Rejection};
 use super::{
     body::{self, MAX_FIELDS},
     error::ApiError,
+    settings::Api,
 };
-use crate::auth::BodyLimits;
 
 /// The parameters of a form.
 pub(super) struct Form(Vec<(String, String)>);
 
 /// The form that came as a request's body.
 pub(super) fn form(
-    limits: BodyLimits,
-) -> impl Filter<Extract = (Result<Form, ApiError>,), Error = Rejection> + Clone {
-    body::bytes("application/x-www-form-urlencoded", limits)
+    api: &Api,
+) -> impl Filter<Extract = (Result<Form, ApiError>,), Error = Rejection> + Clone + use<> {
+    body::bytes("application/x-www-form-urlencoded", api)
         .map(|body: Result<Bytes, ApiError>| Form::parse(&body?))
 }
 

@@ -14,6 +14,7 @@ use super::{
     form::{Form, form},
     guard,
     method::POST,
+    settings::Api,
     trace::note,
     with,
 };
@@ -22,12 +23,12 @@ use crate::{
     domain::Role,
 };
 
-pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
+pub(super) fn routes(api: &Api) -> BoxedFilter<(Response,)> {
     let route = POST
         .pass()
-        .and(with(auth))
-        .and(guard::principal(auth))
-        .and(form(auth.body_limits()))
+        .and(with(api))
+        .and(guard::principal(api.auth()))
+        .and(form(api))
         .then(introspect)
         .map(Reply::into_response);
     warp::path!("introspect")

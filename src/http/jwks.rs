@@ -7,16 +7,16 @@ use warp::{
     reply::Response,
 };
 
-use super::{cached::cached, method::GET, trace::note, with};
+use super::{cached::cached, method::GET, settings::Api, trace::note, with};
 use crate::auth::Auth;
 
 /// RFC 7517, section 8.5.2.
 const JWK_SET: HeaderValue = HeaderValue::from_static("application/jwk-set+json");
 
-pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
+pub(super) fn routes(api: &Api) -> BoxedFilter<(Response,)> {
     let route = GET
         .pass()
-        .and(with(auth))
+        .and(with(api))
         .and(warp::header::headers_cloned())
         .map(|auth, headers| jwks(&auth, &headers));
     warp::path!(".well-known" / "jwks.json")

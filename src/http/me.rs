@@ -11,10 +11,11 @@ use super::{
     error::ApiError,
     guard,
     method::{GET, GET_PATCH_OR_DELETE},
+    settings::Api,
     trace::note,
 };
 use crate::{
-    auth::{Auth, Principal},
+    auth::Principal,
     domain::{DisplayName, Role},
 };
 
@@ -22,22 +23,22 @@ use crate::{
 const WELCOME_ROLES: [Role; 2] = [Role::CLIENT, Role::ADMIN];
 
 pub(super) fn routes(
-    auth: &Auth,
+    api: &Api,
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + use<> {
     let welcome_route = GET
         .pass()
-        .and(guard::principal(auth))
+        .and(guard::principal(api.auth()))
         .map(|principal| by_whom(principal, welcome));
     let me_route = GET
         .pass()
-        .and(guard::principal(auth))
+        .and(guard::principal(api.auth()))
         .map(|principal| by_whom(principal, me));
 
     let welcome = warp::path!("welcome")
         .and(welcome_route.or(GET.refuse_others()).unify())
         .map(|response| note(response, |trace| trace.route = Some("/welcome")));
     let me_routes = me_route
-        .or(account::change_me(auth))
+        .or(account::change_me(api))
         .unify()
         .or(GET_PATCH_OR_DELETE.refuse_others())
         .unify();

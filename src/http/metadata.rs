@@ -8,17 +8,15 @@ use warp::{
     reply::Response,
 };
 
-use super::{cached::cached, error::ApiError, method::GET, trace::note, with};
-use crate::auth::Auth;
+use super::{cached::cached, error::ApiError, method::GET, settings::Api, trace::note};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
-    let route = GET
-        .pass()
-        .and(with(auth))
-        .and(warp::header::headers_cloned())
-        .map(|auth, headers| metadata(&auth, &headers).into_response());
+pub(super) fn routes(api: &Api) -> BoxedFilter<(Response,)> {
+    let route = GET.pass().and(warp::header::headers_cloned()).map({
+        let api = api.clone();
+        move |headers| metadata(&api, &headers).into_response()
+    });
     let name = "/.well-known/oauth-authorization-server";
     warp::path!(".well-known" / "oauth-authorization-server")
         .and(route.or(GET.refuse_others()).unify())
@@ -27,8 +25,9 @@ pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
 }
 
 /// Never from the request's `Host`: whoever sends it could have the next one believe theirs.
-fn metadata(auth: &Auth, asked: &HeaderMap) -> Result<Response, ApiError> {
-    let url = auth.public_url().ok_or(ApiError::NoMetadata)?;
+fn metadata(api: &Api, asked: &HeaderMap) -> Result<Response, ApiError> {
+    let (auth, settings) = (api.auth(), api.settings());
+    let url = settings.public_url.as_deref().ok_or(ApiError::NoMetadata)?;
     let keys = auth.jwks();
     let metadata = Metadata {
         issuer: auth.issuer(),

@@ -18,6 +18,7 @@ mod method;
 mod problem;
 mod revoke;
 mod sessions;
+mod settings;
 mod signup;
 mod tokens;
 mod trace;
@@ -27,14 +28,17 @@ use std::convert::Infallible;
 
 use warp::{Filter, Reply, filters::BoxedFilter, reply::Response};
 
-pub use self::guard::{Guard, recover};
 pub(crate) use self::{
     error::ApiError,
     trace::{Answering, Trace},
 };
+pub use self::{
+    guard::{Guard, recover},
+    settings::{Api, ApiSettings, BodyLimits},
+};
 use crate::auth::Auth;
 
-impl Auth {
+impl Api {
     /// The server's own routes, to be mounted beside others: `/welcome`, `/me` and what is below it, `/refresh`, `/signin`,
     /// `/logout`, `/signup`, `/introspect`, `/revoke`, `/.well-known/jwks.json`, `/.well-known/oauth-authorization-server` and
     /// `/whoami`. Any other path is rejected as not found, so that what comes after `.or(…)` gets its turn.
@@ -75,7 +79,7 @@ impl Auth {
 }
 
 /// Hands `auth` to a handler.
-fn with(auth: &Auth) -> impl Filter<Extract = (Auth,), Error = Infallible> + Clone + use<> {
-    let auth = auth.clone();
+fn with(api: &Api) -> impl Filter<Extract = (Auth,), Error = Infallible> + Clone + use<> {
+    let auth = api.auth().clone();
     warp::any().map(move || auth.clone())
 }

@@ -12,16 +12,17 @@ use super::{
     error::ApiError,
     form::{Form, form},
     method::POST,
+    settings::Api,
     trace::note,
     with,
 };
 use crate::auth::Auth;
 
-pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
+pub(super) fn routes(api: &Api) -> BoxedFilter<(Response,)> {
     let route = POST
         .pass()
-        .and(with(auth))
-        .and(form(auth.body_limits()))
+        .and(with(api))
+        .and(form(api))
         .then(revoke)
         .map(Reply::into_response);
     warp::path!("revoke")

@@ -7,6 +7,7 @@ use super::{
     error::ApiError,
     guard,
     method::{DELETE, GET, GET_OR_DELETE},
+    settings::Api,
     trace::note,
     with,
 };
@@ -15,25 +16,25 @@ use crate::{
     domain::{ApiToken, ApiTokenId, Role, Session, SessionId},
 };
 
-pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
+pub(super) fn routes(api: &Api) -> BoxedFilter<(Response,)> {
     let list_route = GET
         .pass()
-        .and(with(auth))
-        .and(guard::principal(auth))
+        .and(with(api))
+        .and(guard::principal(api.auth()))
         .then(list)
         .map(Reply::into_response);
     let end_all_route = DELETE
         .pass()
-        .and(with(auth))
-        .and(guard::principal(auth))
+        .and(with(api))
+        .and(guard::principal(api.auth()))
         .and(which())
         .then(end_all)
         .map(Reply::into_response);
     let end_route = warp::path::param()
         .and(warp::path::end())
         .and(DELETE.pass())
-        .and(with(auth))
-        .and(guard::principal(auth))
+        .and(with(api))
+        .and(guard::principal(api.auth()))
         .then(end)
         .map(Reply::into_response);
 

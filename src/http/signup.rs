@@ -7,6 +7,7 @@ use super::{
     body::{self, Fields},
     error::ApiError,
     method::POST,
+    settings::Api,
     trace::note,
     with,
 };
@@ -15,11 +16,11 @@ use crate::{
     domain::{ClientAddress, Password, User, Username},
 };
 
-pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
+pub(super) fn routes(api: &Api) -> BoxedFilter<(Response,)> {
     let route = POST
         .pass()
-        .and(with(auth))
-        .and(body::fields(auth.body_limits()))
+        .and(with(api))
+        .and(body::fields(api))
         .and(warp::ext::optional::<ClientAddress>())
         .then(sign_up)
         .map(Reply::into_response);

@@ -15,6 +15,7 @@ use super::{
     error::ApiError,
     guard,
     method::{GET_OR_POST, POST},
+    settings::Api,
     trace::note,
     with,
 };
@@ -23,10 +24,10 @@ use crate::{
     domain::{BearerToken, Client},
 };
 
-pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
+pub(super) fn routes(api: &Api) -> BoxedFilter<(Response,)> {
     let refresh_route = GET_OR_POST
         .pass()
-        .and(with(auth))
+        .and(with(api))
         .and(guard::bearer())
         .and(accepts_text())
         .then(refresh)
@@ -34,25 +35,25 @@ pub(super) fn routes(auth: &Auth) -> BoxedFilter<(Response,)> {
     // Comes first, and lets all pass by that are not of this form.
     let refresh_with_route = POST
         .pass()
-        .and(only_if(auth.has_refresh_tokens()))
-        .and(with(auth))
+        .and(only_if(api.auth().has_refresh_tokens()))
+        .and(with(api))
         .and(guard::bearer())
-        .and(body::fields(auth.body_limits()))
+        .and(body::fields(api))
         .and(accepts_text())
         .then(refresh_with)
         .map(Reply::into_response);
     let refresh_route = refresh_with_route.or(refresh_route).unify();
     let sign_in_route = POST
         .pass()
-        .and(with(auth))
-        .and(body::fields(auth.body_limits()))
+        .and(with(api))
+        .and(body::fields(api))
         .and(client())
         .and(accepts_text())
         .then(sign_in)
         .map(Reply::into_response);
     let log_out_route = GET_OR_POST
         .pass()
-        .and(with(auth))
+        .and(with(api))
         .and(guard::bearer())
         .then(log_out)
         .map(Reply::into_response);

@@ -23,7 +23,7 @@ use crate::config::ServerConfig;
 /// Start and drop them outside of any runtime: not in a `#[tokio::main]`.
 ///
 /// ```no_run
-/// use jwt_server::{Auth, Config, server::Cores};
+/// use jwt_server::{Api, Auth, Config, server::Cores};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = Config::default();
@@ -31,7 +31,8 @@ use crate::config::ServerConfig;
 /// cores.block_on(async {
 ///     let auth = Auth::open(&config).await?;
 ///     let listener = tokio::net::TcpListener::bind(config.server.listen).await?;
-///     cores.serve(listener, auth.app(), &config.server, std::future::pending()).await;
+///     let api = Api::new(auth, &config);
+///     cores.serve(listener, api.app(), &config.server, std::future::pending()).await;
 ///     Ok(())
 /// })
 /// # }

@@ -132,3 +132,22 @@ async fn a_body_over_the_limit_is_413_to_the_byte() {
     let announced = server.send_exactly("POST", "/signup", &headers, "{").await;
     announced.assert_problem(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large");
 }
+
+#[tokio::test]
+async fn a_replaced_limit_holds_from_the_next_request() {
+    let server = spawn_with(|config| config.server.max_body = 64).await;
+    let body = format!(
+        r#"{{"username":"ada","password":"{PASSWORD}"}}{}"#,
+        " ".repeat(64)
+    );
+    let over = post(&server, "/signup", &body).await;
+    over.assert_problem(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large");
+    // The routes of a server that runs have been built long before.
+    let routes = server.api.routes();
+    let mut settings = (*server.api.settings()).clone();
+    settings.body.size = body.len();
+    server.api.clone().replace_settings(settings);
+    let request = request("POST", "/signup").header("content-type", "application/json");
+    let response = request.body(&body).reply(&routes).await;
+    assert_eq!(response.status(), StatusCode::CREATED);
+}

@@ -25,7 +25,7 @@ async fn ask(server: &Server, request: warp::test::RequestBuilder) -> Answer {
         .and(warp::query::<Vec<(String, u8)>>())
         .map(|_| "open");
     let routes = server
-        .auth
+        .api
         .routes()
         .or(client)
         .or(admin)

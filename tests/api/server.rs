@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http_body_util::BodyExt;
 use jwt_server::{
-    Auth, Config,
+    Api, Auth, Config,
     auth::SigningKeys,
     clock::{Clock, ManualClock, Timestamp},
     domain::{ClientAddress, PasswordHash, Role, Roles, UserChange, Username},
@@ -28,6 +28,7 @@ pub(crate) fn seconds(n: u64) -> Duration {
 /// A server with default settings, except that hashing is cheap.
 pub(crate) struct Server {
     pub(crate) auth: Auth,
+    pub(crate) api: Api,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) config: Config,
     clock: Arc<ManualClock>,
@@ -67,6 +68,7 @@ impl Server {
         directory: TempDir,
     ) -> Self {
         Self {
+            api: Api::new(auth.clone(), &config),
             auth,
             store,
             config,
@@ -79,12 +81,13 @@ impl Server {
     pub(crate) async fn restart_with(self, change: impl FnOnce(&mut Config)) -> Self {
         let Self {
             auth,
+            api,
             store,
             mut config,
             clock,
             directory,
         } = self;
-        drop((auth, store));
+        drop((auth, api, store));
         change(&mut config);
         open(config, clock, directory).await
     }
@@ -181,7 +184,7 @@ impl Server {
     }
 
     pub(crate) async fn send(&self, request: warp::test::RequestBuilder) -> Answer {
-        let response = request.reply(&self.auth.app()).await;
+        let response = request.reply(&self.api.app()).await;
         let (parts, body) = response.into_parts();
         Answer {
             status: parts.status,
@@ -203,7 +206,7 @@ impl Server {
             request = request.header(*name, HeaderValue::from_bytes(value).unwrap());
         }
         let request = request.body(body.to_owned()).unwrap();
-        let response = warp::service(self.auth.app()).call(request).await.unwrap();
+        let response = warp::service(self.api.app()).call(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Answer {
