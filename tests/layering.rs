@@ -32,6 +32,7 @@ const OWNERS: [(&str, &[&str]); 12] = [
         "aws_lc_rs",
         &[
             "src/keys/pair.rs",
+            "src/keys/digest.rs",
             "src/auth/refresh_tokens.rs",
             "src/auth/api_token_text.rs",
         ],

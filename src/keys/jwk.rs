@@ -11,7 +11,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-use super::pair::sha256;
+use super::digest::sha256;
 use crate::domain::Algorithm;
 
 /// The public half of a key pair: whole numbers, big endian.

@@ -4,7 +4,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
-use super::pair::KeyError;
+use super::error::KeyError;
 
 /// A private key, as it stands in a file.
 pub(super) struct PrivateDer {
