@@ -28,13 +28,7 @@ impl ClientAddress {
     /// The network that counts as one client.
     #[must_use]
     pub fn network(self) -> Network {
-        match self.0 {
-            IpAddr::V4(_) => Network(self.0),
-            IpAddr::V6(address) => {
-                let prefix = u128::from(address) & (u128::MAX << 64);
-                Network(IpAddr::V6(Ipv6Addr::from(prefix)))
-            }
-        }
+        Network::of(self.0)
     }
 }
 
@@ -59,6 +53,18 @@ pub struct Client {
 pub struct Network(IpAddr);
 
 impl Network {
+    /// The network that `address` is in. An IPv4 address that came as an IPv6 one is in that of the IPv4 address.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(address) => {
+                let prefix = u128::from(address) & (u128::MAX << 64);
+                Self(IpAddr::V6(Ipv6Addr::from(prefix)))
+            }
+            address @ IpAddr::V4(_) => Self(address),
+        }
+    }
+
     /// Its first address.
     #[must_use]
     pub fn address(self) -> IpAddr {
@@ -80,7 +86,10 @@ mod tests {
     use super::*;
 
     fn network(address: &str) -> Network {
-        ClientAddress::new(address.parse().unwrap()).network()
+        let address = address.parse().unwrap();
+        let network = Network::of(address);
+        assert_eq!(ClientAddress::new(address).network(), network);
+        network
     }
 
     #[test]
