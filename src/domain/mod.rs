@@ -15,6 +15,7 @@ mod request;
 mod role;
 mod rotation;
 mod session;
+mod token;
 mod user;
 mod username;
 
@@ -34,7 +35,8 @@ pub use name::{ApiTokenName, DisplayName, NameError};
 pub use password::{MAX_PASSWORD_BYTES, Password, PasswordError, PasswordHash};
 pub use request::{RequestContext, RequestId};
 pub use role::{Role, RoleError, Roles};
-pub use rotation::{RefreshGrant, Rotation};
-pub use session::{MAX_ACCEPTED, Refresh, Session, TokenPolicy, TokenRecord, Whitelist, WhitelistEntry};
+pub use rotation::Rotation;
+pub use session::{MAX_ACCEPTED, Refresh, Session};
+pub use token::{RefreshGrant, TokenPolicy, TokenRecord, Whitelist, WhitelistEntry};
 pub use user::{SharedUser, User, UserChange};
 pub use username::{Username, UsernameError};

@@ -14,22 +14,8 @@
 
 use std::time::Duration;
 
-use super::{
-    Session, TokenPolicy, TokenRecord,
-    session::{MAX_ACCEPTED, WhitelistEntry},
-};
+use super::{RefreshGrant, Session, TokenPolicy, TokenRecord};
 use crate::clock::Timestamp;
-
-/// Which refresh token of a session is good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RefreshGrant {
-    /// How many were spent before it.
-    pub generation: u32,
-    /// When the one before it was spent.
-    pub granted_at: Timestamp,
-    /// The first second at which it is no longer good.
-    pub expires_at: Timestamp,
-}
 
 /// What the use of a refresh token gives.
 #[must_use]
@@ -81,16 +67,11 @@ impl Session {
         self.tokens.retain(|entry| now < entry.accepted_until);
         let newest = self.tokens.last().map(|entry| entry.token);
         if let Some(token) = newest
-            && (self.tokens.len() >= MAX_ACCEPTED || (spent && token.issued_at >= grant.granted_at))
+            && (self.is_full() || (spent && token.issued_at >= grant.granted_at))
         {
             return Rotation::Stands(token, grant);
         }
-        if let Some(old) = self.tokens.last_mut() {
-            old.accepted_until = old.token.expires_at.min(now.plus(policy.refresh_grace));
-        }
-        let token = TokenRecord::issue(now, policy.lifetime, self.ends_at);
-        self.tokens.push(WhitelistEntry::fresh(token));
-        self.used_at = self.used_at.max(now);
+        let token = self.mint(policy, now);
         if spent {
             // Its access token ran out within the grace. The refresh token that came with it is as good as it was.
             return Rotation::Minted(token, grant);
@@ -108,7 +89,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Refresh, UserId};
+    use crate::domain::{MAX_ACCEPTED, Refresh, UserId};
 
     const POLICY: TokenPolicy = TokenPolicy {
         lifetime: Duration::from_mins(5),

@@ -11,61 +11,16 @@
 
 use std::time::Duration;
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::smallvec;
 
-use super::{Client, RefreshGrant, SessionId, TokenId, UserId};
+use super::{
+    Client, RefreshGrant, SessionId, TokenId, TokenPolicy, TokenRecord, UserId, Whitelist, WhitelistEntry,
+};
 use crate::clock::Timestamp;
 
 /// The most tokens that one session has accepted at a time. Only a client that refreshes many times within one grace
 /// comes near; it then gets the same token back until the oldest has run out.
 pub const MAX_ACCEPTED: usize = 32;
-
-/// What a token says of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenRecord {
-    /// Its `jti`.
-    pub id: TokenId,
-    /// Its `iat`.
-    pub issued_at: Timestamp,
-    /// Its `exp`: the first second at which it is no longer good.
-    pub expires_at: Timestamp,
-}
-
-impl TokenRecord {
-    /// A new token, good from `now` for `lifetime`, but not past `end`.
-    #[must_use]
-    pub fn issue(now: Timestamp, lifetime: Duration, end: Timestamp) -> Self {
-        Self {
-            id: TokenId::generate(),
-            issued_at: now,
-            expires_at: now.plus(lifetime).min(end),
-        }
-    }
-}
-
-/// A token that is accepted, and until when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WhitelistEntry {
-    /// The token.
-    pub token: TokenRecord,
-    /// The first second at which it is refused: its `exp`, or the end of the grace once it has a successor.
-    pub accepted_until: Timestamp,
-}
-
-impl WhitelistEntry {
-    /// A token that has no successor yet.
-    #[must_use]
-    pub const fn fresh(token: TokenRecord) -> Self {
-        Self {
-            token,
-            accepted_until: token.expires_at,
-        }
-    }
-}
-
-/// The tokens of a session that are accepted. It is nearly always one, which then lies within the session: there are many
-/// sessions in memory, and each further place in it costs the token check time.
-pub type Whitelist = SmallVec<[WhitelistEntry; 1]>;
 
 /// One sign-in, and the tokens of it that are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,29 +41,6 @@ pub struct Session {
     pub client: Client,
     /// When one of its tokens was used last, at the least.
     pub used_at: Timestamp,
-}
-
-/// How long tokens last, and when they can be exchanged. Whole seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenPolicy {
-    /// From `iat` to `exp`.
-    pub lifetime: Duration,
-    /// The last part of a token's life, in which a refresh mints its successor.
-    pub refresh_window: Duration,
-    /// How long a token is still accepted once it has a successor.
-    pub refresh_grace: Duration,
-}
-
-impl TokenPolicy {
-    /// The first second at which a refresh of `token` mints its successor. A token that lasts to the end of its session
-    /// has nothing to gain by one: its window never opens, and this is its `exp`.
-    #[must_use]
-    pub fn window_opens(&self, token: TokenRecord, session_ends_at: Timestamp) -> Timestamp {
-        if token.expires_at >= session_ends_at {
-            return token.expires_at;
-        }
-        token.expires_at.minus(self.refresh_window)
-    }
 }
 
 /// What a refresh gives.
@@ -173,16 +105,27 @@ impl Session {
         if let Some(successor) = self.tokens.get(place + 1) {
             return Refresh::Stands(successor.token);
         }
-        let full = self.tokens.len() >= MAX_ACCEPTED;
-        let old = &mut self.tokens[place];
-        if full || now < policy.window_opens(old.token, self.ends_at) {
-            return Refresh::Stands(old.token);
+        let newest = self.tokens[place].token;
+        if self.is_full() || now < policy.window_opens(newest, self.ends_at) {
+            return Refresh::Stands(newest);
         }
-        old.accepted_until = old.token.expires_at.min(now.plus(policy.refresh_grace));
+        Refresh::Minted(self.mint(policy, now))
+    }
+
+    /// Whether the session accepts as many tokens as it can.
+    pub(super) fn is_full(&self) -> bool {
+        self.tokens.len() >= MAX_ACCEPTED
+    }
+
+    /// Mints the successor of the newest token. That one stays accepted for the grace, and never past its own `exp`.
+    pub(super) fn mint(&mut self, policy: &TokenPolicy, now: Timestamp) -> TokenRecord {
+        if let Some(newest) = self.tokens.last_mut() {
+            newest.accepted_until = newest.token.expires_at.min(now.plus(policy.refresh_grace));
+        }
         let successor = TokenRecord::issue(now, policy.lifetime, self.ends_at);
         self.tokens.push(WhitelistEntry::fresh(successor));
         self.used_at = self.used_at.max(now);
-        Refresh::Minted(successor)
+        successor
     }
 }
 
