@@ -4,7 +4,7 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Auth, AuthError, IssuedToken, TokenRefusal, issue::Of};
-use crate::domain::{BearerToken, Refresh, Rotation};
+use crate::domain::{BearerToken, Refresh, RefreshTokenOutcome};
 
 impl Auth {
     /// Inside its refresh window, exchanges `token` for its successor; earlier, gives the same one back. A second refresh of
@@ -55,13 +55,13 @@ impl Auth {
             .rotate(session, generation, self.0.policy, lifetime, now)
             .await?;
         let (token, grant, minted) = match rotation {
-            Rotation::Minted(token, grant) => (token, grant, true),
-            Rotation::Stands(token, grant) => (token, grant, false),
-            Rotation::Reused => {
+            RefreshTokenOutcome::Minted(token, grant) => (token, grant, true),
+            RefreshTokenOutcome::Stands(token, grant) => (token, grant, false),
+            RefreshTokenOutcome::Reused => {
                 tracing::warn!(%session, "a spent refresh token was used again, so somebody has a copy: its session has ended");
                 return refused(TokenRefusal::Reused);
             }
-            Rotation::Refused => return refused(TokenRefusal::NotOnTheWhitelist),
+            RefreshTokenOutcome::Refused => return refused(TokenRefusal::NotOnTheWhitelist),
         };
         // It may have been revoked since.
         let Some(accepted) = store.accepted(session, token.id, now).await? else {

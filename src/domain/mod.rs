@@ -35,7 +35,7 @@ pub use name::{ApiTokenName, DisplayName, NameError};
 pub use password::{MAX_PASSWORD_BYTES, Password, PasswordError, PasswordHash};
 pub use request::{RequestContext, RequestId};
 pub use role::{Role, RoleError, Roles};
-pub use rotation::Rotation;
+pub use rotation::RefreshTokenOutcome;
 pub use session::{MAX_ACCEPTED, Refresh, Session};
 pub use token::{RefreshGrant, TokenPolicy, TokenRecord, Whitelist, WhitelistEntry};
 pub use user::{SharedUser, User, UserChange};

@@ -20,7 +20,7 @@ use crate::clock::Timestamp;
 /// What the use of a refresh token gives.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rotation {
+pub enum RefreshTokenOutcome {
     /// An access token and the next refresh token.
     Minted(TokenRecord, RefreshGrant),
     /// The pair that an earlier use of the same refresh token gave.
@@ -51,30 +51,30 @@ impl Session {
         policy: &TokenPolicy,
         lifetime: Duration,
         now: Timestamp,
-    ) -> Rotation {
+    ) -> RefreshTokenOutcome {
         let Some(grant) = self.refresh.filter(|grant| now < grant.expires_at) else {
-            return Rotation::Refused;
+            return RefreshTokenOutcome::Refused;
         };
         if generation > grant.generation {
-            return Rotation::Refused;
+            return RefreshTokenOutcome::Refused;
         }
         let spent = generation < grant.generation;
         let in_grace =
             generation + 1 == grant.generation && now < grant.granted_at.plus(policy.refresh_grace);
         if spent && !in_grace {
-            return Rotation::Reused;
+            return RefreshTokenOutcome::Reused;
         }
         self.tokens.retain(|entry| now < entry.accepted_until);
         let newest = self.tokens.last().map(|entry| entry.token);
         if let Some(token) = newest
             && (self.is_full() || (spent && token.issued_at >= grant.granted_at))
         {
-            return Rotation::Stands(token, grant);
+            return RefreshTokenOutcome::Stands(token, grant);
         }
         let token = self.mint(policy, now);
         if spent {
             // Its access token ran out within the grace. The refresh token that came with it is as good as it was.
-            return Rotation::Minted(token, grant);
+            return RefreshTokenOutcome::Minted(token, grant);
         }
         let next = RefreshGrant {
             generation: generation + 1,
@@ -82,7 +82,7 @@ impl Session {
             expires_at: now.plus(lifetime).min(self.ends_at),
         };
         self.refresh = Some(next);
-        Rotation::Minted(token, next)
+        RefreshTokenOutcome::Minted(token, next)
     }
 }
 
@@ -109,14 +109,14 @@ mod tests {
         (session, token)
     }
 
-    fn rotate(session: &mut Session, generation: u32, now: u64) -> Rotation {
+    fn rotate(session: &mut Session, generation: u32, now: u64) -> RefreshTokenOutcome {
         session.rotate(generation, &POLICY, WEEK, at(now))
     }
 
     #[track_caller]
-    fn minted(rotation: Rotation) -> (TokenRecord, RefreshGrant) {
+    fn minted(rotation: RefreshTokenOutcome) -> (TokenRecord, RefreshGrant) {
         match rotation {
-            Rotation::Minted(token, grant) => (token, grant),
+            RefreshTokenOutcome::Minted(token, grant) => (token, grant),
             other => panic!("{other:?}"),
         }
     }
@@ -140,9 +140,12 @@ mod tests {
         let (mut session, _) = session();
         let (token, grant) = minted(rotate(&mut session, 0, 100));
         for now in [100, 109] {
-            assert_eq!(rotate(&mut session, 0, now), Rotation::Stands(token, grant));
+            assert_eq!(
+                rotate(&mut session, 0, now),
+                RefreshTokenOutcome::Stands(token, grant)
+            );
         }
-        assert_eq!(rotate(&mut session, 0, 110), Rotation::Reused);
+        assert_eq!(rotate(&mut session, 0, 110), RefreshTokenOutcome::Reused);
     }
 
     #[test]
@@ -150,8 +153,11 @@ mod tests {
         let (mut session, _) = session();
         let _ = minted(rotate(&mut session, 0, 100));
         let (token, grant) = minted(rotate(&mut session, 1, 101));
-        assert_eq!(rotate(&mut session, 1, 102), Rotation::Stands(token, grant));
-        assert_eq!(rotate(&mut session, 0, 102), Rotation::Reused);
+        assert_eq!(
+            rotate(&mut session, 1, 102),
+            RefreshTokenOutcome::Stands(token, grant)
+        );
+        assert_eq!(rotate(&mut session, 0, 102), RefreshTokenOutcome::Reused);
     }
 
     #[test]
@@ -159,7 +165,10 @@ mod tests {
         let (mut session, _) = session();
         let week = WEEK.as_secs();
         assert_eq!(session.expires_at(), at(week));
-        assert_eq!(rotate(&mut session.clone(), 0, week), Rotation::Refused);
+        assert_eq!(
+            rotate(&mut session.clone(), 0, week),
+            RefreshTokenOutcome::Refused
+        );
         let (mut now, mut generation) = (0, 0);
         while now < 28 * DAY.as_secs() {
             now += 6 * DAY.as_secs();
@@ -173,7 +182,10 @@ mod tests {
         let last = 30 * DAY.as_secs() - 1;
         let (token, _) = minted(rotate(&mut session, generation, last));
         assert_eq!(token.expires_at, session.ends_at);
-        assert_eq!(rotate(&mut session, generation + 1, last + 1), Rotation::Refused);
+        assert_eq!(
+            rotate(&mut session, generation + 1, last + 1),
+            RefreshTokenOutcome::Refused
+        );
         assert_eq!(session.expires_at(), session.ends_at);
     }
 
@@ -181,11 +193,14 @@ mod tests {
     fn what_has_run_out_or_was_never_given_is_no_reuse() {
         let (mut session, _) = session();
         let _ = minted(rotate(&mut session, 0, 100));
-        assert_eq!(rotate(&mut session, 7, 101), Rotation::Refused);
-        assert_eq!(rotate(&mut session, u32::MAX, 101), Rotation::Refused);
-        assert_eq!(rotate(&mut session, 0, 100 + WEEK.as_secs()), Rotation::Refused);
+        assert_eq!(rotate(&mut session, 7, 101), RefreshTokenOutcome::Refused);
+        assert_eq!(rotate(&mut session, u32::MAX, 101), RefreshTokenOutcome::Refused);
+        assert_eq!(
+            rotate(&mut session, 0, 100 + WEEK.as_secs()),
+            RefreshTokenOutcome::Refused
+        );
         let (mut without, _) = Session::start(UserId::generate(at(0)), POLICY.lifetime, DAY, at(0));
-        assert_eq!(rotate(&mut without, 0, 1), Rotation::Refused);
+        assert_eq!(rotate(&mut without, 0, 1), RefreshTokenOutcome::Refused);
     }
 
     #[test]
@@ -211,8 +226,8 @@ mod tests {
         for generation in 0..100 {
             let expected = u32::try_from(MAX_ACCEPTED - 1).unwrap();
             match rotate(&mut session, generation.min(expected), 1) {
-                Rotation::Minted(..) => assert!(generation < expected),
-                Rotation::Stands(_, grant) => assert_eq!(grant.generation, expected),
+                RefreshTokenOutcome::Minted(..) => assert!(generation < expected),
+                RefreshTokenOutcome::Stands(_, grant) => assert_eq!(grant.generation, expected),
                 other => panic!("{other:?}"),
             }
             assert!(session.tokens.len() <= MAX_ACCEPTED);

@@ -17,9 +17,9 @@ use secrecy::SecretSlice;
 use crate::{
     clock::Timestamp,
     domain::{
-        ApiToken, ApiTokenHash, ApiTokenId, Attempts, KeyRing, Network, PasswordHash, Refresh, Rotation,
-        Session, SessionId, SharedUser, TokenId, TokenPolicy, TokenRecord, User, UserChange, UserId,
-        Username,
+        ApiToken, ApiTokenHash, ApiTokenId, Attempts, KeyRing, Network, PasswordHash, Refresh,
+        RefreshTokenOutcome, Session, SessionId, SharedUser, TokenId, TokenPolicy, TokenRecord, User,
+        UserChange, UserId, Username,
     },
 };
 
@@ -132,7 +132,7 @@ pub trait Store: Send + Sync + 'static {
         policy: TokenPolicy,
         lifetime: Duration,
         now: Timestamp,
-    ) -> Result<Rotation, StoreError>;
+    ) -> Result<RefreshTokenOutcome, StoreError>;
 
     /// Ends the sessions and API tokens of `user` except what is `kept`, and returns how many did.
     ///

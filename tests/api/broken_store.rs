@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use jwt_server::{
     clock::Timestamp,
     domain::{
-        ApiToken, ApiTokenHash, ApiTokenId, KeyRing, Network, PasswordHash, Refresh, Rotation, Session,
-        SessionId, TokenId, TokenPolicy, User, UserChange, UserId, Username,
+        ApiToken, ApiTokenHash, ApiTokenId, KeyRing, Network, PasswordHash, Refresh, RefreshTokenOutcome,
+        Session, SessionId, TokenId, TokenPolicy, User, UserChange, UserId, Username,
     },
     store::{
         Accepted, AcceptedApiToken, ApiTokenCreation, Count, Kept, KeptAttempts, KeyMaterial, KeyRingUpdate,
@@ -112,7 +112,7 @@ impl Store for BrokenStore {
         policy: TokenPolicy,
         lifetime: Duration,
         now: Timestamp,
-    ) -> Result<Rotation, StoreError> {
+    ) -> Result<RefreshTokenOutcome, StoreError> {
         self.inner
             .rotate(session, generation, policy, lifetime, now)
             .await

@@ -12,8 +12,8 @@ use jwt_server::{
     clock::Timestamp,
     domain::{
         Algorithm, ApiToken, ApiTokenHash, ApiTokenId, ApiTokenName, Attempts, Client, ClientAddress, Device,
-        DisplayName, KeyRing, PasswordHash, Refresh, Role, Rotation, Session, TokenId, TokenPolicy,
-        TokenRecord, User, UserChange, UserId, Username,
+        DisplayName, KeyRing, PasswordHash, Refresh, RefreshTokenOutcome, Role, Session, TokenId,
+        TokenPolicy, TokenRecord, User, UserChange, UserId, Username,
     },
     store::{
         ApiTokenCreation, Count, Kept, KeptAttempts, KeyMaterial, KeyRingUpdate, MAX_NETWORKS, Outdated,
@@ -523,7 +523,12 @@ async fn opened_with_refresh(store: &Arc<dyn Store>, user: &User) -> Session {
     session
 }
 
-async fn rotate(store: &Arc<dyn Store>, session: &Session, generation: u32, now: Timestamp) -> Rotation {
+async fn rotate(
+    store: &Arc<dyn Store>,
+    session: &Session,
+    generation: u32,
+    now: Timestamp,
+) -> RefreshTokenOutcome {
     store
         .rotate(session.id, generation, POLICY, WEEK, now)
         .await
@@ -534,7 +539,7 @@ pub(crate) async fn a_refresh_token_is_spent_once_and_its_reuse_ends_the_session
     let store = backend.open(NOW);
     let ada = created(&store, "ada").await;
     let session = opened_with_refresh(&store, &ada).await;
-    let Rotation::Minted(token, grant) = rotate(&store, &session, 0, later(100)).await else {
+    let RefreshTokenOutcome::Minted(token, grant) = rotate(&store, &session, 0, later(100)).await else {
         panic!("not minted")
     };
     assert_eq!(grant.generation, 1);
@@ -544,12 +549,12 @@ pub(crate) async fn a_refresh_token_is_spent_once_and_its_reuse_ends_the_session
     let store = backend.open(later(100));
     assert_eq!(
         rotate(&store, &session, 0, later(109)).await,
-        Rotation::Stands(token, grant),
+        RefreshTokenOutcome::Stands(token, grant),
         "the same after a restart"
     );
     // When no access token has been left for days.
     let days = later(5 * 24 * 3600);
-    let Rotation::Minted(token, grant) = rotate(&store, &session, 1, days).await else {
+    let RefreshTokenOutcome::Minted(token, grant) = rotate(&store, &session, 1, days).await else {
         panic!("not minted")
     };
     assert_eq!(grant.generation, 2);
@@ -558,16 +563,25 @@ pub(crate) async fn a_refresh_token_is_spent_once_and_its_reuse_ends_the_session
             .change_user(ada.id, UserChange::Disabled(shut_out))
             .await
             .unwrap();
-        let refused = rotate(&store, &session, 1, days).await == Rotation::Refused;
+        let refused = rotate(&store, &session, 1, days).await == RefreshTokenOutcome::Refused;
         assert_eq!(refused, shut_out);
     }
-    assert_eq!(rotate(&store, &session, 0, days).await, Rotation::Reused);
+    assert_eq!(
+        rotate(&store, &session, 0, days).await,
+        RefreshTokenOutcome::Reused
+    );
     assert!(!is_accepted(&store, &session, token.id, days).await);
-    assert_eq!(rotate(&store, &session, 2, days).await, Rotation::Refused);
+    assert_eq!(
+        rotate(&store, &session, 2, days).await,
+        RefreshTokenOutcome::Refused
+    );
     drop(store);
     let store = backend.open(days);
     assert_eq!(store.count().await.unwrap().sessions, Some(0));
-    assert_eq!(rotate(&store, &session, 2, days).await, Rotation::Refused);
+    assert_eq!(
+        rotate(&store, &session, 2, days).await,
+        RefreshTokenOutcome::Refused
+    );
 }
 
 pub(crate) async fn of_sixty_four_uses_of_a_refresh_token_at_once_all_get_the_same_successor(
@@ -585,11 +599,11 @@ pub(crate) async fn of_sixty_four_uses_of_a_refresh_token_at_once_all_get_the_sa
     let (mut minted, mut pairs) = (0, Vec::new());
     for task in tasks {
         match task.await.unwrap() {
-            Rotation::Minted(token, grant) => {
+            RefreshTokenOutcome::Minted(token, grant) => {
                 minted += 1;
                 pairs.push((token, grant));
             }
-            Rotation::Stands(token, grant) => pairs.push((token, grant)),
+            RefreshTokenOutcome::Stands(token, grant) => pairs.push((token, grant)),
             other => panic!("{other:?}"),
         }
     }

@@ -69,8 +69,8 @@ use super::{
 use crate::{
     clock::Timestamp,
     domain::{
-        ApiToken, ApiTokenHash, ApiTokenId, KeyRing, Network, PasswordHash, Refresh, Rotation, Session,
-        SessionId, TokenId, TokenPolicy, User, UserChange, UserId, Username,
+        ApiToken, ApiTokenHash, ApiTokenId, KeyRing, Network, PasswordHash, Refresh, RefreshTokenOutcome,
+        Session, SessionId, TokenId, TokenPolicy, User, UserChange, UserId, Username,
     },
 };
 
@@ -391,32 +391,32 @@ impl Store for SledStore {
         policy: TokenPolicy,
         lifetime: Duration,
         now: Timestamp,
-    ) -> Result<Rotation, StoreError> {
+    ) -> Result<RefreshTokenOutcome, StoreError> {
         self.index.saw(now);
         self.committer.loading.whole().await?;
         let Some(mut known) = self.index.session(session) else {
-            return Ok(Rotation::Refused);
+            return Ok(RefreshTokenOutcome::Refused);
         };
         if self.index.user(known.user).is_none_or(|user| user.disabled) {
-            return Ok(Rotation::Refused);
+            return Ok(RefreshTokenOutcome::Refused);
         }
         match known.rotate(generation, &policy, lifetime, now) {
-            settled @ (Rotation::Stands(..) | Rotation::Refused) => return Ok(settled),
-            Rotation::Minted(..) | Rotation::Reused => {}
+            settled @ (RefreshTokenOutcome::Stands(..) | RefreshTokenOutcome::Refused) => return Ok(settled),
+            RefreshTokenOutcome::Minted(..) | RefreshTokenOutcome::Reused => {}
         }
         self.committer
             .commit(move |trees, _| {
                 let Some(mut session) = trees.session(session)? else {
-                    return Ok((Rotation::Refused, Effect::End(vec![session].into())));
+                    return Ok((RefreshTokenOutcome::Refused, Effect::End(vec![session].into())));
                 };
                 let outcome = session.rotate(generation, &policy, lifetime, now);
                 match outcome {
-                    Rotation::Minted(..) => trees.put_session(&session)?,
-                    Rotation::Reused => {
+                    RefreshTokenOutcome::Minted(..) => trees.put_session(&session)?,
+                    RefreshTokenOutcome::Reused => {
                         trees.remove_sessions(&[session.id])?;
                         return Ok((outcome, Effect::End(vec![session.id].into())));
                     }
-                    Rotation::Stands(..) | Rotation::Refused => {}
+                    RefreshTokenOutcome::Stands(..) | RefreshTokenOutcome::Refused => {}
                 }
                 Ok((outcome, Effect::Replace(session)))
             })

@@ -231,7 +231,7 @@ async fn a_token_is_checked_while_the_index_is_being_filled_and_all_else_waits_f
         (
             "rotate",
             Box::pin(async {
-                store.rotate(alive.0, 7, policy, HOUR, NOW).await.unwrap() == Rotation::Refused
+                store.rotate(alive.0, 7, policy, HOUR, NOW).await.unwrap() == RefreshTokenOutcome::Refused
             }),
         ),
         (
