@@ -3,6 +3,7 @@
 use std::fmt;
 
 /// A signature algorithm of RFC 7518, section 3.1, or RFC 8037: the ones that this server signs with.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// HMAC with SHA-256: who can check a token could have made it, so nobody but this server checks one.

@@ -48,6 +48,7 @@ impl Password {
 }
 
 /// Why a text is no [`Password`].
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
     /// There is nothing in it.

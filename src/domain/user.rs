@@ -27,6 +27,7 @@ pub struct User {
 }
 
 /// One change to one user.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserChange {
     /// Another password.

@@ -54,6 +54,7 @@ impl fmt::Display for Username {
 }
 
 /// Why a text is no [`Username`].
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsernameError {
     /// Fewer than 3 characters.

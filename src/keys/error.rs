@@ -10,6 +10,7 @@ pub(super) const MIN_RSA_BITS: usize = 2048;
 pub(super) const MAX_RSA_BITS: usize = 8192;
 
 /// Why a key can't be used. Nothing of the key itself is in it.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// It is not the text of a key.

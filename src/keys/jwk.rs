@@ -15,6 +15,7 @@ use super::digest::sha256;
 use crate::domain::Algorithm;
 
 /// The public half of a key pair: whole numbers, big endian.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PublicKey {
     /// Modulus and exponent, without leading zeros.

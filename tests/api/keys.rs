@@ -102,6 +102,7 @@ async fn every_algorithm_signs_and_verifies_and_is_published_without_anything_pr
             Algorithm::EdDsa => &["alg", "crv", "kid", "kty", "use", "x"][..],
             Algorithm::Es256 => &["alg", "crv", "kid", "kty", "use", "x", "y"],
             Algorithm::Rs256 => &["alg", "e", "kid", "kty", "n", "use"],
+            other => panic!("the members of a key for {other} are not known"),
         };
         let [key] = keys.as_slice() else { panic!("{set}") };
         let names: Vec<_> = key.as_object().unwrap().keys().map(String::as_str).collect();
