@@ -177,10 +177,10 @@ mod tests {
 
     #[test]
     fn the_readme_names_every_setting_with_its_default() {
-        let readme = std::fs::read_to_string("README.md").unwrap();
+        let readme = std::fs::read_to_string("docs/settings.md").unwrap();
         for setting in settings() {
             let row = format!("| `{}` | `{}` |", setting.key, setting.default);
-            assert!(readme.contains(&row), "README.md has no row {row}");
+            assert!(readme.contains(&row), "docs/settings.md has no row {row}");
         }
     }
 }

@@ -4,7 +4,7 @@ use warp::http::{Method, StatusCode};
 
 use crate::server::{METHODS, request, spawn};
 
-const ROUTES: [(&str, &str); 13] = [
+const ROUTES: [(&str, &str); 15] = [
     ("/signup", "POST"),
     ("/signin", "POST"),
     ("/refresh", "GET, HEAD, POST"),
@@ -14,10 +14,12 @@ const ROUTES: [(&str, &str); 13] = [
     ("/me/password", "POST"),
     ("/me/sessions", "GET, HEAD, DELETE"),
     ("/me/sessions/x", "DELETE"),
+    ("/me/tokens", "POST"),
     ("/introspect", "POST"),
     ("/revoke", "POST"),
     ("/.well-known/jwks.json", "GET, HEAD"),
     ("/.well-known/oauth-authorization-server", "GET, HEAD"),
+    ("/whoami", "GET, HEAD"),
 ];
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 """Starts the server with each algorithm, and lets other people's clients check its tokens while the key rotates.
 
-What a Python service and a Node service do, offline and by introspection, is taken from the README, as it stands there: only
+What a Python service and a Node service do, offline and by introspection, is taken from docs/tokens-and-keys.md: only
 the address changes, and the times for which PyJWT and jose keep keys (minutes by default), which are cut as the server's
 `publish_ahead` is.
 """
@@ -27,6 +27,7 @@ from jwcrypto import jwk as jwcrypto_jwk, jwt as jwcrypto_jwt
 
 ALGORITHMS = ["EdDSA", "ES256", "RS256"]
 PUBLISH_AHEAD = 4
+PAGE = pathlib.Path("docs/tokens-and-keys.md")
 PASSWORD = "correct horse battery staple"
 BINARY, PLACE = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2])
 WITH_NODE = "--node" in sys.argv
@@ -89,8 +90,8 @@ class Server:
 
 
 def snippet(language, mark):
-    """The README's own lines for a service in this language: the block that has `mark` in it."""
-    blocks = re.findall(rf"```{language}\n(.*?)```", pathlib.Path("README.md").read_text(), re.S)
+    """The page's lines for a service in this language: the block that has `mark` in it."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.S)
     [found] = [block for block in blocks if mark in block]
     return found
 
@@ -98,9 +99,9 @@ def snippet(language, mark):
 def pyjwt(server):
     code = snippet("python", "jwks.json").replace("http://localhost:8000", server.url)
     code, changed = re.subn(r'(/jwks\.json")\)', r"\1, lifespan=1, cooldown_duration=1)", code)
-    assert changed == 1, "the README makes its client in another way"
+    assert changed == 1, "the page makes its client in another way"
     names = {}
-    exec(compile(code, "README.md", "exec"), names)
+    exec(compile(code, PAGE, "exec"), names)
     return names["who"]
 
 
@@ -123,12 +124,12 @@ def jose(server):
     code = snippet("js", "jwks.json").replace("http://localhost:8000", server.url)
     short = "/jwks.json'), { cooldownDuration: 1000, cacheMaxAge: 1000 })"
     code, changed = re.subn(r"/jwks\.json'\)\)", short, code)
-    assert changed == 1, "the README makes its key set in another way"
+    assert changed == 1, "the page makes its key set in another way"
     return in_node(code)
 
 
 def in_node(code):
-    """Node with the README's lines, a token a line."""
+    """Runs the page's lines in Node: reads a token a line, writes its claims a line."""
     code += """
 import { createInterface } from 'node:readline'
 for await (const token of createInterface({ input: process.stdin })) {
@@ -153,7 +154,7 @@ for await (const token of createInterface({ input: process.stdin })) {
 def requests(server):
     names = {}
     code = snippet("python", "/introspect").replace("http://localhost:8000", server.url)
-    exec(compile(code, "README.md", "exec"), names)
+    exec(compile(code, PAGE, "exec"), names)
     return names["who"]
 
 

@@ -1,4 +1,4 @@
-//! The example of the library, as it stands in `examples/` and in the README: somebody else's server.
+//! The example of the library, as it stands in `examples/` and in `docs/library.md`: a library user's server.
 
 use std::{
     env, fs,
@@ -80,9 +80,9 @@ fn the_example_guards_its_own_routes() {
 }
 
 #[test]
-fn the_readme_shows_the_example_as_it_is() {
-    let readme = fs::read_to_string("README.md").unwrap();
+fn the_library_page_shows_the_example_as_it_is() {
+    let page = fs::read_to_string("docs/library.md").unwrap();
     let example = fs::read_to_string("examples/guarded_routes.rs").unwrap();
-    assert!(readme.contains(&example));
+    assert!(page.contains(&example));
     assert!(example.lines().count() < 50);
 }

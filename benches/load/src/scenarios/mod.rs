@@ -57,7 +57,7 @@ impl Scenario {
     /// Measures, and prints a document in Markdown.
     pub(crate) fn run(self, bench: &Bench) -> Result<()> {
         println!("# Benchmarks\n");
-        println!("What each table says and how it is taken: [benches/README.md](benches/README.md).\n");
+        println!("What each table says and how it is taken: [benches/README.md](../benches/README.md).\n");
         println!("{}", machine::describe(&bench.root)?);
         let all = [
             Self::Check,
