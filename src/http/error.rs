@@ -7,6 +7,7 @@ use warp::{Reply, http::StatusCode, reply::Response};
 
 use super::{
     field::FieldError,
+    method::Methods,
     problem::Problem,
     trace::{self, note},
 };
@@ -21,7 +22,7 @@ pub(crate) enum ApiError {
     NotFound,
     /// With the methods that the path answers, if they are known.
     MethodNotAllowed {
-        allow: Option<&'static str>,
+        allow: Option<Methods>,
     },
     /// With the longest header in bytes.
     HeaderTooLarge {

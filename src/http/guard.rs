@@ -7,15 +7,18 @@ use futures_util::future::Either;
 use warp::{
     Filter, Rejection, Reply,
     filters::BoxedFilter,
-    http::{HeaderMap, HeaderValue, header},
+    http::HeaderMap,
     reject::{self, Reject},
     reply::Response,
 };
 
-use super::error::ApiError;
+use super::{
+    credential::{presented, read_bearer},
+    error::ApiError,
+};
 use crate::{
     auth::{Auth, Principal},
-    domain::{BearerToken, Role},
+    domain::Role,
 };
 
 impl Auth {
@@ -99,9 +102,9 @@ fn of_warp(rejection: &Rejection) -> ApiError {
 /// The request's principal, or why there is none.
 pub(super) fn principal(
     auth: &Auth,
-) -> impl Filter<Extract = (Result<Principal, ApiError>,), Error = Infallible> + Clone + use<> {
+) -> impl Filter<Extract = (Result<Principal, ApiError>,), Error = Rejection> + Clone + use<> {
     let auth = auth.clone();
-    warp::header::headers_cloned().then(move |headers: HeaderMap| {
+    warp::header::headers_cloned().and_then(move |headers: HeaderMap| {
         // Mostly it is recognised, and then there is nothing to look at more closely and nothing to wait for.
         let known = presented(&headers).and_then(|text| auth.recognise(text));
         let checked = match known {
@@ -109,51 +112,16 @@ pub(super) fn principal(
             None => Either::Right(read_bearer(&headers).map(|token| (auth.clone(), token))),
         };
         async move {
-            match checked {
-                Either::Left(known) => Ok(known?),
-                Either::Right(asked) => {
-                    let (auth, token) = asked?;
-                    Ok(auth.authenticate_anew(&token).await?)
+            let principal = match checked {
+                Either::Left(known) => known.map_err(ApiError::from),
+                Either::Right(Ok((auth, token))) => {
+                    auth.authenticate_anew(&token).await.map_err(ApiError::from)
                 }
-            }
+                Either::Right(Err(error)) => Err(error),
+            };
+            Ok::<_, Rejection>(principal)
         }
     })
-}
-
-/// The token in the request's `Authorization` header, or why there is none.
-pub(super) fn bearer() -> impl Filter<Extract = (Result<BearerToken, ApiError>,), Error = Infallible> + Clone
-{
-    warp::header::headers_cloned().map(|headers: HeaderMap| read_bearer(&headers))
-}
-
-/// What the request presents as a token, if it is written as most clients write it.
-fn presented(headers: &HeaderMap) -> Option<&[u8]> {
-    let value = authorization(headers).ok()?;
-    value.as_bytes().strip_prefix(b"Bearer ")
-}
-
-fn read_bearer(headers: &HeaderMap) -> Result<BearerToken, ApiError> {
-    let value = authorization(headers)?;
-    let value = value.to_str().map_err(|_| ApiError::MalformedAuthorization)?;
-    let (scheme, token) = value.split_once([' ', '\t']).unwrap_or((value, ""));
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        // Credentials of another kind are none for this server: it answers with the challenge that it can read.
-        return Err(if scheme.is_empty() {
-            ApiError::MalformedAuthorization
-        } else {
-            ApiError::NoCredentials
-        });
-    }
-    BearerToken::parse(token.trim_matches(' ')).ok_or(ApiError::MalformedAuthorization)
-}
-
-fn authorization(headers: &HeaderMap) -> Result<&HeaderValue, ApiError> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let value = values.next().ok_or(ApiError::NoCredentials)?;
-    if values.next().is_some() {
-        return Err(ApiError::MalformedAuthorization);
-    }
-    Ok(value)
 }
 
 pub(super) fn require_any(principal: &Principal, roles: &[Role]) -> Result<(), ApiError> {

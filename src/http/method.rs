@@ -1,38 +1,68 @@
-//! Which methods a path answers. A path that is known always answers: with 405 and `Allow` if with nothing else.
+//! Sets of methods, as a path answers them.
 
-use std::{convert::Infallible, future};
+use std::{fmt, ops::BitOr};
 
-use warp::{Filter, Rejection, Reply, http::Method, reject, reply::Response};
+use warp::http::Method;
 
-use super::error::ApiError;
+/// A set of methods. `HEAD` is in it wherever `GET` is; the connection leaves the body of the answer out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Methods(u8);
 
-/// The methods of one path, as `Allow` has them (RFC 9110, section 10.2.1).
-#[derive(Clone, Copy)]
-pub(super) struct Methods(&'static str);
-
-/// `HEAD` goes wherever `GET` does; the connection leaves its body out.
-pub(super) const GET: Methods = Methods("GET, HEAD");
-pub(super) const POST: Methods = Methods("POST");
-pub(super) const PATCH: Methods = Methods("PATCH");
-pub(super) const DELETE: Methods = Methods("DELETE");
-pub(super) const GET_OR_DELETE: Methods = Methods("GET, HEAD, DELETE");
-pub(super) const GET_PATCH_OR_DELETE: Methods = Methods("GET, HEAD, PATCH, DELETE");
-pub(super) const GET_OR_POST: Methods = Methods("GET, HEAD, POST");
+pub(super) const GET: Methods = Methods(1);
+pub(super) const POST: Methods = Methods(1 << 1);
+pub(super) const PATCH: Methods = Methods(1 << 2);
+pub(super) const DELETE: Methods = Methods(1 << 3);
 
 impl Methods {
-    /// Lets these methods pass.
-    pub(super) fn pass(self) -> impl Filter<Extract = (), Error = Rejection> + Copy {
-        let check = move |method: Method| {
-            let mut names = self.0.split(',').map(str::trim_start);
-            let known = names.any(|name| name == method.as_str());
-            future::ready(if known { Ok(()) } else { Err(reject::reject()) })
+    /// Whether `method` is one of them.
+    pub(super) fn has(self, method: &Method) -> bool {
+        let bit = match *method {
+            Method::GET | Method::HEAD => GET,
+            Method::POST => POST,
+            Method::PATCH => PATCH,
+            Method::DELETE => DELETE,
+            _ => return false,
         };
-        warp::method().and_then(check).untuple_one()
+        self.0 & bit.0 != 0
     }
+}
 
-    /// Answers 405 to all others: comes after `.or(…)`.
-    pub(super) fn refuse_others(self) -> impl Filter<Extract = (Response,), Error = Infallible> + Copy {
-        let refuse = move || ApiError::MethodNotAllowed { allow: Some(self.0) }.into_response();
-        warp::any().map(refuse)
+impl BitOr for Methods {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// As `Allow` has them (RFC 9110, section 10.2.1).
+impl fmt::Display for Methods {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [
+            (GET, "GET, HEAD"),
+            (POST, "POST"),
+            (PATCH, "PATCH"),
+            (DELETE, "DELETE"),
+        ];
+        let mut separator = "";
+        for (method, name) in names {
+            if self.0 & method.0 != 0 {
+                write!(f, "{separator}{name}")?;
+                separator = ", ";
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allow_names_every_method_in_one_order() {
+        assert_eq!(GET.to_string(), "GET, HEAD");
+        assert_eq!((DELETE | PATCH | GET).to_string(), "GET, HEAD, PATCH, DELETE");
+        assert_eq!((GET | POST).to_string(), "GET, HEAD, POST");
     }
 }

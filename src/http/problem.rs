@@ -9,7 +9,7 @@ use warp::{
     reply::Response,
 };
 
-use super::{field::FieldError, trace};
+use super::{field::FieldError, method::Methods, trace};
 use crate::domain::RequestId;
 
 /// The protection space of the Bearer challenge (RFC 9110, section 11.5).
@@ -23,7 +23,7 @@ pub(super) struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     challenge: Option<String>,
-    allow: Option<&'static str>,
+    allow: Option<Methods>,
     retry_after: Option<Duration>,
 }
 
@@ -56,7 +56,7 @@ impl Problem {
         Self { challenge, ..self }
     }
 
-    pub(super) fn allow(self, allow: Option<&'static str>) -> Self {
+    pub(super) fn allow(self, allow: Option<Methods>) -> Self {
         Self { allow, ..self }
     }
 
@@ -90,8 +90,12 @@ impl Problem {
         if let Some(challenge) = self.challenge.and_then(|text| HeaderValue::try_from(text).ok()) {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
-        if let Some(allow) = self.allow {
-            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        // The names of methods always fit a header.
+        if let Some(allow) = self
+            .allow
+            .and_then(|methods| HeaderValue::try_from(methods.to_string()).ok())
+        {
+            headers.insert(header::ALLOW, allow);
         }
         if let Some(time) = self.retry_after {
             headers.insert(header::RETRY_AFTER, time.as_secs().into());

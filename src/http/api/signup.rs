@@ -1,33 +1,25 @@
 //! `POST /signup`.
 
 use serde::Serialize;
-use warp::{Filter, Reply, filters::BoxedFilter, http::StatusCode, reply::Response};
+use warp::{Filter, Reply, http::StatusCode, reply::Response};
 
-use super::{
-    body::{self, Fields},
-    error::ApiError,
-    method::POST,
-    settings::Api,
-    trace::note,
-    with,
-};
 use crate::{
     auth::Auth,
-    domain::{ClientAddress, Password, User, Username},
+    domain::{Password, RequestContext, User, Username},
+    http::{
+        body::{self, Fields},
+        context::context,
+        endpoint::{Endpoint, endpoint, on, with},
+        error::ApiError,
+        method::POST,
+        settings::Api,
+        trace::note,
+    },
 };
 
-pub(super) fn routes(api: &Api) -> BoxedFilter<(Response,)> {
-    let route = POST
-        .pass()
-        .and(with(api))
-        .and(body::fields(api))
-        .and(warp::ext::optional::<ClientAddress>())
-        .then(sign_up)
-        .map(Reply::into_response);
-    warp::path!("signup")
-        .and(route.or(POST.refuse_others()).unify())
-        .map(|response| note(response, |trace| trace.route = Some("/signup")))
-        .boxed()
+pub(super) fn route(api: &Api) -> impl Endpoint + use<> {
+    let sign_up = with(api).and(body::fields(api)).and(context()).then(sign_up);
+    endpoint("/signup", on(POST, sign_up))
 }
 
 #[derive(Serialize)]
@@ -52,14 +44,14 @@ impl From<User> for SignedUp {
 async fn sign_up(
     auth: Auth,
     fields: Result<Fields, ApiError>,
-    from: Option<ClientAddress>,
+    context: RequestContext,
 ) -> Result<Response, ApiError> {
     auth.check_sign_up()?;
     let mut fields = fields?;
     let username = fields.take("username", |text| Username::parse(&text));
     let password = fields.take("password", |text| Password::parse(text.into()));
     let (username, password) = fields.finish(username.zip(password))?;
-    let user = auth.sign_up(username, password, from).await?;
+    let user = auth.sign_up(username, password, context.client.address).await?;
     let id = user.id;
     let reply = warp::reply::json(&SignedUp::from(user));
     let response = warp::reply::with_status(reply, StatusCode::CREATED).into_response();

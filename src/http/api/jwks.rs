@@ -2,27 +2,28 @@
 
 use warp::{
     Filter,
-    filters::BoxedFilter,
     http::{HeaderMap, HeaderValue},
     reply::Response,
 };
 
-use super::{cached::cached, method::GET, settings::Api, trace::note, with};
-use crate::auth::Auth;
+use crate::{
+    auth::Auth,
+    http::{
+        cached::cached,
+        endpoint::{Endpoint, endpoint, on, with},
+        method::GET,
+        settings::Api,
+    },
+};
 
 /// RFC 7517, section 8.5.2.
 const JWK_SET: HeaderValue = HeaderValue::from_static("application/jwk-set+json");
 
-pub(super) fn routes(api: &Api) -> BoxedFilter<(Response,)> {
-    let route = GET
-        .pass()
-        .and(with(api))
+pub(super) fn route(api: &Api) -> impl Endpoint + use<> {
+    let jwks = with(api)
         .and(warp::header::headers_cloned())
         .map(|auth, headers| jwks(&auth, &headers));
-    warp::path!(".well-known" / "jwks.json")
-        .and(route.or(GET.refuse_others()).unify())
-        .map(|response| note(response, |trace| trace.route = Some("/.well-known/jwks.json")))
-        .boxed()
+    endpoint("/.well-known/jwks.json", on(GET, jwks))
 }
 
 fn jwks(auth: &Auth, asked: &HeaderMap) -> Response {

@@ -1,59 +1,31 @@
 //! `/me/sessions`: where a user is signed in and what speaks for them, and ending that.
 
 use serde::{Deserialize, Serialize};
-use warp::{Filter, Reply, filters::BoxedFilter, http::StatusCode, reply::Response};
+use warp::{Filter, Reply, http::StatusCode, reply::Response};
 
-use super::{
-    error::ApiError,
-    guard,
-    method::{DELETE, GET, GET_OR_DELETE},
-    settings::Api,
-    trace::note,
-    with,
-};
 use crate::{
     auth::{Auth, Ending, Principal},
     domain::{ApiToken, ApiTokenId, Role, Session, SessionId},
+    http::{
+        endpoint::{Endpoint, endpoint, on, parameter, with},
+        error::ApiError,
+        guard::principal,
+        method::{DELETE, GET},
+        settings::Api,
+        trace::note,
+    },
 };
 
-pub(super) fn routes(api: &Api) -> BoxedFilter<(Response,)> {
-    let list_route = GET
-        .pass()
-        .and(with(api))
-        .and(guard::principal(api.auth()))
-        .then(list)
-        .map(Reply::into_response);
-    let end_all_route = DELETE
-        .pass()
-        .and(with(api))
-        .and(guard::principal(api.auth()))
-        .and(which())
-        .then(end_all)
-        .map(Reply::into_response);
-    let end_route = warp::path::param()
-        .and(warp::path::end())
-        .and(DELETE.pass())
-        .and(with(api))
-        .and(guard::principal(api.auth()))
-        .then(end)
-        .map(Reply::into_response);
+pub(super) fn all_route(api: &Api) -> impl Endpoint + use<> {
+    let asked = with(api).and(principal(api.auth()));
+    let list = asked.clone().then(list);
+    let end_all = asked.and(which()).then(end_all);
+    endpoint("/me/sessions", on(GET, list).or(DELETE, end_all))
+}
 
-    let all_routes = list_route
-        .or(end_all_route)
-        .unify()
-        .or(GET_OR_DELETE.refuse_others())
-        .unify();
-    let all = warp::path!("me" / "sessions")
-        .and(all_routes)
-        .map(|response| note(response, |trace| trace.route = Some("/me/sessions")));
-    let refuse_others = warp::path::param::<String>()
-        .and(warp::path::end())
-        .and(DELETE.refuse_others())
-        .map(|_, response| response);
-    let one = warp::path!("me" / "sessions" / ..)
-        .and(end_route.or(refuse_others).unify())
-        .map(|response| note(response, |trace| trace.route = Some("/me/sessions/{id}")));
-    all.boxed().or(one.boxed()).unify().boxed()
+pub(super) fn one_route(api: &Api) -> impl Endpoint + use<> {
+    let end = with(api).and(principal(api.auth())).and(parameter()).then(end);
+    endpoint("/me/sessions/{id}", on(DELETE, end))
 }
 
 #[derive(Serialize)]
@@ -138,7 +110,7 @@ async fn list(auth: Auth, principal: Result<Principal, ApiError>) -> Result<Resp
     }))
 }
 
-async fn end(id: String, auth: Auth, principal: Result<Principal, ApiError>) -> Result<Response, ApiError> {
+async fn end(auth: Auth, principal: Result<Principal, ApiError>, id: String) -> Result<Response, ApiError> {
     let principal = principal?;
     // The one or the other: no id is of both.
     let session = SessionId::parse(&id).map_err(|_| ApiError::NotFound)?;

@@ -3,32 +3,25 @@
 
 use warp::{
     Filter, Reply,
-    filters::BoxedFilter,
     http::{HeaderValue, StatusCode, header},
     reply::Response,
 };
 
-use super::{
-    error::ApiError,
-    form::{Form, form},
-    method::POST,
-    settings::Api,
-    trace::note,
-    with,
+use crate::{
+    auth::Auth,
+    http::{
+        endpoint::{Endpoint, endpoint, on, with},
+        error::ApiError,
+        form::{Form, form},
+        method::POST,
+        settings::Api,
+        trace::note,
+    },
 };
-use crate::auth::Auth;
 
-pub(super) fn routes(api: &Api) -> BoxedFilter<(Response,)> {
-    let route = POST
-        .pass()
-        .and(with(api))
-        .and(form(api))
-        .then(revoke)
-        .map(Reply::into_response);
-    warp::path!("revoke")
-        .and(route.or(POST.refuse_others()).unify())
-        .map(|response| note(response, |trace| trace.route = Some("/revoke")))
-        .boxed()
+pub(super) fn route(api: &Api) -> impl Endpoint + use<> {
+    let revoke = with(api).and(form(api)).then(revoke);
+    endpoint("/revoke", on(POST, revoke))
 }
 
 /// Section 2.2: an unknown token is as good as revoked. `token_type_hint` is ignored, because a token shows its type.

@@ -4,37 +4,30 @@ use serde::Serialize;
 use serde_json::json;
 use warp::{
     Filter, Reply,
-    filters::BoxedFilter,
     http::{HeaderValue, header},
     reply::Response,
 };
 
-use super::{
-    error::ApiError,
-    form::{Form, form},
-    guard,
-    method::POST,
-    settings::Api,
-    trace::note,
-    with,
-};
 use crate::{
     auth::{Audience, Auth, Introspection, Principal},
     domain::Role,
+    http::{
+        endpoint::{Endpoint, endpoint, on, with},
+        error::ApiError,
+        form::{Form, form},
+        guard::principal,
+        method::POST,
+        settings::Api,
+        trace::note,
+    },
 };
 
-pub(super) fn routes(api: &Api) -> BoxedFilter<(Response,)> {
-    let route = POST
-        .pass()
-        .and(with(api))
-        .and(guard::principal(api.auth()))
+pub(super) fn route(api: &Api) -> impl Endpoint + use<> {
+    let introspect = with(api)
+        .and(principal(api.auth()))
         .and(form(api))
-        .then(introspect)
-        .map(Reply::into_response);
-    warp::path!("introspect")
-        .and(route.or(POST.refuse_others()).unify())
-        .map(|response| note(response, |trace| trace.route = Some("/introspect")))
-        .boxed()
+        .then(introspect);
+    endpoint("/introspect", on(POST, introspect))
 }
 
 async fn introspect(

@@ -4,82 +4,54 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use warp::{
     Filter, Reply,
-    filters::BoxedFilter,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     reply::Response,
 };
 
-use super::{
-    body::{self, Fields},
-    client::client,
-    error::ApiError,
-    guard,
-    method::{GET_OR_POST, POST},
-    settings::Api,
-    trace::note,
-    with,
-};
 use crate::{
     auth::{Auth, Credentials, IssuedToken},
-    domain::{BearerToken, Client},
+    domain::{BearerToken, RequestContext},
+    http::{
+        body::{self, Fields},
+        context::context,
+        credential::bearer,
+        endpoint::{Endpoint, endpoint, on, only_if, with},
+        error::ApiError,
+        method::{GET, POST},
+        settings::Api,
+        trace::note,
+    },
 };
 
-pub(super) fn routes(api: &Api) -> BoxedFilter<(Response,)> {
-    let refresh_route = GET_OR_POST
-        .pass()
-        .and(with(api))
-        .and(guard::bearer())
-        .and(accepts_text())
-        .then(refresh)
-        .map(Reply::into_response);
-    // Comes first, and lets all pass by that are not of this form.
-    let refresh_with_route = POST
-        .pass()
-        .and(only_if(api.auth().has_refresh_tokens()))
-        .and(with(api))
-        .and(guard::bearer())
+pub(super) fn sign_in_route(api: &Api) -> impl Endpoint + use<> {
+    let sign_in = with(api)
         .and(body::fields(api))
+        .and(context())
         .and(accepts_text())
-        .then(refresh_with)
-        .map(Reply::into_response);
-    let refresh_route = refresh_with_route.or(refresh_route).unify();
-    let sign_in_route = POST
-        .pass()
-        .and(with(api))
-        .and(body::fields(api))
-        .and(client())
-        .and(accepts_text())
-        .then(sign_in)
-        .map(Reply::into_response);
-    let log_out_route = GET_OR_POST
-        .pass()
-        .and(with(api))
-        .and(guard::bearer())
-        .then(log_out)
-        .map(Reply::into_response);
+        .then(sign_in);
+    endpoint("/signin", on(POST, sign_in))
+}
 
-    let refresh = warp::path!("refresh")
-        .and(refresh_route.or(GET_OR_POST.refuse_others()).unify())
-        .map(|response| note(response, |trace| trace.route = Some("/refresh")));
-    let sign_in = warp::path!("signin")
-        .and(sign_in_route.or(POST.refuse_others()).unify())
-        .map(|response| note(response, |trace| trace.route = Some("/signin")));
-    let log_out = warp::path!("logout")
-        .and(log_out_route.or(GET_OR_POST.refuse_others()).unify())
-        .map(|response| note(response, |trace| trace.route = Some("/logout")));
-    refresh
-        .boxed()
-        .or(sign_in.boxed())
-        .unify()
-        .or(log_out.boxed())
-        .unify()
-        .boxed()
+pub(super) fn refresh_route(api: &Api) -> impl Endpoint + use<> {
+    let refresh = with(api).and(bearer()).and(accepts_text()).then(refresh);
+    let refresh_with = only_if(api.auth().has_refresh_tokens())
+        .and(with(api))
+        .and(bearer())
+        .and(body::fields(api))
+        .and(accepts_text())
+        .then(refresh_with);
+    endpoint("/refresh", on(POST, refresh_with).or(GET | POST, refresh))
+}
+
+pub(super) fn log_out_route(api: &Api) -> impl Endpoint + use<> {
+    let log_out = with(api).and(bearer()).then(log_out);
+    endpoint("/logout", on(GET | POST, log_out))
 }
 
 async fn sign_in(
     auth: Auth,
     fields: Result<Fields, ApiError>,
-    from: Client,
+    context: RequestContext,
     as_text: bool,
 ) -> Result<Response, ApiError> {
     let mut fields = fields?;
@@ -87,7 +59,10 @@ async fn sign_in(
     let password = fields.take_text("password");
     let (username, password) = fields.finish(username.zip(password))?;
     let credentials = Credentials::new(&username, password.into());
-    Ok(token_answer(&auth.sign_in(credentials, &from).await?, as_text))
+    Ok(token_answer(
+        &auth.sign_in(credentials, &context.client).await?,
+        as_text,
+    ))
 }
 
 async fn refresh(
@@ -117,18 +92,6 @@ async fn refresh_with(
         Err(error) if no_bearer => Err(error),
         Err(_) => refresh(auth, token, as_text).await,
     }
-}
-
-/// Passes all requests or none.
-fn only_if(wanted: bool) -> impl Filter<Extract = (), Error = warp::Rejection> + Copy {
-    let check = move || {
-        std::future::ready(if wanted {
-            Ok(())
-        } else {
-            Err(warp::reject::reject())
-        })
-    };
-    warp::any().and_then(check).untuple_one()
 }
 
 async fn log_out(auth: Auth, token: Result<BearerToken, ApiError>) -> Result<Response, ApiError> {

@@ -4,37 +4,30 @@ use secrecy::ExposeSecret;
 use serde::Serialize;
 use warp::{
     Filter, Reply,
-    filters::BoxedFilter,
     http::{HeaderValue, StatusCode, header},
     reply::Response,
 };
 
-use super::{
-    body::{self, Fields},
-    error::ApiError,
-    guard,
-    method::POST,
-    settings::Api,
-    trace::note,
-    with,
-};
 use crate::{
     auth::{Auth, IssuedApiToken, NewApiToken, Principal},
     domain::{ApiTokenName, Role, Roles},
+    http::{
+        body::{self, Fields},
+        endpoint::{Endpoint, endpoint, on, with},
+        error::ApiError,
+        guard::principal,
+        method::POST,
+        settings::Api,
+        trace::note,
+    },
 };
 
-pub(super) fn routes(api: &Api) -> BoxedFilter<(Response,)> {
-    let create_route = POST
-        .pass()
-        .and(with(api))
-        .and(guard::principal(api.auth()))
+pub(super) fn route(api: &Api) -> impl Endpoint + use<> {
+    let create = with(api)
+        .and(principal(api.auth()))
         .and(body::fields(api))
-        .then(create)
-        .map(Reply::into_response);
-    warp::path!("me" / "tokens")
-        .and(create_route.or(POST.refuse_others()).unify())
-        .map(|response| note(response, |trace| trace.route = Some("/me/tokens")))
-        .boxed()
+        .then(create);
+    endpoint("/me/tokens", on(POST, create))
 }
 
 async fn create(

@@ -2,31 +2,34 @@
 
 use serde::Serialize;
 use warp::{
-    Filter, Reply,
-    filters::BoxedFilter,
+    Filter,
     http::{HeaderMap, HeaderValue},
     reply::Response,
 };
 
-use super::{cached::cached, error::ApiError, method::GET, settings::Api, trace::note};
+use crate::{
+    auth::Auth,
+    http::{
+        cached::cached,
+        endpoint::{Endpoint, endpoint, on, with},
+        error::ApiError,
+        method::GET,
+        settings::{Api, ApiSettings},
+    },
+};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-pub(super) fn routes(api: &Api) -> BoxedFilter<(Response,)> {
-    let route = GET.pass().and(warp::header::headers_cloned()).map({
-        let api = api.clone();
-        move |headers| metadata(&api, &headers).into_response()
-    });
-    let name = "/.well-known/oauth-authorization-server";
-    warp::path!(".well-known" / "oauth-authorization-server")
-        .and(route.or(GET.refuse_others()).unify())
-        .map(move |response| note(response, |trace| trace.route = Some(name)))
-        .boxed()
+pub(super) fn route(api: &Api) -> impl Endpoint + use<> {
+    let settings = api.clone();
+    let metadata = with(api)
+        .and(warp::header::headers_cloned())
+        .map(move |auth, headers| metadata(&auth, &settings.settings(), &headers));
+    endpoint("/.well-known/oauth-authorization-server", on(GET, metadata))
 }
 
 /// Never from the request's `Host`: whoever sends it could have the next one believe theirs.
-fn metadata(api: &Api, asked: &HeaderMap) -> Result<Response, ApiError> {
-    let (auth, settings) = (api.auth(), api.settings());
+fn metadata(auth: &Auth, settings: &ApiSettings, asked: &HeaderMap) -> Result<Response, ApiError> {
     let url = settings.public_url.as_deref().ok_or(ApiError::NoMetadata)?;
     let keys = auth.jwks();
     let metadata = Metadata {

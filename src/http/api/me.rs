@@ -1,0 +1,119 @@
+//! `GET /welcome` and `/me`: who the token speaks for, and what a user does with their own account.
+
+use secrecy::SecretString;
+use serde::Serialize;
+use warp::{
+    Filter, Reply,
+    http::StatusCode,
+    reply::{Json, Response},
+};
+
+use crate::{
+    auth::{Auth, Principal},
+    domain::{DisplayName, RequestContext, Role, UserId},
+    http::{
+        body::{self, Fields},
+        context::context,
+        endpoint::{Endpoint, endpoint, on, with},
+        error::ApiError,
+        guard::{principal, require_any},
+        method::{DELETE, GET, PATCH},
+        settings::Api,
+        trace::note,
+    },
+};
+
+/// The roles that are welcome.
+const WELCOME_ROLES: [Role; 2] = [Role::CLIENT, Role::ADMIN];
+
+pub(super) fn welcome_route(api: &Api) -> impl Endpoint + use<> {
+    let greet = principal(api.auth()).map(|principal| by_whom(principal, welcome));
+    endpoint("/welcome", on(GET, greet))
+}
+
+pub(super) fn me_route(api: &Api) -> impl Endpoint + use<> {
+    let me = principal(api.auth()).map(|principal| by_whom(principal, me));
+    let changes = with(api).and(principal(api.auth())).and(body::fields(api));
+    let rename = changes.clone().then(rename);
+    let delete = changes.and(context()).then(delete);
+    endpoint("/me", on(GET, me).or(PATCH, rename).or(DELETE, delete))
+}
+
+/// What `handler` answers to a good token, with a note of its user.
+fn by_whom<R: Reply>(
+    principal: Result<Principal, ApiError>,
+    handler: impl FnOnce(&Principal) -> R,
+) -> Response {
+    match principal {
+        Ok(principal) => note(handler(&principal).into_response(), |trace| {
+            trace.user = Some(principal.id());
+        }),
+        Err(error) => error.into_response(),
+    }
+}
+
+fn welcome(principal: &Principal) -> Result<String, ApiError> {
+    require_any(principal, &WELCOME_ROLES)?;
+    let (username, roles) = (principal.username(), principal.roles());
+    Ok(format!("Welcome {username}!\n Your roles are: [{roles}]"))
+}
+
+#[derive(Serialize)]
+struct Me<'a> {
+    id: String,
+    username: &'a str,
+    roles: Vec<&'a str>,
+    display_name: Option<&'a str>,
+    created_at: String,
+    /// None with an API token.
+    session_id: Option<String>,
+}
+
+fn me(principal: &Principal) -> Json {
+    describe(principal, principal.display_name())
+}
+
+/// Who `principal` is, under this name.
+fn describe(principal: &Principal, name: Option<&DisplayName>) -> Json {
+    warp::reply::json(&Me {
+        id: principal.id().to_string(),
+        username: principal.username().as_str(),
+        roles: principal.roles().iter().map(Role::as_str).collect(),
+        display_name: name.map(DisplayName::as_str),
+        created_at: principal.created_at().to_string(),
+        session_id: principal.session_id().map(|id| id.to_string()),
+    })
+}
+
+async fn rename(
+    auth: Auth,
+    principal: Result<Principal, ApiError>,
+    fields: Result<Fields, ApiError>,
+) -> Result<Response, ApiError> {
+    let (principal, mut fields) = (principal?, fields?);
+    let name = fields.take("display_name", |text| DisplayName::parse(&text));
+    let name = fields.finish(name)?;
+    let user = auth.rename(&principal, name).await?;
+    let answer = describe(&principal, user.display_name.as_ref()).into_response();
+    Ok(changed(answer, principal.id()))
+}
+
+async fn delete(
+    auth: Auth,
+    principal: Result<Principal, ApiError>,
+    fields: Result<Fields, ApiError>,
+    context: RequestContext,
+) -> Result<Response, ApiError> {
+    let (principal, mut fields) = (principal?, fields?);
+    let current = fields.take_text("current_password").map(SecretString::from);
+    let current = fields.finish(current)?;
+    auth.delete_account(&principal, current, &context.client).await?;
+    Ok(changed(StatusCode::NO_CONTENT.into_response(), principal.id()))
+}
+
+fn changed(response: Response, by: UserId) -> Response {
+    note(response, |trace| {
+        trace.user = Some(by);
+        trace.changed = true;
+    })
+}

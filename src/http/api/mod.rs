@@ -1,0 +1,68 @@
+//! The server's own routes, a file for each group of them. No failure of theirs is a warp rejection, so none can be mistaken
+//! for "no such route".
+
+mod api_tokens;
+mod introspect;
+mod jwks;
+mod me;
+mod metadata;
+mod password;
+mod revoke;
+mod sessions;
+mod signup;
+mod tokens;
+mod whoami;
+
+use std::convert::Infallible;
+
+use warp::{Filter, Reply, filters::BoxedFilter, reply::Response};
+
+use super::{endpoint::Endpoint, error::ApiError, settings::Api};
+
+/// Tries one endpoint after the other. Each is boxed, so that its future takes no room in that of a request for another one.
+macro_rules! first_of {
+    ($first:expr, $($next:expr),+ $(,)?) => {
+        $first.boxed()$(.or($next.boxed()).unify())+
+    };
+}
+
+impl Api {
+    /// The server's own routes, to be mounted beside others: `/welcome`, `/me` and what is below it, `/refresh`, `/signin`,
+    /// `/logout`, `/signup`, `/introspect`, `/revoke`, `/.well-known/jwks.json`, `/.well-known/oauth-authorization-server` and
+    /// `/whoami`. Any other path is rejected as not found, so that what comes after `.or(…)` gets its turn.
+    #[must_use]
+    pub fn routes(&self) -> BoxedFilter<(Response,)> {
+        self.endpoints().boxed()
+    }
+
+    /// The whole server, to be given to [`serve`](crate::serve) as it is: [`routes`](Self::routes), and 404 for
+    /// everything else.
+    #[must_use]
+    pub fn app(
+        &self,
+    ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + use<> {
+        let not_found = warp::any().map(|| ApiError::NotFound.into_response());
+        self.endpoints().or(not_found).unify()
+    }
+
+    /// The endpoint that clients call most goes first, and is the only one that is not boxed.
+    fn endpoints(&self) -> impl Endpoint + use<> {
+        let others = first_of!(
+            me::me_route(self),
+            tokens::refresh_route(self),
+            tokens::sign_in_route(self),
+            tokens::log_out_route(self),
+            introspect::route(self),
+            sessions::all_route(self),
+            sessions::one_route(self),
+            password::route(self),
+            api_tokens::route(self),
+            signup::route(self),
+            revoke::route(self),
+            jwks::route(self),
+            metadata::route(self),
+            whoami::route(),
+        );
+        me::welcome_route(self).or(others.boxed()).unify()
+    }
+}
