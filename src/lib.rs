@@ -9,9 +9,12 @@ pub mod domain;
 pub mod event;
 pub mod http;
 pub mod keys;
+mod passwords;
 pub mod server;
 pub mod store;
 mod telemetry;
+mod throttle;
+mod tokens;
 
 pub use crate::{
     auth::{Auth, AuthError, Principal},

@@ -11,14 +11,30 @@ use std::{
 };
 
 /// A module, and what of this crate it may name.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("clock", &[]),
     ("domain", &["clock"]),
     ("event", &["domain", "clock"]),
     ("keys", &["domain"]),
     ("config", &["keys", "domain"]),
     ("store", &["clock", "domain"]),
-    ("auth", &["store", "config", "keys", "domain", "clock"]),
+    ("passwords", &["config", "domain"]),
+    ("tokens", &["store", "config", "keys", "domain", "clock"]),
+    ("throttle", &["store", "config", "keys", "domain", "clock"]),
+    (
+        "auth",
+        &[
+            "tokens",
+            "throttle",
+            "store",
+            "passwords",
+            "config",
+            "event",
+            "keys",
+            "domain",
+            "clock",
+        ],
+    ),
     ("http", &["auth", "config", "domain"]),
     ("telemetry", &["config", "store"]),
 ];
@@ -26,31 +42,31 @@ const ARROWS: [(&str, &[&str]); 9] = [
 /// A crate, and the only places that may name it.
 const OWNERS: [(&str, &[&str]); 12] = [
     ("sled", &["src/store/sled/"]),
-    ("bcrypt", &["src/auth/passwords.rs"]),
-    ("zxcvbn", &["src/auth/passwords.rs"]),
+    ("bcrypt", &["src/passwords/hash.rs"]),
+    ("zxcvbn", &["src/passwords/strength.rs"]),
     (
         "aws_lc_rs",
         &[
             "src/keys/pair.rs",
             "src/keys/digest.rs",
-            "src/auth/refresh_tokens.rs",
-            "src/auth/api_token_text.rs",
+            "src/tokens/refresh_token.rs",
+            "src/tokens/api_token.rs",
         ],
     ),
     (
         "crc32fast",
         &[
-            "src/auth/api_token_text.rs",
+            "src/tokens/api_token.rs",
             "src/store/sled/directory.rs",
             "src/store/sled/log_file.rs",
         ],
     ),
-    ("jsonwebtoken", &["src/auth/tokens.rs", "src/auth/tokens/"]),
+    ("jsonwebtoken", &["src/tokens/key.rs", "src/tokens/tests.rs"]),
     ("smol_str", &["src/domain/username.rs"]),
-    ("triomphe", &["src/auth/tokens/cache.rs"]),
+    ("triomphe", &["src/tokens/cache/set.rs"]),
     ("warp", &["src/http/", "src/server/"]),
     ("clap", &["src/cli/"]),
-    ("governor", &["src/auth/throttle/buckets.rs"]),
+    ("governor", &["src/throttle/buckets.rs"]),
     ("tracing_subscriber", &["src/telemetry.rs"]),
 ];
 

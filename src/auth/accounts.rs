@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use super::{Auth, AuthError, OpenError, passwords::Passwords};
+use super::{Auth, AuthError, StartError};
 use crate::{
     clock::Clock,
     config::Config,
     domain::{ClientAddress, Password, Roles, User, UserId, Username},
+    passwords::Passwords,
     store::{Store, UserCreation},
 };
 
@@ -22,8 +23,8 @@ impl Accounts {
     /// The accounts in the database that `config` names.
     ///
     /// # Errors
-    /// [`OpenError::Database`] if the directory can't be opened.
-    pub async fn open(config: &Config) -> Result<Self, OpenError> {
+    /// [`StartError::Database`] if the directory can't be opened.
+    pub async fn open(config: &Config) -> Result<Self, StartError> {
         let (store, clock) = super::open_store(config).await?;
         Ok(Self::new(config, store, clock))
     }

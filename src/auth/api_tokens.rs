@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{Auth, AuthError, Principal, TokenRefusal, api_token_text, error::ApiTokenRejection};
+use super::{Auth, AuthError, Principal, TokenRefusal, error::ApiTokenRejection};
 use crate::{
     domain::{ApiToken, ApiTokenId, ApiTokenName, BearerToken, Roles, UserId},
     store::{AcceptedApiToken, ApiTokenCreation},
+    tokens::api_token,
 };
 
 /// What a user wants an API token to be.
@@ -49,7 +50,7 @@ impl Auth {
         if !rejections.is_empty() {
             return Err(AuthError::ApiTokenRejected(rejections));
         }
-        let (text, hash) = api_token_text::fresh();
+        let (text, hash) = api_token::fresh();
         let now = self.now();
         let record = ApiToken {
             id: ApiTokenId::generate(now),
@@ -113,7 +114,7 @@ impl Auth {
 
     async fn look_up(&self, token: &BearerToken) -> Result<AcceptedApiToken, AuthError> {
         let refused = AuthError::TokenRefused;
-        let hash = api_token_text::hash(token.expose()).ok_or(refused(TokenRefusal::NotAnApiToken))?;
+        let hash = api_token::hash(token.expose()).ok_or(refused(TokenRefusal::NotAnApiToken))?;
         let store = &self.0.accounts.store;
         let accepted = store.api_token_accepted(hash, self.now()).await?;
         accepted.ok_or(refused(TokenRefusal::UnknownApiToken))

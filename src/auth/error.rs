@@ -6,7 +6,10 @@ use crate::{
     config::Origin,
     domain::{Role, UserId},
     keys::KeyError,
+    passwords::{HashingError, PasswordRejection},
     store::{self, StoreError},
+    throttle::{Axis, ThrottleError},
+    tokens::{SigningError, TokenRefusal},
 };
 
 /// Why a request was not granted.
@@ -20,7 +23,7 @@ pub enum AuthError {
     UsernameTaken,
     /// A new password is not good enough.
     #[error(transparent)]
-    PasswordRejected(PasswordRejection),
+    PasswordRejected(#[from] PasswordRejection),
     /// No such user, or not their password.
     #[error("wrong credentials: {0}")]
     InvalidCredentials(CredentialsRefusal),
@@ -61,7 +64,7 @@ pub enum AuthError {
     },
     /// The token is not good.
     #[error("the token was refused: {0}")]
-    TokenRefused(TokenRefusal),
+    TokenRefused(#[from] TokenRefusal),
     /// The user has none of these roles.
     #[error("none of the roles")]
     MissingRole(Vec<Role>),
@@ -73,18 +76,29 @@ pub enum AuthError {
     Internal(String),
 }
 
-/// Where failed attempts are counted: for the log alone, because it would tell whether others try the account as well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Axis {
-    /// By the client's address.
-    #[error("from the address")]
-    Address,
-    /// By the account, of all clients that never signed in to it.
-    #[error("at the account")]
-    Account,
-    /// By the user who asks what tokens are worth.
-    #[error("to name a token of this server")]
-    Caller(UserId),
+impl From<HashingError> for AuthError {
+    fn from(error: HashingError) -> Self {
+        match error {
+            HashingError::Rejected(why) => Self::PasswordRejected(why),
+            HashingError::Busy { retry_after } => Self::Busy { retry_after },
+            HashingError::Internal(cause) => Self::Internal(cause),
+        }
+    }
+}
+
+impl From<ThrottleError> for AuthError {
+    fn from(error: ThrottleError) -> Self {
+        match error {
+            ThrottleError::TooMany { axis, retry_after } => Self::TooManyAttempts { axis, retry_after },
+            ThrottleError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<SigningError> for AuthError {
+    fn from(error: SigningError) -> Self {
+        Self::Internal(error.to_string())
+    }
 }
 
 /// What was wrong with a username and password: for the log alone.
@@ -104,22 +118,6 @@ pub enum CredentialsRefusal {
     ChangedMeanwhile,
 }
 
-/// Why a new password is not good enough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PasswordRejection {
-    /// It has too few characters.
-    #[error("A password has at least {minimum} characters.")]
-    TooShort {
-        /// How many it needs.
-        minimum: usize,
-    },
-    /// It is too easy to guess.
-    #[error(
-        "This password is too easy to guess. Longer helps most: a few words that do not belong together, without names or dates."
-    )]
-    TooWeak,
-}
-
 /// Why an API token that was asked for can't be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiTokenRejection {
@@ -137,84 +135,9 @@ pub enum ApiTokenRejection {
     },
 }
 
-/// Why a token is not good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenRefusal {
-    /// It is not three parts of strict base64url, or they are not the JSON of a header and claims.
-    #[error("malformed")]
-    Malformed,
-    /// Its header is not one that this server writes: another algorithm or type, an unknown key, or an extension.
-    #[error("not a header of this server")]
-    ForeignHeader,
-    /// The signature is not that of the key.
-    #[error("bad signature")]
-    BadSignature,
-    /// The claims are incomplete, of the wrong type, or not this server's.
-    #[error("claims are missing or wrong")]
-    BadClaims,
-    /// Another issuer made it.
-    #[error("another issuer")]
-    WrongIssuer,
-    /// It is meant for another audience.
-    #[error("another audience")]
-    WrongAudience,
-    /// It says that it was issued in the future.
-    #[error("issued in the future")]
-    NotYetValid,
-    /// It has expired.
-    #[error("expired")]
-    Expired,
-    /// It was revoked, refreshed longer ago than the grace, or never issued.
-    #[error("not on the whitelist")]
-    NotOnTheWhitelist,
-    /// This server gives no refresh tokens.
-    #[error("there are no refresh tokens here")]
-    NoRefreshTokens,
-    /// It is not a refresh token of this server.
-    #[error("not a refresh token of this server")]
-    NotARefreshToken,
-    /// It is a refresh token that was spent before: its session has ended.
-    #[error("a spent refresh token was used again")]
-    Reused,
-    /// It begins as an API token does, and is none: a slip of the hand, or a forgery.
-    #[error("not an API token of this server")]
-    NotAnApiToken,
-    /// It is an API token that was revoked, has expired or was never made.
-    #[error("not an API token that is good")]
-    UnknownApiToken,
-    /// Its user has been shut out.
-    #[error("the account is disabled")]
-    AccountDisabled,
-}
-
-impl TokenRefusal {
-    /// Whether this server can't ever have issued it: somebody guesses, or asks the wrong server.
-    pub(super) fn is_foreign(self) -> bool {
-        match self {
-            Self::Malformed
-            | Self::ForeignHeader
-            | Self::BadSignature
-            | Self::NoRefreshTokens
-            | Self::NotARefreshToken
-            | Self::NotAnApiToken => true,
-            // Only behind a good signature does anybody look at these.
-            Self::BadClaims
-            | Self::WrongIssuer
-            | Self::WrongAudience
-            | Self::NotYetValid
-            | Self::Expired
-            | Self::NotOnTheWhitelist
-            | Self::Reused
-            // Of a right form, so it may have been revoked; nobody can guess one.
-            | Self::UnknownApiToken
-            | Self::AccountDisabled => false,
-        }
-    }
-}
-
 /// Why the server can't start, or look after its keys.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum StartError {
     /// The database directory can't be opened.
     #[error(transparent)]
     Database(#[from] store::OpenError),
@@ -246,5 +169,5 @@ pub enum RotationError {
     NoKey,
     /// The keys can't be read or written.
     #[error(transparent)]
-    Open(#[from] OpenError),
+    Open(#[from] StartError),
 }

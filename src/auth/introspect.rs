@@ -1,10 +1,10 @@
 //! Introspection (RFC 7662): what a token is worth at this moment, for a service that does not check it itself.
 
-use super::{
-    Auth, AuthError, Principal, TokenRefusal,
+use super::{Auth, AuthError, Principal, TokenRefusal};
+use crate::{
+    domain::BearerToken,
     tokens::{Audience, Tokens},
 };
-use crate::domain::BearerToken;
 
 /// What a live access token or API token says, and what its user may be as of now.
 #[derive(Clone, Debug)]

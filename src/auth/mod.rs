@@ -2,49 +2,45 @@
 //! makes a [`Principal`]. It knows nothing of HTTP.
 
 mod accounts;
-mod api_token_text;
 mod api_tokens;
 mod error;
-mod hash_threads;
 mod introspect;
 mod issue;
 mod jwks;
 mod my_account;
 mod password_check;
-mod passwords;
 mod principal;
 mod refresh;
-mod refresh_tokens;
 mod revoke;
 mod sessions;
 mod signing_keys;
-mod throttle;
-mod tokens;
 
 use std::{sync::Arc, time::Duration};
 
 pub use self::{
     accounts::Accounts,
     api_tokens::{IssuedApiToken, NewApiToken},
-    error::{
-        ApiTokenRejection, AuthError, Axis, CredentialsRefusal, OpenError, PasswordRejection, RotationError,
-        TokenRefusal,
-    },
+    error::{ApiTokenRejection, AuthError, CredentialsRefusal, RotationError, StartError},
     introspect::Introspection,
     issue::{IssuedRefreshToken, IssuedToken},
     jwks::Jwks,
     my_account::{Ending, PasswordChange},
     principal::Principal,
     sessions::Credentials,
-    signing_keys::{KeySource, KeyStatus, Rotated, Rotation, SigningKeys},
-    tokens::Audience,
+    signing_keys::{KeyRotation, KeySource, KeyStatus, Rotated, SigningKeys},
 };
-use self::{refresh_tokens::RefreshTokens, throttle::Throttle, tokens::Tokens};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
     config::{ApiTokenConfig, Config, IntrospectionConfig, SessionConfig, SignupConfig},
     domain::TokenPolicy,
     store::{Count, SledStore, Store},
+    throttle::Throttle,
+    tokens::{RefreshTokens, Tokens},
+};
+pub use crate::{
+    passwords::PasswordRejection,
+    throttle::Axis,
+    tokens::{Audience, TokenRefusal},
 };
 
 /// How often the server looks for what the time has brought: sessions that have run out, keys to make and to drop.
@@ -78,8 +74,8 @@ impl Auth {
     /// on a tokio runtime.
     ///
     /// # Errors
-    /// [`OpenError::Database`] if the directory can't be opened, [`OpenError::Store`] if it can't be read.
-    pub async fn open(config: &Config) -> Result<Self, OpenError> {
+    /// [`StartError::Database`] if the directory can't be opened, [`StartError::Store`] if it can't be read.
+    pub async fn open(config: &Config) -> Result<Self, StartError> {
         let (store, clock) = open_store(config).await?;
         let auth = Self::new(config, store, clock).await?;
         auth.look_after();
@@ -91,13 +87,13 @@ impl Auth {
     /// [`keep_attempts`](Self::keep_attempts) are called.
     ///
     /// # Errors
-    /// [`OpenError::Store`] if the store can't be read, or what is made at a first start can't be kept,
-    /// [`DamagedKey`](OpenError::DamagedKey) if the signing keys can't be used, [`NoKey`](OpenError::NoKey) if none can be made.
+    /// [`StartError::Store`] if the store can't be read, or what is made at a first start can't be kept,
+    /// [`DamagedKey`](StartError::DamagedKey) if the signing keys can't be used, [`NoKey`](StartError::NoKey) if none can be made.
     pub async fn new(
         config: &Config,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Self, StartError> {
         let keys = SigningKeys::new(config, Arc::clone(&store), Arc::clone(&clock));
         let (ring, status) = keys.start().await?;
         let refresh_key = store.refresh_key(RefreshTokens::fresh_key()).await?;
@@ -157,8 +153,8 @@ impl Auth {
     /// Makes the next signing key if it is time for it, and drops those whose last token has expired.
     ///
     /// # Errors
-    /// [`OpenError`]; then the keys are as they were.
-    pub async fn tend_keys(&self) -> Result<(), OpenError> {
+    /// [`StartError`]; then the keys are as they were.
+    pub async fn tend_keys(&self) -> Result<(), StartError> {
         if let Some(keys) = self.0.keys.tend(&self.0.tokens.keys()).await? {
             self.0.tokens.use_keys(&keys);
         }
@@ -229,11 +225,11 @@ impl Auth {
 }
 
 /// The database that `config` names, and the system's clock.
-async fn open_store(config: &Config) -> Result<(Arc<dyn Store>, Arc<dyn Clock>), OpenError> {
+async fn open_store(config: &Config) -> Result<(Arc<dyn Store>, Arc<dyn Clock>), StartError> {
     let clock = SystemClock::new();
     let (path, cache, now) = (config.store.path.clone(), config.store.cache, clock.now());
     let opened = tokio::task::spawn_blocking(move || SledStore::open(&path, cache, now)).await;
-    let store = opened.map_err(|_| OpenError::Interrupted)??;
+    let store = opened.map_err(|_| StartError::Interrupted)??;
     clock.not_before(store.latest());
     Ok((Arc::new(store), Arc::new(clock)))
 }

@@ -42,7 +42,7 @@ impl Auth {
             Ok(None) => return Err(AuthError::InvalidCredentials(refusal)),
             Err(error) => {
                 attempt.unchecked();
-                return Err(error);
+                return Err(error.into());
             }
         };
         attempt.right(verified.user.id).await?;

@@ -1,7 +1,10 @@
 //! Revocation (RFC 7009): whoever holds a token of a session can end it, and whoever holds an API token that one.
 
-use super::{Auth, AuthError, api_token_text};
-use crate::domain::{BearerToken, SessionId, UserId};
+use super::{Auth, AuthError};
+use crate::{
+    domain::{BearerToken, SessionId, UserId},
+    tokens::api_token,
+};
 
 impl Auth {
     /// Ends `token`, if it is an API token; else its session, if it is an access token that is accepted now or any refresh token,
@@ -10,7 +13,7 @@ impl Auth {
     /// # Errors
     /// A failure of the server, after which the session may or may not have ended.
     pub async fn revoke(&self, token: &str) -> Result<Option<UserId>, AuthError> {
-        if token.starts_with(api_token_text::PREFIX) {
+        if token.starts_with(api_token::PREFIX) {
             return match BearerToken::parse(token) {
                 Some(token) => self.revoke_api_token(&token).await,
                 None => Ok(None),

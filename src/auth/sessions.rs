@@ -5,12 +5,13 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::{
-    Auth, AuthError, CredentialsRefusal, IssuedToken, Principal, TokenRefusal, api_token_text, issue::Of,
-    password_check::Claimant, tokens::Verified,
+    Auth, AuthError, CredentialsRefusal, IssuedToken, Principal, TokenRefusal, issue::Of,
+    password_check::Claimant,
 };
 use crate::{
     domain::{BearerToken, Client, Password, Session, User, UserId, Username},
     store::Accepted,
+    tokens::{VerifiedClaims, api_token},
 };
 
 /// What a sign-in claims. A name or a password that can't be anybody's is kept as nothing, so that it costs the same
@@ -97,7 +98,7 @@ impl Auth {
     /// # Errors
     /// As there.
     pub(crate) async fn authenticate_anew(&self, token: &BearerToken) -> Result<Principal, AuthError> {
-        if token.expose().starts_with(api_token_text::PREFIX) {
+        if token.expose().starts_with(api_token::PREFIX) {
             return self.authenticate_api_token(token).await;
         }
         let (now, store, tokens) = (self.now(), &self.0.accounts.store, &self.0.tokens);
@@ -130,7 +131,7 @@ impl Auth {
 }
 
 /// Who a verified token speaks for, by what the whitelist says of it.
-fn admit(claims: Verified, accepted: Option<Accepted>) -> Result<Principal, AuthError> {
+fn admit(claims: VerifiedClaims, accepted: Option<Accepted>) -> Result<Principal, AuthError> {
     let accepted = accepted.ok_or(AuthError::TokenRefused(TokenRefusal::NotOnTheWhitelist))?;
     let user: &User = &accepted.user;
     if user.id != claims.user || accepted.token != claims.token {

@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::{Failure, key_list, runtime, say};
 use crate::{
-    auth::{Rotated, Rotation, RotationError, SigningKeys},
+    auth::{KeyRotation, Rotated, RotationError, SigningKeys},
     clock::Timestamp,
     config::Config,
     telemetry,
@@ -32,11 +32,11 @@ pub(super) fn command() -> Command {
 pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure> {
     let _log = telemetry::install(&config.log);
     let rotation = if arguments.get_flag("revoke") {
-        Rotation::Revoke
+        KeyRotation::Revoke
     } else if arguments.get_flag("now") {
-        Rotation::Now
+        KeyRotation::Now
     } else {
-        Rotation::Ahead
+        KeyRotation::Ahead
     };
     let (rotated, now) = runtime()?.block_on(async {
         let keys = SigningKeys::open(config).await?;

@@ -50,7 +50,7 @@ enum Failure {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
-    Open(#[from] crate::auth::OpenError),
+    Open(#[from] crate::auth::StartError),
     #[error(transparent)]
     Rotation(#[from] crate::auth::RotationError),
     /// An argument that is not one.

@@ -8,7 +8,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jwt_server::{
     Auth, Config,
-    auth::{Rotation, RotationError, SigningKeys},
+    auth::{KeyRotation, RotationError, SigningKeys},
     clock::ManualClock,
     config::{KeyFile, Origin, Secret},
     domain::Algorithm,
@@ -66,7 +66,7 @@ impl Server {
     }
 
     /// Rotates as the command does, while the server is stopped.
-    async fn rotate(self, rotation: Rotation) -> Self {
+    async fn rotate(self, rotation: KeyRotation) -> Self {
         self.signing_keys().rotate(rotation).await.unwrap();
         self.restart().await
     }
@@ -175,7 +175,7 @@ async fn public_keys_that_have_not_changed_are_not_sent_again() {
     ] {
         ask(&server, lists).await.assert_status(StatusCode::OK);
     }
-    let server = server.rotate(Rotation::Ahead).await;
+    let server = server.rotate(KeyRotation::Ahead).await;
     let changed = ask(&server, &[&etag]).await;
     changed.assert_status(StatusCode::OK);
     assert_ne!(changed.header("etag"), etag);
@@ -187,7 +187,7 @@ async fn a_new_key_is_published_then_signs_and_the_old_one_goes_with_its_last_to
     let first = server.user("ada").await;
     let old = kid(&first);
 
-    let server = server.rotate(Rotation::Ahead).await;
+    let server = server.rotate(KeyRotation::Ahead).await;
     let published = server.published().await;
     assert_eq!((published.len(), &published[0]), (2, &old));
     let new = published[1].clone();
@@ -444,7 +444,7 @@ async fn a_lifetime_that_is_cut_between_two_starts_ends_no_older_token_early() {
     let server = server
         .restart_with(|config| config.token.policy.lifetime = Duration::from_mins(5))
         .await;
-    let server = server.rotate(Rotation::Now).await;
+    let server = server.rotate(KeyRotation::Now).await;
     server.live(Duration::from_mins(59)).await;
     server.welcome(&token).await.assert_welcome("ada", "CLIENT");
     server.live(Duration::from_mins(1)).await;
@@ -456,15 +456,15 @@ async fn a_lifetime_that_is_cut_between_two_starts_ends_no_older_token_early() {
 async fn a_rotation_at_once_keeps_the_sessions_and_a_revocation_ends_them() {
     let server = with_algorithm(Algorithm::EdDsa).await;
     let token = server.user("ada").await;
-    let server = server.rotate(Rotation::Now).await;
+    let server = server.rotate(KeyRotation::Now).await;
     server.welcome(&token).await.assert_welcome("ada", "CLIENT");
     let new = server.sign_in_again().await;
     assert_ne!(kid(&new), kid(&token));
 
-    let server = server.rotate(Rotation::Ahead).await;
+    let server = server.rotate(KeyRotation::Ahead).await;
     let waiting = server.published().await;
     assert_eq!(waiting.len(), 3);
-    let server = server.rotate(Rotation::Revoke).await;
+    let server = server.rotate(KeyRotation::Revoke).await;
     for token in [&token, &new] {
         server.welcome(token).await.assert_dead();
         server.refresh(token).await.assert_dead();
@@ -482,13 +482,13 @@ async fn a_rotation_at_once_keeps_the_sessions_and_a_revocation_ends_them() {
 async fn a_second_rotation_waits_for_the_first_and_can_hurry_it() {
     let server = with_algorithm(Algorithm::EdDsa).await;
     server.user("ada").await;
-    let server = server.rotate(Rotation::Ahead).await;
+    let server = server.rotate(KeyRotation::Ahead).await;
     let known = server.published().await;
-    let again = server.signing_keys().rotate(Rotation::Ahead).await.unwrap();
+    let again = server.signing_keys().rotate(KeyRotation::Ahead).await.unwrap();
     assert!(again.waiting);
-    let server = server.rotate(Rotation::Ahead).await;
+    let server = server.rotate(KeyRotation::Ahead).await;
     assert_eq!(server.published().await, known);
-    let server = server.rotate(Rotation::Now).await;
+    let server = server.rotate(KeyRotation::Now).await;
     assert_eq!(server.published().await, known);
     assert_eq!(kid(&server.sign_in_again().await), known[1]);
 }
@@ -498,7 +498,7 @@ async fn a_second_rotation_waits_for_the_first_and_can_hurry_it() {
 async fn a_key_made_while_the_server_was_stopped_is_published_before_it_signs_all_the_same() {
     let server = with_algorithm(Algorithm::EdDsa).await;
     let old = kid(&server.user("ada").await);
-    server.signing_keys().rotate(Rotation::Ahead).await.unwrap();
+    server.signing_keys().rotate(KeyRotation::Ahead).await.unwrap();
     server.advance(10 * PUBLISH_AHEAD);
     let server = server.restart().await;
     // The key signed for hours as far as the times say, and nobody has seen it. It was never published, so it waits.
@@ -510,7 +510,7 @@ async fn a_key_made_while_the_server_was_stopped_is_published_before_it_signs_al
 #[tokio::test]
 async fn a_key_of_the_settings_is_not_rotated_by_command() {
     let server = spawn_with(|config| config.token.secret = Some(secret(b'a'))).await;
-    let refused = server.signing_keys().rotate(Rotation::Revoke).await;
+    let refused = server.signing_keys().rotate(KeyRotation::Revoke).await;
     assert!(matches!(refused, Err(RotationError::Given(_))));
 }
 
@@ -523,7 +523,7 @@ async fn a_key_file_is_revoked_once_another_has_taken_its_place() {
     })
     .await;
     let token = server.user("ada").await;
-    let refused = server.signing_keys().rotate(Rotation::Revoke).await;
+    let refused = server.signing_keys().rotate(KeyRotation::Revoke).await;
     assert!(
         matches!(refused, Err(RotationError::Given(_))),
         "it is still there"
@@ -531,7 +531,7 @@ async fn a_key_file_is_revoked_once_another_has_taken_its_place() {
     server.welcome(&token).await.assert_welcome("ada", "CLIENT");
 
     server.config.token.key_file = Some(key_file(&new));
-    let server = server.rotate(Rotation::Revoke).await;
+    let server = server.rotate(KeyRotation::Revoke).await;
     server.welcome(&token).await.assert_dead();
     assert_eq!(server.published().await, [new.public().thumbprint()]);
     assert_eq!(kid(&server.sign_in_again().await), new.public().thumbprint());
@@ -546,11 +546,11 @@ async fn a_stolen_key_is_revoked_while_the_key_file_that_replaces_it_waits() {
     let server = server.restart().await;
     assert_eq!(server.published().await.len(), 2, "it waits");
 
-    let server = server.rotate(Rotation::Revoke).await;
+    let server = server.rotate(KeyRotation::Revoke).await;
     server.welcome(&token).await.assert_dead();
     assert_eq!(server.published().await, [new.public().thumbprint()]);
     assert_eq!(kid(&server.sign_in_again().await), new.public().thumbprint());
-    let again = server.signing_keys().rotate(Rotation::Revoke).await;
+    let again = server.signing_keys().rotate(KeyRotation::Revoke).await;
     assert!(
         matches!(again, Err(RotationError::Given(_))),
         "now it is the one that signs"

@@ -3,11 +3,12 @@
 use secrecy::{ExposeSecret, SecretSlice};
 
 use crate::{
-    auth::{error::OpenError, tokens::TokenKey},
+    auth::error::StartError,
     config::TokenConfig,
     domain::{Algorithm, KeyRing, RingKey, random},
     keys::{Jwk, KeyError, KeyPair, PublicKey},
     store::KeyMaterial,
+    tokens::TokenKey,
 };
 
 /// A key with all that this server has of it.
@@ -28,7 +29,7 @@ impl Held {
 pub(super) type NewKey = (String, Algorithm, Held);
 
 /// The stored keys, with what the settings give of those that come from there.
-pub(super) fn all(ring: &KeyRing<KeyMaterial>, given: &TokenConfig) -> Result<KeyRing<Held>, OpenError> {
+pub(super) fn all(ring: &KeyRing<KeyMaterial>, given: &TokenConfig) -> Result<KeyRing<Held>, StartError> {
     let mut damaged = false;
     let held = ring.map(|key| {
         let usable = usable(key, given);
@@ -39,7 +40,7 @@ pub(super) fn all(ring: &KeyRing<KeyMaterial>, given: &TokenConfig) -> Result<Ke
         }
     });
     if damaged {
-        Err(OpenError::DamagedKey)
+        Err(StartError::DamagedKey)
     } else {
         Ok(held)
     }

@@ -2,13 +2,13 @@
 
 use super::{KeySource, SigningKeys, source};
 use crate::{
-    auth::error::{OpenError, RotationError},
+    auth::error::{RotationError, StartError},
     domain::KeyRing,
 };
 
 /// When another key takes over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rotation {
+pub enum KeyRotation {
     /// When it has been published for `token.publish_ahead`.
     Ahead,
     /// At once. What the old key signed is good to its end.
@@ -34,15 +34,15 @@ impl SigningKeys {
     /// # Errors
     /// [`RotationError::NoKey`] before the first start, [`Given`](RotationError::Given) if the key comes from the settings
     /// (unless another has been put there, and the old one is to be revoked), or a failure of the store.
-    pub async fn rotate(&self, rotation: Rotation) -> Result<Rotated, RotationError> {
+    pub async fn rotate(&self, rotation: KeyRotation) -> Result<Rotated, RotationError> {
         let given = self.given_by();
         loop {
-            let stored = self.store.key_ring().await.map_err(OpenError::from)?;
+            let stored = self.store.key_ring().await.map_err(StartError::from)?;
             let now = self.clock.now();
             let signing = stored.keys.signing(now).ok_or(RotationError::NoKey)?;
             // The server may have been given a key that this command was not: then it is not for the command to end its tokens.
             let from_settings = given.is_some() || source(&signing.material) == KeySource::Given;
-            if from_settings && rotation != Rotation::Revoke {
+            if from_settings && rotation != KeyRotation::Revoke {
                 return Err(RotationError::Given(given.cloned()));
             }
             let mut settled = self.settle(&stored.keys, now).await?;
@@ -53,24 +53,24 @@ impl SigningKeys {
             }
             let add = match rotation {
                 // Another algorithm in the settings is this rotation.
-                Rotation::Ahead | Rotation::Now => !settled.added && !waiting,
-                Rotation::Revoke => true,
+                KeyRotation::Ahead | KeyRotation::Now => !settled.added && !waiting,
+                KeyRotation::Revoke => true,
             };
             if add {
                 let from = match rotation {
-                    Rotation::Ahead => now.plus(self.ahead()),
-                    Rotation::Now | Rotation::Revoke => now,
+                    KeyRotation::Ahead => now.plus(self.ahead()),
+                    KeyRotation::Now | KeyRotation::Revoke => now,
                 };
                 let new = self.make().await?;
                 settled.keys.add(new, from, self.settings.policy.lifetime, now);
             }
             match rotation {
-                Rotation::Ahead => {}
-                Rotation::Now => _ = settled.keys.promote_next(now),
-                Rotation::Revoke => {
+                KeyRotation::Ahead => {}
+                KeyRotation::Now => _ = settled.keys.promote_next(now),
+                KeyRotation::Revoke => {
                     settled.keys.drop_older();
                     // Before the keys: if this is cut short, nobody holds a token of a session that no key vouches for.
-                    let ended = self.store.close_every_session().await.map_err(OpenError::from)?;
+                    let ended = self.store.close_every_session().await.map_err(StartError::from)?;
                     settled.ended = Some(settled.ended.unwrap_or(0) + ended);
                 }
             }
@@ -78,7 +78,7 @@ impl SigningKeys {
             if self.keep(kept, stored.revision).await?.is_some() {
                 return Ok(Rotated {
                     keys: settled.keys.map(|key| source(&key.material.kept)),
-                    waiting: rotation == Rotation::Ahead && waiting && !settled.added,
+                    waiting: rotation == KeyRotation::Ahead && waiting && !settled.added,
                     ended: settled.ended,
                 });
             }

@@ -12,7 +12,7 @@ use super::{
     held::{self, Held},
 };
 use crate::{
-    auth::error::OpenError,
+    auth::error::StartError,
     clock::Timestamp,
     domain::{Algorithm, KeyRing, RingKey},
     store::KeyMaterial,
@@ -35,7 +35,7 @@ impl SigningKeys {
         &self,
         stored: &KeyRing<KeyMaterial>,
         now: Timestamp,
-    ) -> Result<Settled, OpenError> {
+    ) -> Result<Settled, StartError> {
         let settings = &self.settings;
         let mut keys = held::all(stored, settings)?;
         // First of all: the key before it is not over either, then.

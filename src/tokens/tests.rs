@@ -5,22 +5,27 @@ use std::{
     env, fs,
     path::PathBuf,
     sync::{
-        LazyLock,
+        Arc, LazyLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm as Jwa, EncodingKey, crypto};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::*;
+use super::{encoding::base64url, jws::verify_jws, *};
 use crate::{
+    clock::Timestamp,
     config::Config,
-    domain::{Algorithm, PasswordHash, Role, Username},
+    domain::{
+        Algorithm, BearerToken, KeyRing, PasswordHash, Role, SessionId, TokenId, TokenRecord, User, UserId,
+        Username,
+    },
     keys::{KeyPair, PublicKey},
-    store::Outdated,
+    store::{Accepted, LiveSession, Outdated},
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -95,7 +100,7 @@ impl Bench {
         )
     }
 
-    fn verify(&self, token: &str) -> Result<Verified, TokenRefusal> {
+    fn verify(&self, token: &str) -> Result<VerifiedClaims, TokenRefusal> {
         verify_at(&self.tokens, token, NOW)
     }
 }
@@ -130,7 +135,7 @@ fn issued(by: &Tokens) -> String {
 }
 
 /// What is good is remembered as well, so that all of these tests are attacks on what is remembered too.
-fn verify_at(tokens: &Tokens, token: &str, now: Timestamp) -> Result<Verified, TokenRefusal> {
+fn verify_at(tokens: &Tokens, token: &str, now: Timestamp) -> Result<VerifiedClaims, TokenRefusal> {
     let token = BearerToken::parse(token).ok_or(TokenRefusal::Malformed)?;
     let found = tokens.verify(&token, now)?;
     tokens.remember(&found, None);

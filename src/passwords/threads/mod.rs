@@ -2,29 +2,23 @@
 //! and is turned away; it never touches the threads that answer everybody else, nor holds up what they have to do: these
 //! have the processor only while nobody else wants it (`priority`), and if that is never, others relieve them (`relief`).
 
+mod job;
 mod priority;
 mod relief;
 
 use std::{
     io,
-    panic::{self, AssertUnwindSafe},
     sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+        Arc, Mutex,
+        mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread,
 };
 
-use tokio::sync::oneshot;
-
-use relief::Watched;
-
-type Queue = Mutex<Receiver<Arc<dyn Job>>>;
-
-/// What is to be done. Two threads may do the same job, one in relief of the other; the first one answers.
-trait Job: Send + Sync {
-    fn run(&self);
-}
+use self::{
+    job::{Job, JobQueue, job, next},
+    relief::Watched,
+};
 
 /// The threads. They end when this is dropped and the queue is empty.
 pub(super) struct HashThreads {
@@ -65,12 +59,8 @@ impl HashThreads {
         &self,
         work: impl Fn() -> T + Send + Sync + 'static,
     ) -> Result<T, NotDone> {
-        let (answer, answered) = oneshot::channel();
-        let question = Question {
-            work,
-            answer: Mutex::new(Some(answer)),
-        };
-        match self.queue.try_send(Arc::new(question)) {
+        let (job, answered) = job(work);
+        match self.queue.try_send(job) {
             Ok(()) => answered.await.map_err(|_| NotDone::Broken),
             Err(TrySendError::Full(_)) => Err(NotDone::QueueFull),
             Err(TrySendError::Disconnected(_)) => Err(NotDone::Broken),
@@ -78,30 +68,7 @@ impl HashThreads {
     }
 }
 
-/// A job whose answer somebody waits for.
-struct Question<F, T> {
-    work: F,
-    /// None once it was answered.
-    answer: Mutex<Option<oneshot::Sender<T>>>,
-}
-
-impl<F: Fn() -> T + Send + Sync, T: Send> Job for Question<F, T> {
-    fn run(&self) {
-        let answer = || self.answer.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = answer().as_ref().is_some_and(|answer| !answer.is_closed());
-        if !wanted {
-            return;
-        }
-        // Work that panics drops the way to its caller, who sees that; the thread goes on.
-        let done = panic::catch_unwind(AssertUnwindSafe(&self.work));
-        if let (Some(answer), Ok(done)) = (answer().take(), done) {
-            // The caller may have gone while the work was done; then nobody needs it.
-            let _ = answer.send(done);
-        }
-    }
-}
-
-fn work(jobs: &Queue, watched: &Watched) {
+fn work(jobs: &JobQueue, watched: &Watched) {
     watched.introduce();
     while let Some(job) = next(jobs) {
         watched.begin(&job);
@@ -109,12 +76,6 @@ fn work(jobs: &Queue, watched: &Watched) {
         watched.end();
     }
     watched.leave();
-}
-
-/// The next job, when there is one. `None` once there never will be.
-fn next(jobs: &Queue) -> Option<Arc<dyn Job>> {
-    // The lock is held while waiting, so the threads queue up for the next job one behind the other.
-    jobs.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
 #[cfg(test)]

@@ -17,13 +17,13 @@ use secrecy::SecretString;
 use crate::domain::{ApiTokenHash, random};
 
 /// What every API token begins with: an access token has two dots and never begins so, nor does a refresh token.
-pub(super) const PREFIX: &str = "jws_";
+pub(crate) const PREFIX: &str = "jws_";
 const SECRET: usize = 32;
 /// The prefix and the secret, in characters.
 const CHECKED: usize = PREFIX.len() + 43;
 
 /// A new one that nobody can guess, and what is kept of it.
-pub(super) fn fresh() -> (SecretString, ApiTokenHash) {
+pub(crate) fn fresh() -> (SecretString, ApiTokenHash) {
     let mut text = String::with_capacity(CHECKED + 6);
     text.push_str(PREFIX);
     URL_SAFE_NO_PAD.encode_string(random::<SECRET>(), &mut text);
@@ -33,7 +33,7 @@ pub(super) fn fresh() -> (SecretString, ApiTokenHash) {
 }
 
 /// What would be kept of `text`; `None` unless it has the form of an API token, exactly, and the right checksum.
-pub(super) fn hash(text: &str) -> Option<ApiTokenHash> {
+pub(crate) fn hash(text: &str) -> Option<ApiTokenHash> {
     let (checked, sum) = text.split_at_checked(CHECKED)?;
     let mut secret = [0; SECRET];
     let decoded = URL_SAFE_NO_PAD.decode_slice(checked.strip_prefix(PREFIX)?, &mut secret);

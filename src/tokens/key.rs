@@ -1,11 +1,11 @@
-//! One key as jsonwebtoken takes it: for one algorithm, which a token has no say in.
+//! One key as jsonwebtoken takes it: for one algorithm, which a token has no say in. The only file that names jsonwebtoken.
 
 use std::fmt;
 
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, crypto};
 use secrecy::{ExposeSecret, SecretSlice};
 
-use super::json_base64url;
+use super::encoding::json_base64url;
 use crate::{
     domain::Algorithm,
     keys::{KeyPair, PublicKey},
@@ -13,7 +13,7 @@ use crate::{
 
 /// A key that verifies and, if its private half is there, signs.
 #[derive(Clone)]
-pub(in crate::auth) struct TokenKey {
+pub(crate) struct TokenKey {
     algorithm: jsonwebtoken::Algorithm,
     /// The header of the tokens that it signs, in base64url, once it has a name.
     header: Option<String>,
@@ -23,7 +23,7 @@ pub(in crate::auth) struct TokenKey {
 }
 
 impl TokenKey {
-    pub(in crate::auth) fn hs256(secret: &SecretSlice<u8>) -> Self {
+    pub(crate) fn hs256(secret: &SecretSlice<u8>) -> Self {
         let secret = secret.expose_secret();
         Self {
             algorithm: jsonwebtoken::Algorithm::HS256,
@@ -35,7 +35,7 @@ impl TokenKey {
     }
 
     /// A key pair, which signs.
-    pub(in crate::auth) fn pair(pair: &KeyPair) -> Self {
+    pub(crate) fn pair(pair: &KeyPair) -> Self {
         let pkcs8 = pair.pkcs8().expose_secret();
         let encoding = match pair.public() {
             PublicKey::Rsa { .. } => pair
@@ -51,7 +51,7 @@ impl TokenKey {
     }
 
     /// The public half of a key pair, which only verifies.
-    pub(in crate::auth) fn public(key: &PublicKey) -> Self {
+    pub(crate) fn public(key: &PublicKey) -> Self {
         let decoding = match key {
             PublicKey::Rsa { n, e } => DecodingKey::from_rsa_raw_components(n, e),
             // Uncompressed: SEC 1, section 2.3.3.
@@ -68,17 +68,17 @@ impl TokenKey {
     }
 
     /// The half that others may know; `None` for a secret.
-    pub(in crate::auth) fn public_half(&self) -> Option<&PublicKey> {
+    pub(crate) fn public_half(&self) -> Option<&PublicKey> {
         self.public.as_ref()
     }
 
-    pub(in crate::auth) fn can_sign(&self) -> bool {
+    pub(crate) fn can_sign(&self) -> bool {
         self.encoding.is_some()
     }
 
     /// What a secret makes of a fixed text: the same for the same secret, and no help in finding it. The text has no dot, so
     /// no token's signature is ever this.
-    pub(in crate::auth) fn mark(&self) -> Option<String> {
+    pub(crate) fn mark(&self) -> Option<String> {
         self.sign(b"jwt-server signing key check")
     }
 

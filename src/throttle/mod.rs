@@ -8,39 +8,39 @@
 //! that they share it; but nothing is ever pushed out, and a right password takes back only what was failed under its own
 //! name, so nobody can make the server forget. The table goes to the store every few seconds and when the server stops.
 
+mod attempt;
 mod buckets;
+mod error;
+mod places;
 mod table;
 
 use std::{sync::Arc, time::Duration};
 
-use siphasher::sip::SipHasher13;
-
-use self::{buckets::Buckets, table::SharedTable};
-use super::error::{AuthError, Axis};
+pub use self::error::Axis;
+pub(crate) use self::error::ThrottleError;
+use self::{
+    attempt::{Attempt, Standing},
+    buckets::Buckets,
+    places::{InLine, KINDS, Kind, PLACES_EACH, place},
+    table::SharedTable,
+};
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::Clock,
     config::ThrottleConfig,
     domain::{
-        Attempts, ClientAddress, LONGEST_LINE, LinePolicy, MAX_FAILURES, Network, User, UserId, Username,
-        admit_stranger, forgive, random, readmit_stranger,
+        ClientAddress, LONGEST_LINE, LinePolicy, MAX_FAILURES, Network, User, UserId, Username,
+        admit_stranger, random,
     },
     store::{KeptAttempts, Store, StoreError},
 };
 
 /// How long after their last sign-in from there a user is no stranger in a network.
 const KNOWN_FOR: Duration = Duration::from_hours(90 * 24);
-/// How often a sign-in from a known network is noted anew.
-const NOTED_EVERY: Duration = Duration::from_hours(24);
 /// How many changed places one write carries: few enough that no other write waits long.
 const KEEP_BATCH: usize = 1000;
 
-/// How many kinds of places the table has.
-const KINDS: u32 = 6;
-/// How many places there are of each kind. If every guess that four hashing threads have time for in a day went to another
-/// name, each place would get some twenty.
-const PLACES_EACH: u32 = 1 << 16;
-
-pub(super) struct Throttle {
+/// Counts failed attempts, and says which attempt has to wait.
+pub(crate) struct Throttle {
     policy: LinePolicy,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -50,54 +50,9 @@ pub(super) struct Throttle {
     foreign_tokens: Buckets,
 }
 
-/// What the table holds, in this order.
-#[derive(Clone, Copy)]
-enum Kind {
-    /// By account: the line of its strangers.
-    Line,
-    /// By account and network: a stranger's place in the line.
-    Place,
-    /// By account and network: the failures of who is no stranger.
-    Known,
-    /// By network: what it has left.
-    Bucket,
-    /// By user: how many tokens that are none they may still ask about.
-    ForeignTokens,
-    /// By account: how many of the failures in its line are its own.
-    Own,
-}
-
-/// Where what is remembered of a stranger at an account stands in the table.
-#[derive(Clone, Copy)]
-struct InLine {
-    line: u32,
-    place: u32,
-    own: u32,
-}
-
-/// Leave to look at one password. It has failed unless the contrary is said, so that many at once are no more than many in
-/// turn.
-#[must_use]
-pub(super) struct Attempt<'a> {
-    throttle: &'a Throttle,
-    network: Option<Network>,
-    standing: Standing,
-}
-
-enum Standing {
-    /// With the place in `known`, and when the user last signed in from there.
-    Known { place: u32, seen: Timestamp },
-    Stranger {
-        /// The line and the place in it, unless the name can't be anybody's.
-        line: Option<InLine>,
-        /// The address's bucket, unless nobody knows the address.
-        bucket: Option<u32>,
-    },
-}
-
 impl Throttle {
     /// Goes on from what `store` has kept.
-    pub(super) async fn load(
+    pub(crate) async fn load(
         config: &ThrottleConfig,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
@@ -133,13 +88,13 @@ impl Throttle {
     /// Leave to look at a password that `from` gives for `name`, which is `user`'s if anybody has it.
     ///
     /// # Errors
-    /// [`AuthError::TooManyAttempts`], or a failure of the store.
-    pub(super) async fn admit(
+    /// [`ThrottleError::TooMany`], or a failure of the store.
+    pub(crate) async fn admit(
         &self,
         name: Option<&Username>,
         user: Option<&User>,
         from: Option<ClientAddress>,
-    ) -> Result<Attempt<'_>, AuthError> {
+    ) -> Result<Attempt<'_>, ThrottleError> {
         let network = from.map(ClientAddress::network);
         let standing = match self.known(user, network).await? {
             Some(known) => known,
@@ -180,7 +135,7 @@ impl Throttle {
         &self,
         name: Option<&Username>,
         network: Option<Network>,
-    ) -> Result<Standing, AuthError> {
+    ) -> Result<Standing, ThrottleError> {
         let bucket = network.map(|_| self.place(Kind::Bucket, "", network));
         if let Some(bucket) = bucket {
             let taken = self.buckets.take(bucket);
@@ -209,8 +164,8 @@ impl Throttle {
     /// Leave to tell `caller` that one more token is none of this server's.
     ///
     /// # Errors
-    /// [`AuthError::TooManyAttempts`].
-    pub(super) fn admit_foreign_token(&self, caller: UserId) -> Result<(), AuthError> {
+    /// [`ThrottleError::TooMany`].
+    pub(crate) fn admit_foreign_token(&self, caller: UserId) -> Result<(), ThrottleError> {
         let place = self.place(Kind::ForeignTokens, &caller.to_string(), None);
         let taken = self.foreign_tokens.take(place);
         taken.map_err(|wait| too_many(Axis::Caller(caller), wait))
@@ -220,7 +175,7 @@ impl Throttle {
     ///
     /// # Errors
     /// A failure of the store; what was not written is written the next time.
-    pub(super) async fn keep(&self) -> Result<(), StoreError> {
+    pub(crate) async fn keep(&self) -> Result<(), StoreError> {
         loop {
             let changed = self.table.lock().take_changed(KEEP_BATCH);
             if changed.is_empty() {
@@ -245,49 +200,9 @@ impl Throttle {
         }
     }
 
-    /// Changes a line and a place in it, and notes whose failure that is.
-    fn in_line<T>(&self, at: InLine, change: impl FnOnce(&mut Attempts, &mut Attempts) -> T) -> T {
-        let now = self.clock.now();
-        let mut table = self.table.lock();
-        let (mut line, mut place, mut own) = (table.at(at.line), table.at(at.place), table.at(at.own));
-        if line.are_forgotten(now) {
-            line = Attempts::default();
-        }
-        let before = line.failures;
-        let outcome = change(&mut line, &mut place);
-        if line.failures > before {
-            own.failed(now);
-        } else if line.failures < before {
-            own.failures = own.failures.saturating_sub(1);
-        }
-        table.put(at.line, line);
-        table.put(at.place, place);
-        table.put(at.own, own);
-        outcome
-    }
-
-    /// Takes back an account's own failures from its line. Those of another one stay: else whoever found a name that shares
-    /// the line, and made an account of it, could take back all guesses by a sign-in to that.
-    fn forgive(&self, at: InLine) {
-        let now = self.clock.now();
-        let mut table = self.table.lock();
-        let mut line = table.at(at.line);
-        forgive(&mut line, table.at(at.own).failures, &self.policy, now);
-        table.put(at.line, line);
-        table.put(at.place, Attempts::default());
-        table.put(at.own, Attempts::default());
-    }
-
-    /// Where a name and a network stand in a table.
-    #[expect(clippy::cast_possible_truncation, reason = "any 16 bits of a hash will do")]
+    /// Where a name and a network stand in the table.
     fn place(&self, kind: Kind, name: &str, network: Option<Network>) -> u32 {
-        let mut text = vec![kind as u8];
-        text.extend_from_slice(name.as_bytes());
-        // No name has such a byte, so no two pairs look the same.
-        text.push(0);
-        text.extend(network.map(Network::to_bytes).unwrap_or_default());
-        let hash = SipHasher13::new_with_key(&self.hash_key).hash(&text);
-        kind as u32 * PLACES_EACH + hash as u32 % PLACES_EACH
+        place(&self.hash_key, kind, name, network)
     }
 }
 
@@ -303,57 +218,8 @@ fn longest_memory(config: &ThrottleConfig) -> Duration {
     line.max(addresses).max(callers)
 }
 
-fn too_many(axis: Axis, retry_after: Duration) -> AuthError {
-    AuthError::TooManyAttempts { axis, retry_after }
-}
-
-impl Attempt<'_> {
-    /// The password was right, and is that of `user`, who is no stranger there from now on.
-    pub(super) async fn right(self, user: UserId) -> Result<(), StoreError> {
-        let throttle = self.throttle;
-        let now = throttle.clock.now();
-        let seen = match self.standing {
-            Standing::Known { place, seen } => {
-                throttle.table.lock().put(place, Attempts::default());
-                Some(seen)
-            }
-            Standing::Stranger { line, bucket } => {
-                if let Some(line) = line {
-                    throttle.forgive(line);
-                }
-                bucket.inspect(|bucket| throttle.buckets.give_back(*bucket));
-                None
-            }
-        };
-        match self.network {
-            Some(network) if seen.is_none_or(|seen| now >= seen.plus(NOTED_EVERY)) => {
-                throttle.store.note_sign_in(user, network, now).await
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Nobody looked at the password.
-    pub(super) fn unchecked(self) {
-        let throttle = self.throttle;
-        match self.standing {
-            Standing::Known { place, .. } => {
-                let mut table = throttle.table.lock();
-                let mut past = table.at(place);
-                past.failures = past.failures.saturating_sub(1);
-                table.put(place, past);
-            }
-            Standing::Stranger { line, bucket } => {
-                if let Some(line) = line {
-                    let now = throttle.clock.now();
-                    throttle.in_line(line, |line, place| {
-                        readmit_stranger(line, place, &throttle.policy, now);
-                    });
-                }
-                bucket.inspect(|bucket| throttle.buckets.give_back(*bucket));
-            }
-        }
-    }
+fn too_many(axis: Axis, retry_after: Duration) -> ThrottleError {
+    ThrottleError::TooMany { axis, retry_after }
 }
 
 #[cfg(test)]

@@ -16,28 +16,28 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use crate::domain::{SessionId, random};
 
 /// What every refresh token begins with, so that people and scanners can tell what they have found.
-pub(super) const PREFIX: &str = "jwr_";
+pub(crate) const PREFIX: &str = "jwr_";
 const SESSION: usize = 16;
 const GENERATION: usize = 4;
 const MAC: usize = 32;
 
-pub(super) struct RefreshTokens {
+pub(crate) struct RefreshTokens {
     key: hmac::Key,
 }
 
 impl RefreshTokens {
-    pub(super) fn new(key: &SecretSlice<u8>) -> Self {
+    pub(crate) fn new(key: &SecretSlice<u8>) -> Self {
         Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret()),
         }
     }
 
     /// A key that nobody can guess.
-    pub(super) fn fresh_key() -> SecretSlice<u8> {
+    pub(crate) fn fresh_key() -> SecretSlice<u8> {
         random::<32>().to_vec().into()
     }
 
-    pub(super) fn write(&self, session: SessionId, generation: u32) -> SecretString {
+    pub(crate) fn write(&self, session: SessionId, generation: u32) -> SecretString {
         let claim = [session.as_bytes().as_slice(), &generation.to_be_bytes()].concat();
         let mac = hmac::sign(&self.key, &signed(&claim));
         let text = URL_SAFE_NO_PAD.encode([&claim, mac.as_ref()].concat());
@@ -45,7 +45,7 @@ impl RefreshTokens {
     }
 
     /// The session and the generation that `text` is of; `None` unless this server wrote it, exactly so.
-    pub(super) fn read(&self, text: &str) -> Option<(SessionId, u32)> {
+    pub(crate) fn read(&self, text: &str) -> Option<(SessionId, u32)> {
         let mut bytes = [0; SESSION + GENERATION + MAC];
         let length = URL_SAFE_NO_PAD
             .decode_slice(text.strip_prefix(PREFIX)?, &mut bytes)

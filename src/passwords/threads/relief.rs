@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Job, Queue, next,
+    job::{Job, JobQueue, next},
     priority::{ProcessorTime, go_idle, step_back},
 };
 
@@ -114,7 +114,7 @@ impl State {
 }
 
 /// The whole life of a thread that relieves another one.
-pub(super) fn relieve(jobs: &Queue, watched: &Watched) {
+pub(super) fn relieve(jobs: &JobQueue, watched: &Watched) {
     step_back();
     while let Some((job, number)) = watched.starving() {
         job.run();

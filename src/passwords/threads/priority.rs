@@ -19,7 +19,7 @@ mod linux {
     const NICENESS: i32 = 10;
 
     /// Lets the calling thread step back behind those that answer requests, which need little and need it at once.
-    pub(in super::super) fn step_back() {
+    pub(in crate::passwords::threads) fn step_back() {
         let _ = rustix::process::nice(NICENESS);
     }
 
@@ -27,7 +27,7 @@ mod linux {
     /// how long it has had it. Such a thread gives the processor up at once when a request comes, one that is merely nice
     /// at the next tick. But it can starve, and there is no way back without a privilege, so it is not done where nobody
     /// could tell: then the thread only steps back.
-    pub(in super::super) fn go_idle() -> Option<ProcessorTime> {
+    pub(in crate::passwords::threads) fn go_idle() -> Option<ProcessorTime> {
         let time = ProcessorTime::of_this_thread().filter(|time| time.read().is_some());
         if time.is_some() && is_idle_now() {
             return time;
@@ -44,15 +44,15 @@ mod linux {
     }
 
     /// How long a thread has had a processor.
-    pub(in super::super) struct ProcessorTime(File);
+    pub(in crate::passwords::threads) struct ProcessorTime(File);
 
     impl ProcessorTime {
-        pub(in super::super) fn of_this_thread() -> Option<Self> {
+        pub(in crate::passwords::threads) fn of_this_thread() -> Option<Self> {
             File::open("/proc/thread-self/schedstat").ok().map(Self)
         }
 
         /// The time since the thread began, or `None` where that is not to be had (any more).
-        pub(in super::super) fn read(&self) -> Option<Duration> {
+        pub(in crate::passwords::threads) fn read(&self) -> Option<Duration> {
             let mut text = [0; 96];
             let length = self.0.read_at(&mut text, 0).ok()?;
             // Nanoseconds with a processor, nanoseconds in wait of one, turns.
@@ -68,19 +68,19 @@ mod others {
     use std::time::Duration;
 
     /// The niceness is the whole process's, so it stays as it is.
-    pub(in super::super) fn step_back() {}
+    pub(in crate::passwords::threads) fn step_back() {}
 
     /// Nothing can starve then.
-    pub(in super::super) fn go_idle() -> Option<ProcessorTime> {
+    pub(in crate::passwords::threads) fn go_idle() -> Option<ProcessorTime> {
         step_back();
         None
     }
 
     /// Nobody asks for it.
-    pub(in super::super) enum ProcessorTime {}
+    pub(in crate::passwords::threads) enum ProcessorTime {}
 
     impl ProcessorTime {
-        pub(in super::super) fn read(&self) -> Option<Duration> {
+        pub(in crate::passwords::threads) fn read(&self) -> Option<Duration> {
             match *self {}
         }
     }

@@ -9,7 +9,7 @@ use std::{
 
 use super::*;
 use crate::{
-    clock::ManualClock,
+    clock::{ManualClock, Timestamp},
     config::Config,
     store::{SledStore, UserCreation},
 };

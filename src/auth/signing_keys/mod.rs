@@ -7,17 +7,18 @@ mod settle;
 
 use std::{sync::Arc, time::Duration};
 
-pub use self::rotation::{Rotated, Rotation};
+pub use self::rotation::{KeyRotation, Rotated};
 use self::{
     held::{Held, NewKey},
     settle::Settled,
 };
-use super::{error::OpenError, tokens::TokenKey};
+use super::error::StartError;
 use crate::{
     clock::{Clock, Timestamp},
     config::{Config, Origin, TokenConfig},
     domain::{Algorithm, KeyRing, RingKey},
     store::{KeyMaterial, KeyRingUpdate, Store, StoredRing},
+    tokens::TokenKey,
 };
 
 /// How long before it signs a running server has a new key, at the least. Until the key is on the disk the old one signs, and
@@ -60,8 +61,8 @@ impl SigningKeys {
     /// The keys in the database that `config` names.
     ///
     /// # Errors
-    /// [`OpenError::Database`] if the directory can't be opened.
-    pub async fn open(config: &Config) -> Result<Self, OpenError> {
+    /// [`StartError::Database`] if the directory can't be opened.
+    pub async fn open(config: &Config) -> Result<Self, StartError> {
         let (store, clock) = super::open_store(config).await?;
         Ok(Self::new(config, store, clock))
     }
@@ -79,8 +80,8 @@ impl SigningKeys {
     /// The keys as they are kept, and the present moment.
     ///
     /// # Errors
-    /// [`OpenError::Store`].
-    pub async fn list(&self) -> Result<(KeyRing<KeySource>, Timestamp), OpenError> {
+    /// [`StartError::Store`].
+    pub async fn list(&self) -> Result<(KeyRing<KeySource>, Timestamp), StartError> {
         let stored = self.store.key_ring().await?;
         Ok((stored.keys.map(|key| source(&key.material)), self.clock.now()))
     }
@@ -92,7 +93,7 @@ impl SigningKeys {
     }
 
     /// The keys to start with, and what is to be said of them.
-    pub(super) async fn start(&self) -> Result<(KeyRing<TokenKey>, KeyStatus), OpenError> {
+    pub(super) async fn start(&self) -> Result<(KeyRing<TokenKey>, KeyStatus), StartError> {
         loop {
             let stored = self.store.key_ring().await?;
             let now = self.clock.now();
@@ -100,7 +101,7 @@ impl SigningKeys {
             settled.changed |= settled.keys.publish();
             let kept = settled.keys.map(|key| key.material.kept.clone());
             if !settled.changed || self.keep(kept, stored.revision).await?.is_some() {
-                let status = self.status(&settled, now).ok_or(OpenError::DamagedKey)?;
+                let status = self.status(&settled, now).ok_or(StartError::DamagedKey)?;
                 return Ok((usable(&settled.keys), status));
             }
         }
@@ -111,7 +112,7 @@ impl SigningKeys {
     pub(super) async fn tend(
         &self,
         known: &KeyRing<TokenKey>,
-    ) -> Result<Option<KeyRing<TokenKey>>, OpenError> {
+    ) -> Result<Option<KeyRing<TokenKey>>, StartError> {
         let StoredRing { revision, mut keys } = self.store.key_ring().await?;
         let now = self.clock.now();
         let over = keys.drop_over(now);
@@ -148,14 +149,14 @@ impl SigningKeys {
         Ok(Some(usable(&held::all(&keys, &self.settings)?)))
     }
 
-    async fn make(&self) -> Result<NewKey, OpenError> {
+    async fn make(&self) -> Result<NewKey, StartError> {
         let settings = self.settings.clone();
         let made = tokio::task::spawn_blocking(move || held::make(&settings)).await;
-        Ok(made.map_err(|_| OpenError::Interrupted)??)
+        Ok(made.map_err(|_| StartError::Interrupted)??)
     }
 
     /// Makes `keys` durable. `None` if somebody was faster.
-    async fn keep(&self, keys: KeyRing<KeyMaterial>, instead_of: u64) -> Result<Option<u64>, OpenError> {
+    async fn keep(&self, keys: KeyRing<KeyMaterial>, instead_of: u64) -> Result<Option<u64>, StartError> {
         Ok(match self.store.keep_key_ring(keys, instead_of).await? {
             KeyRingUpdate::Kept(revision) => Some(revision),
             KeyRingUpdate::ChangedMeanwhile => None,

@@ -1,0 +1,140 @@
+//! Passwords: what a new one must be, how one is hashed, and how one is verified with the same work whether or not there is
+//! such a user. Hashing runs on threads of its own ([`threads`]). This room knows no store, no session and no client.
+
+mod error;
+mod hash;
+mod strength;
+mod threads;
+
+use std::{sync::Arc, thread, time::Duration};
+
+use once_cell::sync::OnceCell;
+
+pub(crate) use self::error::HashingError;
+pub use self::error::PasswordRejection;
+use self::{
+    hash::{cost_of, costs_between, decoy, hash, matches},
+    strength::strength,
+    threads::{HashThreads, NotDone},
+};
+use crate::{
+    config::PasswordConfig,
+    domain::{Password, PasswordHash, User, Username},
+};
+
+/// When to come back after the queue was full: about as long as a full queue of the default settings takes two threads.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// Hashes and verifies passwords, by the settings.
+pub(crate) struct Passwords {
+    config: PasswordConfig,
+    decoy: PasswordHash,
+    /// Started with the first password: a process that only checks tokens never needs them. If starting fails, the next
+    /// password tries again.
+    threads: OnceCell<HashThreads>,
+}
+
+/// A user whose password was right.
+pub(crate) struct VerifiedPassword {
+    pub(crate) user: Arc<User>,
+    /// The same password under the configured cost, if the stored hash has another one.
+    pub(crate) rehashed: Option<PasswordHash>,
+}
+
+impl Passwords {
+    pub(crate) fn new(config: &PasswordConfig) -> Self {
+        Self {
+            config: config.clone(),
+            decoy: decoy(config.bcrypt_cost),
+            threads: OnceCell::new(),
+        }
+    }
+
+    /// Whether a new password is long enough.
+    pub(crate) fn check_length(&self, password: &Password) -> Result<(), PasswordRejection> {
+        let minimum = self.config.min_length;
+        if password.chars() < minimum {
+            return Err(PasswordRejection::TooShort { minimum });
+        }
+        Ok(())
+    }
+
+    /// The hash of a new password. Fails with [`PasswordRejection::TooWeak`] if a guesser who knows the username finds it
+    /// too easily.
+    pub(crate) async fn hash_new(
+        &self,
+        password: Password,
+        username: &Username,
+    ) -> Result<PasswordHash, HashingError> {
+        let (cost, min_strength, username) = (
+            self.config.bcrypt_cost,
+            self.config.min_strength,
+            username.clone(),
+        );
+        self.run(move || {
+            if min_strength > 0 && strength(&password, &username) < min_strength {
+                return Err(PasswordRejection::TooWeak.into());
+            }
+            hash(&password, cost)
+        })
+        .await
+    }
+
+    /// Returns `user` if the password is theirs. The work is the same when there is no user, or no password that a user can
+    /// have: then a decoy is verified, and the answer is `None`.
+    pub(crate) async fn verify(
+        &self,
+        user: Option<Arc<User>>,
+        password: Option<Password>,
+    ) -> Result<Option<VerifiedPassword>, HashingError> {
+        let cost = self.config.bcrypt_cost;
+        let decoy = self.decoy.clone();
+        self.run(move || {
+            let (Some(user), Some(password)) = (&user, &password) else {
+                let _ = matches("a password that nobody has", &decoy)?;
+                return Ok(None);
+            };
+            let found = cost_of(&user.password_hash).unwrap_or(cost);
+            if !matches(password.expose(), &user.password_hash)? {
+                // A hash that is cheaper than the decoy would tell that there is such a user.
+                for between in costs_between(found, cost) {
+                    let _ = matches(password.expose(), &self::decoy(between))?;
+                }
+                return Ok(None);
+            }
+            let rehash = found != cost;
+            let rehashed = rehash.then(|| hash(password, cost)).transpose()?;
+            let user = Arc::clone(user);
+            Ok(Some(VerifiedPassword { user, rehashed }))
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl Fn() -> Result<T, HashingError> + Send + Sync + 'static,
+    ) -> Result<T, HashingError> {
+        let start = || HashThreads::start(self.thread_count(), self.config.hash_queue);
+        let threads = self.threads.get_or_try_init(start);
+        let threads =
+            threads.map_err(|error| HashingError::Internal(format!("no hashing thread: {error}")))?;
+        threads.run(work).await.map_err(|error| match error {
+            NotDone::QueueFull => HashingError::Busy {
+                retry_after: RETRY_AFTER,
+            },
+            NotDone::Broken => HashingError::Internal("a hashing thread panicked".into()),
+        })?
+    }
+
+    /// As many as the settings ask for; else one less than the processors, so that one is always free for requests of
+    /// clients that have signed in.
+    fn thread_count(&self) -> usize {
+        match self.config.hash_threads {
+            0 => thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1).max(1)),
+            asked => asked,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! Why a token is refused, or can't be signed.
+
+/// Why an access token can't be signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SigningError {
+    /// The ring has no key with its private half.
+    #[error("no key can sign")]
+    NoKey,
+    /// The signature can't be made.
+    #[error("a token could not be signed")]
+    Failed,
+}
+
+/// Why a token is not good.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenRefusal {
+    /// It is not three parts of strict base64url, or they are not the JSON of a header and claims.
+    #[error("malformed")]
+    Malformed,
+    /// Its header is not one that this server writes: another algorithm or type, an unknown key, or an extension.
+    #[error("not a header of this server")]
+    ForeignHeader,
+    /// The signature is not that of the key.
+    #[error("bad signature")]
+    BadSignature,
+    /// The claims are incomplete, of the wrong type, or not this server's.
+    #[error("claims are missing or wrong")]
+    BadClaims,
+    /// Another issuer made it.
+    #[error("another issuer")]
+    WrongIssuer,
+    /// It is meant for another audience.
+    #[error("another audience")]
+    WrongAudience,
+    /// It says that it was issued in the future.
+    #[error("issued in the future")]
+    NotYetValid,
+    /// It has expired.
+    #[error("expired")]
+    Expired,
+    /// It was revoked, refreshed longer ago than the grace, or never issued.
+    #[error("not on the whitelist")]
+    NotOnTheWhitelist,
+    /// This server gives no refresh tokens.
+    #[error("there are no refresh tokens here")]
+    NoRefreshTokens,
+    /// It is not a refresh token of this server.
+    #[error("not a refresh token of this server")]
+    NotARefreshToken,
+    /// It is a refresh token that was spent before: its session has ended.
+    #[error("a spent refresh token was used again")]
+    Reused,
+    /// It begins as an API token does, and is none: a slip of the hand, or a forgery.
+    #[error("not an API token of this server")]
+    NotAnApiToken,
+    /// It is an API token that was revoked, has expired or was never made.
+    #[error("not an API token that is good")]
+    UnknownApiToken,
+    /// Its user has been shut out.
+    #[error("the account is disabled")]
+    AccountDisabled,
+}
+
+impl TokenRefusal {
+    /// Whether this server can't ever have issued it: somebody guesses, or asks the wrong server.
+    pub(crate) fn is_foreign(self) -> bool {
+        match self {
+            Self::Malformed
+            | Self::ForeignHeader
+            | Self::BadSignature
+            | Self::NoRefreshTokens
+            | Self::NotARefreshToken
+            | Self::NotAnApiToken => true,
+            // Only behind a good signature does anybody look at these.
+            Self::BadClaims
+            | Self::WrongIssuer
+            | Self::WrongAudience
+            | Self::NotYetValid
+            | Self::Expired
+            | Self::NotOnTheWhitelist
+            | Self::Reused
+            // Of a right form, so it may have been revoked; nobody can guess one.
+            | Self::UnknownApiToken
+            | Self::AccountDisabled => false,
+        }
+    }
+}

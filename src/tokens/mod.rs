@@ -1,0 +1,21 @@
+//! What a client presents: access tokens (JSON Web Tokens), refresh tokens and API tokens, how each is written, and what it
+//! says. Remembers which access tokens it has verified. This room signs and verifies with the keys that it is given; it does
+//! not know where keys come from, and leaves it to the store whether a token is revoked.
+
+pub(crate) mod api_token;
+mod cache;
+mod claims;
+mod encoding;
+mod error;
+mod jws;
+mod jwt;
+mod key;
+mod refresh_token;
+
+pub use self::{claims::Audience, error::TokenRefusal};
+pub(crate) use self::{
+    claims::VerifiedClaims, error::SigningError, jwt::Tokens, key::TokenKey, refresh_token::RefreshTokens,
+};
+
+#[cfg(test)]
+mod tests;
