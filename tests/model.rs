@@ -297,7 +297,7 @@ impl World {
         config.store.cache = 1 << 20;
         config.password.bcrypt_cost = 4;
         // Guessing is another story, told in `api::throttle`.
-        config.throttle.account.free_failures = 100;
+        config.throttle.account_failures = 100;
         config.password.hash_threads = 2;
         config.password.min_strength = 0;
         config.session.max_lifetime = Duration::from_secs(rules.max_lifetime);

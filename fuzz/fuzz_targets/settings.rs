@@ -67,13 +67,13 @@ fn variable(text: &[u8]) -> Option<(OsString, OsString)> {
 fn names_a_secret_file(settings: &Settings) -> bool {
     let files = ["token.secret_file", "token.key_file"];
     let mut named = config::settings().filter(|setting| files.contains(&setting.key));
-    named.any(|setting| settings.shown(setting).0 != "\"\"")
+    named.any(|setting| settings.shown(&setting).0 != "\"\"")
 }
 
 /// What `check-config` shows: a file of the same meaning.
 fn shown(settings: &Settings) -> String {
     let lines =
-        config::settings().map(|setting| format!("{} = {}\n", setting.key, settings.shown(setting).0));
+        config::settings().map(|setting| format!("{} = {}\n", setting.key, settings.shown(&setting).0));
     lines.collect()
 }
 

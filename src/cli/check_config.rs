@@ -24,7 +24,7 @@ pub(super) fn effective(settings: &Settings, config: &Config) -> String {
                 }
             }
         }
-        let (value, origin) = settings.shown(setting);
+        let (value, origin) = settings.shown(&setting);
         let line = format!("{} = {value}", setting.name());
         let _ = writeln!(text, "{line:<32} # {origin}");
     }

@@ -6,6 +6,7 @@ mod key_list;
 mod key_rotate;
 mod serve;
 mod user_add;
+mod write_config;
 
 use std::{
     env,
@@ -16,7 +17,7 @@ use std::{
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::config::{self, Config, ConfigError, Kind, Origin, Setting, Settings};
+use crate::config::{self, AnySetting, Config, ConfigError, Kind, Origin, Settings};
 
 /// The file that is read if it is there and no other is named.
 const DEFAULT_FILE: &str = "jwt-server.toml";
@@ -79,6 +80,12 @@ impl Failure {
 }
 
 fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    if let Some(("write-config", arguments)) = matches.subcommand() {
+        // Before the file is read: it may be the one to replace.
+        let mut flags = Settings::default();
+        add_flags(&mut flags, matches)?;
+        return write_config::run(arguments, &flags);
+    }
     let settings = gather(matches)?;
     let config = Config::read(&settings)?;
     match matches.subcommand() {
@@ -112,12 +119,13 @@ fn command() -> Command {
         .after_help(
             "With no command it serves. Nothing has to be configured: it listens on 127.0.0.1:8000 and keeps everything in ./data.\n\
              Settings come from jwt-server.toml, then the environment (JWT_SERVER__SECTION__KEY), then flags (--section.key);\n\
-             `jwt-server --help` lists them, `jwt-server check-config` shows those in force.",
+             `jwt-server --help` lists them, `jwt-server write-config` writes the file, `jwt-server check-config` shows those in force.",
         )
         .arg(config)
         .args(config::settings().map(flag))
         .subcommand(Command::new("serve").about("Serve until told to stop (the default)"))
         .subcommand(Command::new("check-config").about("Print the settings in force, and where each came from"))
+        .subcommand(write_config::command())
         .subcommand(
             Command::new("user")
                 .about("Look after users, while the server is not running")
@@ -136,13 +144,13 @@ fn command() -> Command {
 }
 
 /// The flag of a setting.
-fn flag(setting: &'static Setting) -> Arg {
+fn flag(setting: AnySetting) -> Arg {
     let alias = match setting.key {
         "server.listen" => Some("listen"),
         "store.path" => Some("data"),
         _ => None,
     };
-    let value = match setting.kind {
+    let value = match setting.kind() {
         Kind::Text => "TEXT",
         Kind::Integer => "NUMBER",
         Kind::Boolean => "true|false",
@@ -158,8 +166,9 @@ fn flag(setting: &'static Setting) -> Arg {
         .hide_short_help(true)
         .help_heading("Settings")
         .help(format!(
-            "{} [default: {}]",
+            "{} Accepted: {}. [default: {}]",
             setting.help,
+            setting.accepts(),
             setting.default.trim_matches('"')
         ))
 }
@@ -173,12 +182,17 @@ fn gather(matches: &ArgMatches) -> Result<Settings, ConfigError> {
         None => {}
     }
     settings.add_environment(env::vars_os())?;
+    add_flags(&mut settings, matches)?;
+    Ok(settings)
+}
+
+fn add_flags(settings: &mut Settings, matches: &ArgMatches) -> Result<(), ConfigError> {
     for setting in config::settings() {
         if let Some(value) = matches.get_one::<String>(setting.key) {
-            settings.add_flag(setting, &format!("--{}", setting.key), value)?;
+            settings.add_flag(&setting, &format!("--{}", setting.key), value)?;
         }
     }
-    Ok(settings)
+    Ok(())
 }
 
 /// A runtime for a command.

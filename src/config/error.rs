@@ -6,6 +6,7 @@ use super::{origin::Origin, setting::SECRET_VARIABLE};
 
 /// Settings that can't be run. Each message fits one line.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// The file named with `--config` can't be read.
     #[error("{}: the configuration file can't be read: {source}", path.display())]
@@ -45,7 +46,7 @@ pub enum ConfigError {
         /// The value, as it was written.
         value: String,
         /// What would be right.
-        accepts: &'static str,
+        accepts: String,
     },
     /// Two settings contradict each other.
     #[error("{0}")]

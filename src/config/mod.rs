@@ -1,14 +1,18 @@
 //! Settings: text from the file, the environment and the flags becomes a [`Config`] of values that can be run.
 //!
-//! Each section has a file, which owns its settings' names, defaults and words for people. From that one table come the
-//! flags and their help, the shipped `jwt-server.toml`, and what `check-config` prints.
+//! Each section has a file, where each setting stands once: key, default, range and help. From that line come the field of
+//! the section's type, the flag, the shipped `jwt-server.toml`, and the row of `docs/settings.md`.
 
+mod accepts;
 mod api_tokens;
+mod document;
 mod error;
 mod introspection;
 mod log;
 mod origin;
 mod password;
+mod raw;
+mod section;
 mod server;
 mod session;
 mod setting;
@@ -18,12 +22,11 @@ mod source;
 mod store;
 mod throttle;
 mod token;
-mod value;
 
-use std::fmt::Write as _;
-
+pub(crate) use self::document::file_of;
 pub use self::{
     api_tokens::ApiTokenConfig,
+    document::{default_file, settings_table},
     error::ConfigError,
     introspection::IntrospectionConfig,
     log::{LogConfig, LogFormat},
@@ -31,7 +34,7 @@ pub use self::{
     password::PasswordConfig,
     server::ServerConfig,
     session::SessionConfig,
-    setting::{Kind, SECRET_VARIABLE, Setting},
+    setting::{AnySetting, Kind, SECRET_VARIABLE},
     signing_key::{KeyFile, MIN_SECRET_BYTES, Secret},
     signup::SignupConfig,
     source::Settings,
@@ -85,9 +88,27 @@ impl Config {
         })
     }
 
-    /// The URL under which clients reach the server, without a slash at its end: the issuer, if that is one. If it is a name
-    /// only whoever runs on the same machine can be told, and `None` is for a server that listens for others as well, on a
-    /// port that is not known yet, or behind a proxy.
+    /// Checks values that a program set in its code, as [`read`](Self::read) checks those that were written.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first value that its setting does not accept, or for two that contradict each other.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.server.check()?;
+        self.store.check()?;
+        self.token.check()?;
+        self.session.check()?;
+        self.api_tokens.check()?;
+        self.signup.check()?;
+        self.password.check()?;
+        self.throttle.check()?;
+        self.introspection.check()?;
+        self.log.check()
+    }
+
+    /// The URL under which clients reach the server, without a slash at its end: the issuer, if that is a URL.
+    ///
+    /// If the issuer is a name, only a server for clients on this machine knows its URL. Returns `None` if it listens for
+    /// other machines too, on a port that is not known yet, or behind a proxy.
     #[must_use]
     pub fn public_url(&self) -> Option<String> {
         if token::is_url(&self.token.issuer) {
@@ -111,76 +132,100 @@ impl Default for Config {
 }
 
 /// Every setting there is, section by section, in the order of the shipped file.
-pub fn settings() -> impl Iterator<Item = &'static Setting> {
+pub fn settings() -> impl Iterator<Item = AnySetting> {
     [
-        server::SETTINGS,
-        store::SETTINGS,
+        ServerConfig::SETTINGS,
+        StoreConfig::SETTINGS,
         token::SETTINGS,
         session::SETTINGS,
-        api_tokens::SETTINGS,
-        signup::SETTINGS,
-        password::SETTINGS,
-        throttle::SETTINGS,
-        introspection::SETTINGS,
-        log::SETTINGS,
+        ApiTokenConfig::SETTINGS,
+        SignupConfig::SETTINGS,
+        PasswordConfig::SETTINGS,
+        ThrottleConfig::SETTINGS,
+        IntrospectionConfig::SETTINGS,
+        LogConfig::SETTINGS,
     ]
     .into_iter()
     .flatten()
-}
-
-/// The text of the shipped `jwt-server.toml`: every setting at its default, with its help.
-#[must_use]
-pub fn default_file() -> String {
-    let mut text = String::from(
-        "# jwt-server's settings, each at its default: the server does the same without this file.\n\
-         # A setting can also come from the environment (JWT_SERVER__SECTION__KEY) or a flag (--section.key), which win\n\
-         # over the file in that order. `jwt-server check-config` shows what is in force, and where it came from.\n",
-    );
-    let mut section = "";
-    for setting in settings() {
-        if setting.section() != section {
-            section = setting.section();
-            let _ = write!(text, "\n[{section}]\n");
-        }
-        let _ = writeln!(
-            text,
-            "# {}\n{} = {}",
-            setting.help,
-            setting.name(),
-            setting.default
-        );
-    }
-    text
+    .copied()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn the_shipped_file_lists_every_setting_at_its_default() {
-        let shipped = std::fs::read_to_string("jwt-server.toml").unwrap();
+    fn the_defaults_are_good_values() {
+        Config::default().validate().unwrap();
+    }
+
+    #[test]
+    fn a_value_set_in_code_is_held_to_the_same_range() {
+        let refused = |set: fn(&mut Config)| {
+            let mut config = Config::default();
+            set(&mut config);
+            config.validate().unwrap_err().to_string()
+        };
+        for (error, message) in [
+            (
+                refused(|config| config.password.bcrypt_cost = 17),
+                "set in code: password.bcrypt_cost can't be 17; accepted: a whole number from 4 to 16",
+            ),
+            (
+                refused(|config| config.server.cors_origins = vec!["https://example.org/".parse().unwrap()]),
+                "set in code: server.cors_origins can't be",
+            ),
+            (
+                refused(|config| config.token.policy.refresh_grace = Duration::from_millis(1)),
+                "set in code: token.refresh_grace can't be 1ms",
+            ),
+            (
+                refused(|config| config.token.policy.lifetime = Duration::from_secs(29)),
+                "token.refresh_window (set in code: 30s) can't be longer than token.lifetime (set in code: 29s)",
+            ),
+            (
+                refused(|config| config.session.refresh_tokens = Some(Duration::ZERO)),
+                "set in code: session.refresh_token_lifetime can't be 0ns",
+            ),
+            (
+                refused(|config| config.introspection.roles.clear()),
+                "set in code: introspection.roles can't be []",
+            ),
+            (
+                refused(|config| {
+                    config.token.secret = Some(Secret {
+                        bytes: b"do-not-print-me".to_vec().into(),
+                        origin: Origin::Code,
+                    });
+                }),
+                "set in code: an HS256 secret has at least 32 bytes",
+            ),
+        ] {
+            assert!(error.starts_with(message), "{error}");
+            assert!(!error.contains("do-not-print-me"), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_a_url_or_a_loopback_address_is_a_public_url() {
+        let url = |set: fn(&mut Config)| {
+            let mut config = Config::default();
+            set(&mut config);
+            config.public_url()
+        };
+        assert_eq!(url(|_| ()).as_deref(), Some("http://127.0.0.1:8000"));
         assert_eq!(
-            shipped,
-            default_file(),
-            "jwt-server.toml is not what `config::default_file` writes"
+            url(|config| config.token.issuer = "https://example.org/auth/".into()).as_deref(),
+            Some("https://example.org/auth")
         );
-    }
-
-    #[test]
-    fn the_shipped_file_and_no_file_are_the_same_configuration() {
-        let mut settings = Settings::default();
-        settings.add_file("jwt-server.toml", &default_file()).unwrap();
-        let shipped = Config::read(&settings).unwrap();
-        assert_eq!(format!("{shipped:?}"), format!("{:?}", Config::default()));
-    }
-
-    #[test]
-    fn the_readme_names_every_setting_with_its_default() {
-        let readme = std::fs::read_to_string("docs/settings.md").unwrap();
-        for setting in settings() {
-            let row = format!("| `{}` | `{}` |", setting.key, setting.default);
-            assert!(readme.contains(&row), "docs/settings.md has no row {row}");
+        for set in [
+            (|config| config.server.listen = "0.0.0.0:8000".parse().unwrap()) as fn(&mut Config),
+            |config| config.server.listen = "127.0.0.1:0".parse().unwrap(),
+            |config| config.server.trusted_proxies = vec!["::1/128".parse().unwrap()],
+        ] {
+            assert_eq!(url(set), None);
         }
     }
 }

@@ -1,69 +1,61 @@
-//! `[session]`: how long a sign-in lasts, and how it goes on.
+//! `[session]`: how long a sign-in lasts, and whether refresh tokens prolong it.
 
 use std::time::Duration;
 
 use super::{
+    accepts::{Boolean, CENTURY, Seconds, Whole},
     error::ConfigError,
-    setting::{Kind, Setting},
+    section::section,
+    setting::AnySetting,
     source::Settings,
-    value::{boolean, number, seconds},
 };
 
-const MAX_LIFETIME: Setting = Setting {
-    key: "session.max_lifetime",
-    default: "\"30d\"",
-    kind: Kind::Text,
-    accepts: "a time in whole seconds of 1s or more, such as 30d",
-    help: "How long one sign-in lasts at the most, however often its token is refreshed.",
-};
+section! {
+    /// The section as it is written.
+    pub(super) struct Values in "session" {
+        /// How long one sign-in lasts at most, however often its token is refreshed.
+        max_lifetime: Duration = "30d", Seconds(1..=CENTURY);
+        /// How many sessions a user has at most. One more ends the oldest.
+        max_per_user: usize = 50, Whole(1..=1000);
+        /// Whether a sign-in also gives a refresh token, which continues the session long after its access token has
+        /// expired.
+        refresh_tokens: bool = false, Boolean;
+        /// How long a refresh token is good if it is not used. Each use gives another one.
+        refresh_token_lifetime: Duration = "7d", Seconds(1..=CENTURY);
+    }
+}
 
-const MAX_PER_USER: Setting = Setting {
-    key: "session.max_per_user",
-    default: "50",
-    kind: Kind::Integer,
-    accepts: "a whole number from 1 to 1000",
-    help: "How many sessions a user has at the most. One more ends the oldest.",
-};
-const REFRESH_TOKENS: Setting = Setting {
-    key: "session.refresh_tokens",
-    default: "false",
-    kind: Kind::Boolean,
-    accepts: "true or false",
-    help: "Whether a sign-in also gives a refresh token, with which a session goes on long after its access token has expired.",
-};
-const REFRESH_TOKEN_LIFETIME: Setting = Setting {
-    key: "session.refresh_token_lifetime",
-    default: "\"7d\"",
-    kind: Kind::Text,
-    accepts: "a time in whole seconds of 1s or more, such as 7d",
-    help: "How long a refresh token is good if it is not used. Each use gives another one.",
-};
+pub(super) const SETTINGS: &[AnySetting] = Values::SETTINGS;
 
-pub(super) const SETTINGS: &[Setting] = &[MAX_LIFETIME, MAX_PER_USER, REFRESH_TOKENS, REFRESH_TOKEN_LIFETIME];
-
-/// How long a sign-in lasts.
+/// How long a sign-in lasts. Times are whole seconds.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionConfig {
-    /// At the most, however often it is refreshed. Whole seconds.
+    /// How long one lasts at most, however often its token is refreshed.
     pub max_lifetime: Duration,
-    /// Sessions that a user has at the most.
+    /// How many sessions a user has at most.
     pub max_per_user: usize,
-    /// How long a refresh token is good if it is not used, in whole seconds; `None` if there are none.
+    /// How long a refresh token is good if it is not used. `None` if there are no refresh tokens.
     pub refresh_tokens: Option<Duration>,
 }
 
 impl SessionConfig {
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
-        let time = |setting: &'static Setting| {
-            settings.read(setting, |raw| seconds(raw).filter(|time| !time.is_zero()))
-        };
-        let refresh_token_lifetime = time(&REFRESH_TOKEN_LIFETIME)?;
+        let values = Values::read(settings)?;
         Ok(Self {
-            max_lifetime: time(&MAX_LIFETIME)?,
-            max_per_user: settings.read(&MAX_PER_USER, |raw| number(raw, 1..=1000))?,
-            refresh_tokens: settings
-                .read(&REFRESH_TOKENS, boolean)?
-                .then_some(refresh_token_lifetime),
+            max_lifetime: values.max_lifetime,
+            max_per_user: values.max_per_user,
+            refresh_tokens: values.refresh_tokens.then_some(values.refresh_token_lifetime),
         })
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let values = Values {
+            max_lifetime: self.max_lifetime,
+            max_per_user: self.max_per_user,
+            refresh_tokens: self.refresh_tokens.is_some(),
+            // Without refresh tokens, any accepted time does.
+            refresh_token_lifetime: self.refresh_tokens.unwrap_or(Duration::from_secs(1)),
+        };
+        values.check()
     }
 }

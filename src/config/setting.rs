@@ -1,28 +1,69 @@
-//! What a setting is: a name, a default, and the words that explain it.
+//! What a setting is: its key, its default, what it accepts, and its help.
+
+use std::fmt::{self, Debug};
+
+use super::{
+    accepts::{Accepts, Form},
+    error::ConfigError,
+    origin::Origin,
+};
 
 /// What the names of environment variables begin with.
 pub(super) const PREFIX: &str = "JWT_SERVER__";
 
-/// The environment variable that holds the signing secret: the one that is no setting, so that it is never in the file.
+/// The environment variable that holds the signing secret. It is no setting, so that the file never holds the secret.
 pub const SECRET_VARIABLE: &str = "JWT_SERVER__TOKEN__SECRET";
 
-/// One setting. The tables of them are the source of the flags, the shipped file and the error messages.
-#[derive(Clone, Copy, Debug)]
-pub struct Setting {
+/// A setting whose value is a `T`.
+pub(super) struct Setting<T: 'static> {
+    /// `section.name`, as in the file.
+    pub(super) key: &'static str,
+    /// Its default, as in the file.
+    pub(super) default: &'static str,
+    /// Reads, checks and describes its values.
+    pub(super) accepts: &'static dyn Accepts<T>,
+    /// What it does.
+    pub(super) help: &'static str,
+}
+
+impl<T> Setting<T> {
+    /// The setting without the type of its value.
+    pub(super) const fn any(&self) -> AnySetting {
+        AnySetting {
+            key: self.key,
+            default: self.default,
+            form: self.accepts,
+            help: self.help,
+        }
+    }
+}
+
+impl<T: Debug> Setting<T> {
+    /// Fails with [`ConfigError::BadValue`] if `value`, which was set in code, is not accepted.
+    pub(super) fn check(&self, value: &T) -> Result<(), ConfigError> {
+        if self.accepts.contains(value) {
+            return Ok(());
+        }
+        Err(self.any().bad_value(format!("{value:?}"), Origin::Code))
+    }
+}
+
+/// A setting, whatever the type of its value. The flags, the shipped file, the documentation and the error messages are
+/// made from these.
+#[derive(Clone, Copy)]
+pub struct AnySetting {
     /// `section.name`, as in the file; also the flag's name.
     pub key: &'static str,
-    /// Its default, as it would stand in the file.
+    /// Its default, as in the file.
     pub default: &'static str,
-    /// What form its value has.
-    pub kind: Kind,
-    /// What is accepted: completes "accepted: …".
-    pub accepts: &'static str,
-    /// One line for the file and for `--help`.
+    form: &'static dyn Form,
+    /// What it does: a few sentences for the file, `--help` and the documentation.
     pub help: &'static str,
 }
 
 /// The form of a setting's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// A string in the file.
     Text,
@@ -34,14 +75,14 @@ pub enum Kind {
     List,
 }
 
-impl Setting {
+impl AnySetting {
     /// The part of the key before the dot.
     #[must_use]
     pub fn section(&self) -> &'static str {
         self.key.split_once('.').map_or("", |(section, _)| section)
     }
 
-    /// The part of the key behind the dot.
+    /// The part of the key after the dot.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.key.split_once('.').map_or(self.key, |(_, name)| name)
@@ -51,5 +92,32 @@ impl Setting {
     #[must_use]
     pub fn variable(&self) -> String {
         format!("{}{}", PREFIX, self.key.replace('.', "__").to_uppercase())
+    }
+
+    /// The form of its value.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.form.kind()
+    }
+
+    /// What is accepted: completes "accepted: …".
+    #[must_use]
+    pub fn accepts(&self) -> String {
+        self.form.describe()
+    }
+
+    pub(super) fn bad_value(&self, value: String, origin: Origin) -> ConfigError {
+        ConfigError::BadValue {
+            origin,
+            key: self.key,
+            value,
+            accepts: self.accepts(),
+        }
+    }
+}
+
+impl fmt::Debug for AnySetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {}", self.key, self.default)
     }
 }

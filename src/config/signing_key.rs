@@ -4,39 +4,11 @@ use std::fs;
 
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
-use super::{
-    error::ConfigError,
-    origin::Origin,
-    setting::{Kind, SECRET_VARIABLE, Setting},
-    source::Settings,
-    value::text,
-};
+use super::{error::ConfigError, origin::Origin, setting::SECRET_VARIABLE, source::Settings, token::Values};
 use crate::{domain::Algorithm, keys::KeyPair};
 
 /// The shortest HS256 secret, in bytes (RFC 7518, section 3.2).
 pub const MIN_SECRET_BYTES: usize = 32;
-
-pub(super) const ALGORITHM: Setting = Setting {
-    key: "token.algorithm",
-    default: "\"HS256\"",
-    kind: Kind::Text,
-    accepts: "HS256, EdDSA, ES256 or RS256",
-    help: "How tokens are signed: HS256, EdDSA, ES256 or RS256. With the last three, other services can check tokens by /.well-known/jwks.json.",
-};
-pub(super) const SECRET_FILE: Setting = Setting {
-    key: "token.secret_file",
-    default: "\"\"",
-    kind: Kind::Text,
-    accepts: "the path of a file with a secret of 32 bytes or more; empty for none",
-    help: "A file whose content is the secret that signs tokens with HS256; or set JWT_SERVER__TOKEN__SECRET. Neither: one is made and kept in the database.",
-};
-pub(super) const KEY_FILE: Setting = Setting {
-    key: "token.key_file",
-    default: "\"\"",
-    kind: Kind::Text,
-    accepts: "the path of a PEM file with a private key; empty for none",
-    help: "A PEM file with the private key that signs tokens with EdDSA, ES256 or RS256 (2048 bits or more). Without it one is made and kept in the database.",
-};
 
 /// A secret that was given, and by what.
 #[derive(Clone, Debug)]
@@ -56,20 +28,44 @@ pub struct KeyFile {
     pub origin: Origin,
 }
 
-pub(super) fn algorithm(settings: &Settings) -> Result<Algorithm, ConfigError> {
-    settings.read(&ALGORITHM, |raw| Algorithm::parse(text(raw)?))
+impl Secret {
+    /// Fails with [`ConfigError::BadSecret`] if it is too short, or is a key of another kind.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let bytes = self.bytes.expose_secret();
+        let problem = if bytes.len() < MIN_SECRET_BYTES {
+            format!(
+                "an HS256 secret has at least {MIN_SECRET_BYTES} bytes, and this one has {}; make one with: openssl rand -base64 48",
+                bytes.len()
+            )
+        } else if bytes.starts_with(b"-----BEGIN ") || bytes.starts_with(b"{") {
+            // A client that knows a public key could sign tokens with it (RFC 8725, section 2.1).
+            "this is a PEM or JSON key and not a secret; make one with: openssl rand -base64 48, or name a PEM key with token.key_file"
+                .to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(ConfigError::BadSecret {
+            origin: self.origin.clone(),
+            problem,
+        })
+    }
 }
 
-pub(super) fn key_file(settings: &Settings, algorithm: Algorithm) -> Result<Option<KeyFile>, ConfigError> {
-    let file = settings.read(&KEY_FILE, |raw| text(raw).map(str::to_owned))?;
+/// The private key in `file`, which `token.key_file` names; `None` if that is empty.
+pub(super) fn key_file(
+    settings: &Settings,
+    file: String,
+    algorithm: Algorithm,
+) -> Result<Option<KeyFile>, ConfigError> {
+    let named = || settings.origin(&Values::key_file().any());
     if file.is_empty() {
         return Ok(None);
     }
     if !algorithm.has_public_keys() {
         return Err(ConfigError::Conflict(format!(
             "token.key_file ({}) is for EdDSA, ES256 and RS256, and token.algorithm is {algorithm} ({}); a secret for it is named with token.secret_file",
-            settings.origin(&KEY_FILE),
-            settings.origin(&ALGORITHM),
+            named(),
+            settings.origin(&Values::algorithm().any()),
         )));
     }
     let pem = fs::read_to_string(&file).map(SecretString::from);
@@ -81,7 +77,7 @@ pub(super) fn key_file(settings: &Settings, algorithm: Algorithm) -> Result<Opti
             format!(" ({})", file.escape_debug())
         };
         ConfigError::BadSecret {
-            origin: settings.origin(&KEY_FILE),
+            origin: named(),
             problem: format!("the file that token.key_file names{shown} can't be read: {error}"),
         }
     })?;
@@ -95,13 +91,14 @@ pub(super) fn key_file(settings: &Settings, algorithm: Algorithm) -> Result<Opti
     }
 }
 
-pub(super) fn secret(settings: &Settings) -> Result<Option<Secret>, ConfigError> {
-    let file = settings.read(&SECRET_FILE, |raw| text(raw).map(str::to_owned))?;
+/// The secret in `file`, which `token.secret_file` names, or in the environment; `None` if neither is there.
+pub(super) fn secret(settings: &Settings, file: String) -> Result<Option<Secret>, ConfigError> {
+    let named = || settings.origin(&Values::secret_file().any());
     let (bytes, origin) = match settings.secret() {
         Some(_) if !file.is_empty() => {
             return Err(ConfigError::Conflict(format!(
                 "token.secret_file ({}) and {SECRET_VARIABLE} are both set; leave one of them out",
-                settings.origin(&SECRET_FILE)
+                named()
             )));
         }
         Some(secret) => {
@@ -110,7 +107,7 @@ pub(super) fn secret(settings: &Settings) -> Result<Option<Secret>, ConfigError>
         }
         None if file.is_empty() => return Ok(None),
         None => {
-            let origin = settings.origin(&SECRET_FILE);
+            let origin = named();
             let bytes = fs::read(&file).map_err(|error| ConfigError::BadSecret {
                 origin: origin.clone(),
                 // Not the name: it may be the secret itself, put here by mistake.
@@ -122,20 +119,10 @@ pub(super) fn secret(settings: &Settings) -> Result<Option<Secret>, ConfigError>
             (line.to_vec(), Origin::SecretFile(file))
         }
     };
-    let problem = if bytes.len() < MIN_SECRET_BYTES {
-        format!(
-            "an HS256 secret has at least {MIN_SECRET_BYTES} bytes, and this one has {}; make one with: openssl rand -base64 48",
-            bytes.len()
-        )
-    } else if bytes.starts_with(b"-----BEGIN ") || bytes.starts_with(b"{") {
-        // Whoever knows a public key could sign tokens with it (RFC 8725, section 2.1).
-        "this is a PEM or JSON key and not a secret; make one with: openssl rand -base64 48, or name a PEM key with token.key_file"
-            .to_owned()
-    } else {
-        return Ok(Some(Secret {
-            bytes: bytes.into(),
-            origin,
-        }));
+    let secret = Secret {
+        bytes: bytes.into(),
+        origin,
     };
-    Err(ConfigError::BadSecret { origin, problem })
+    secret.check()?;
+    Ok(Some(secret))
 }

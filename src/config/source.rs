@@ -8,9 +8,9 @@ use toml::de::{DeTable, DeValue};
 use super::{
     error::ConfigError,
     origin::Origin,
-    setting::{Kind, PREFIX, SECRET_VARIABLE, Setting},
+    raw::Raw,
+    setting::{AnySetting, Kind, PREFIX, SECRET_VARIABLE, Setting},
     settings,
-    value::Raw,
 };
 
 /// Every value that was given, with its origin; what was not given is at its default.
@@ -106,7 +106,7 @@ impl Settings {
                 let key = name[PREFIX.len()..].replace("__", ".").to_lowercase();
                 return Err(unknown(origin, &key));
             };
-            self.add_text(setting, &value, origin)?;
+            self.add_text(&setting, &value, origin)?;
         }
         Ok(())
     }
@@ -115,18 +115,13 @@ impl Settings {
     ///
     /// # Errors
     /// [`ConfigError::BadValue`] if it is not of the setting's form.
-    pub fn add_flag(
-        &mut self,
-        setting: &'static Setting,
-        flag: &str,
-        value: &str,
-    ) -> Result<(), ConfigError> {
+    pub fn add_flag(&mut self, setting: &AnySetting, flag: &str, value: &str) -> Result<(), ConfigError> {
         self.add_text(setting, value, Origin::Flag(flag.to_owned()))
     }
 
     /// The value of `setting` as it would stand in the file, and where it came from.
     #[must_use]
-    pub fn shown(&self, setting: &Setting) -> (String, Origin) {
+    pub fn shown(&self, setting: &AnySetting) -> (String, Origin) {
         match self.given.get(setting.key) {
             Some((value, origin)) => (value.to_string(), origin.clone()),
             None => (setting.default.to_owned(), Origin::Default),
@@ -138,26 +133,26 @@ impl Settings {
         self.secret.as_ref()
     }
 
-    pub(super) fn origin(&self, setting: &Setting) -> Origin {
+    pub(super) fn origin(&self, setting: &AnySetting) -> Origin {
         let given = self.given.get(setting.key);
         given.map_or(Origin::Default, |(_, origin)| origin.clone())
     }
 
-    /// The value of `setting`, if `parse` makes one of it.
-    pub(super) fn read<T>(
-        &self,
-        setting: &'static Setting,
-        parse: impl FnOnce(&Raw) -> Option<T>,
-    ) -> Result<T, ConfigError> {
+    /// The value of `setting`.
+    ///
+    /// Fails with [`ConfigError::BadValue`] if what was given is not accepted.
+    pub(super) fn read<T>(&self, setting: &Setting<T>) -> Result<T, ConfigError> {
+        let any = setting.any();
         let (value, origin) = match self.given.get(setting.key) {
             Some((value, origin)) => (value.clone(), origin.clone()),
-            None => (default(setting), Origin::Default),
+            None => (default(&any), Origin::Default),
         };
-        parse(&value).ok_or_else(|| bad_value(setting, value.to_string(), origin))
+        let parsed = setting.accepts.parse(&value);
+        parsed.ok_or_else(|| any.bad_value(value.to_string(), origin))
     }
 
-    fn add_text(&mut self, setting: &'static Setting, text: &str, origin: Origin) -> Result<(), ConfigError> {
-        let value = match setting.kind {
+    fn add_text(&mut self, setting: &AnySetting, text: &str, origin: Origin) -> Result<(), ConfigError> {
+        let value = match setting.kind() {
             Kind::Text => Some(Raw::Text(text.to_owned())),
             Kind::Integer => text
                 .parse::<i64>()
@@ -171,24 +166,15 @@ impl Settings {
                     .collect(),
             )),
         };
-        let value = value.ok_or_else(|| bad_value(setting, format!("{text:?}"), origin.clone()))?;
+        let value = value.ok_or_else(|| setting.bad_value(format!("{text:?}"), origin.clone()))?;
         self.given.insert(setting.key, (value, origin));
         Ok(())
     }
 }
 
-fn bad_value(setting: &'static Setting, value: String, origin: Origin) -> ConfigError {
-    ConfigError::BadValue {
-        origin,
-        key: setting.key,
-        value,
-        accepts: setting.accepts,
-    }
-}
-
 fn unknown(origin: Origin, key: &str) -> ConfigError {
     // A name without its section is as near as the name is.
-    let likeness = |setting: &&Setting| {
+    let likeness = |setting: &AnySetting| {
         let whole = strsim::normalized_damerau_levenshtein(setting.key, key);
         whole.max(strsim::normalized_damerau_levenshtein(setting.name(), key))
     };
@@ -200,7 +186,7 @@ fn unknown(origin: Origin, key: &str) -> ConfigError {
     }
 }
 
-fn default(setting: &Setting) -> Raw {
+fn default(setting: &AnySetting) -> Raw {
     DeValue::parse(setting.default).map_or_else(
         |_| Raw::Other(setting.default.to_owned()),
         |value| Raw::of(value.get_ref()),
@@ -252,17 +238,17 @@ mod tests {
             )
             .unwrap();
         let issuer = settings_named("token.issuer");
-        settings.add_flag(issuer, "--token.issuer", "flag").unwrap();
+        settings.add_flag(&issuer, "--token.issuer", "flag").unwrap();
 
         let config = Config::read(&settings).unwrap();
         assert_eq!(config.token.policy.refresh_window, Duration::from_secs(7));
         assert_eq!(config.token.policy.lifetime, Duration::from_mins(2));
         assert_eq!(config.token.issuer, "flag");
         assert_eq!(
-            settings.shown(issuer),
+            settings.shown(&issuer),
             ("\"flag\"".into(), Origin::Flag("--token.issuer".into()))
         );
-        let window = settings.origin(settings_named("token.refresh_window"));
+        let window = settings.origin(&settings_named("token.refresh_window"));
         assert_eq!(
             window,
             Origin::File {
@@ -272,7 +258,7 @@ mod tests {
         );
     }
 
-    fn settings_named(key: &str) -> &'static Setting {
+    fn settings_named(key: &str) -> AnySetting {
         settings().find(|setting| setting.key == key).unwrap()
     }
 
@@ -371,8 +357,8 @@ mod tests {
         for (key, given) in [("token.issuer", odd), ("token.audience", "a\u{7f},b\\")] {
             let setting = settings_named(key);
             let mut settings = Settings::default();
-            settings.add_flag(setting, key, given).unwrap();
-            let (shown, _) = settings.shown(setting);
+            settings.add_flag(&setting, key, given).unwrap();
+            let (shown, _) = settings.shown(&setting);
             assert!(!shown.chars().any(char::is_control), "{shown:?}");
 
             let mut again = Settings::default();

@@ -5,85 +5,73 @@ use std::time::Duration;
 use hyper::Uri;
 
 use super::{
+    accepts::{CENTURY, Choice, List, OrOff, Seconds, Text, Whole},
     error::ConfigError,
-    setting::{Kind, Setting},
-    signing_key::{self, ALGORITHM, KEY_FILE, KeyFile, SECRET_FILE, Secret},
+    origin::Origin,
+    section::section,
+    setting::{AnySetting, Setting},
+    signing_key::{self, KeyFile, Secret},
     source::Settings,
-    value::{Raw, list, number, seconds, text},
 };
 use crate::domain::{Algorithm, TokenPolicy};
 
-const ROTATE_EVERY: Setting = Setting {
-    key: "token.rotate_every",
-    default: "\"off\"",
-    kind: Kind::Text,
-    accepts: "off, or a time in whole seconds of 1m or more, such as 90d",
-    help: "How often another key signs, made by the server. The old one verifies until its last token has expired.",
-};
-const PUBLISH_AHEAD: Setting = Setting {
-    key: "token.publish_ahead",
-    default: "\"15m\"",
-    kind: Kind::Text,
-    accepts: "a time in whole seconds, such as 15m",
-    help: "How long a new key is in /.well-known/jwks.json before it signs, so that nobody meets a key that they do not know.",
-};
-const LIFETIME: Setting = Setting {
-    key: "token.lifetime",
-    default: "\"5m\"",
-    kind: Kind::Text,
-    accepts: "a time in whole seconds of 1s or more, such as 5m",
-    help: "How long an access token is good.",
-};
-const REFRESH_WINDOW: Setting = Setting {
-    key: "token.refresh_window",
-    default: "\"30s\"",
-    kind: Kind::Text,
-    accepts: "a time in whole seconds, such as 30s",
-    help: "The last part of a token's life, in which a refresh gives a new one. Earlier, it gives the same one back.",
-};
-const REFRESH_GRACE: Setting = Setting {
-    key: "token.refresh_grace",
-    default: "\"10s\"",
-    kind: Kind::Text,
-    accepts: "a time in whole seconds, such as 10s",
-    help: "How long a token that has been refreshed is still accepted, for requests that are under way.",
-};
-const ISSUER: Setting = Setting {
-    key: "token.issuer",
-    default: "\"jwt-server\"",
-    kind: Kind::Text,
-    accepts: "1 to 200 characters: a name, or an http or https URL without query and fragment",
-    help: "The `iss` claim of every token: who made it. As the URL under which clients reach the server it is also the base of the endpoints in /.well-known/oauth-authorization-server.",
-};
-const AUDIENCE: Setting = Setting {
-    key: "token.audience",
-    default: "[]",
-    kind: Kind::List,
-    accepts: "a list of names, none of them empty",
-    help: "The `aud` claim of every token: who it is meant for. Empty for no such claim.",
-};
+section! {
+    /// The section as it is written.
+    pub(super) struct Values in "token" {
+        /// How tokens are signed. With `EdDSA`, `ES256` and `RS256`, other services can verify tokens with the keys at
+        /// `/.well-known/jwks.json`.
+        algorithm: Algorithm = "HS256", Choice(&[
+            (Algorithm::Hs256.as_str(), Algorithm::Hs256),
+            (Algorithm::EdDsa.as_str(), Algorithm::EdDsa),
+            (Algorithm::Es256.as_str(), Algorithm::Es256),
+            (Algorithm::Rs256.as_str(), Algorithm::Rs256),
+        ]);
+        /// A file that contains the secret that signs tokens with `HS256`. The environment variable
+        /// `JWT_SERVER__TOKEN__SECRET` can hold the secret instead. Without either, the server makes one and keeps it in the
+        /// database.
+        secret_file: String = "", Text {
+            what: "the path of a file with a secret of 32 bytes or more; empty for none",
+            parse: |text| Some(text.into()),
+            valid: |_| true,
+        };
+        /// A PEM file that contains the private key that signs tokens with `EdDSA`, `ES256` or `RS256` (2048 bits or more).
+        /// Without it the server makes one and keeps it in the database.
+        key_file: String = "", Text {
+            what: "the path of a PEM file with a private key; empty for none",
+            parse: |text| Some(text.into()),
+            valid: |_| true,
+        };
+        /// How often the server makes another key, which then signs. The old key verifies until its last token has expired.
+        rotate_every: Option<Duration> = "off", OrOff(Seconds(60..=CENTURY));
+        /// How long a new key is in `/.well-known/jwks.json` before it signs, so that services know it before they meet it.
+        publish_ahead: Duration = "15m", Seconds(0..=CENTURY);
+        /// How long an access token is good.
+        lifetime: Duration = "5m", Seconds(1..=CENTURY);
+        /// The last part of a token's life, in which a refresh gives a new token. Earlier, it gives the same one back.
+        refresh_window: Duration = "30s", Seconds(0..=CENTURY);
+        /// How long a refreshed token is still accepted, for requests that are under way.
+        refresh_grace: Duration = "10s", Seconds(0..=CENTURY);
+        /// The `iss` claim of every token: who issued it. If it is the URL under which clients reach the server, it is also
+        /// the base of the endpoints in `/.well-known/oauth-authorization-server`.
+        issuer: String = "jwt-server", Text {
+            what: "1 to 200 characters: a name, or an http or https URL without query and fragment",
+            parse: |text| is_issuer(text).then(|| text.to_owned()),
+            valid: |text: &String| is_issuer(text),
+        };
+        /// The `aud` claim of every token: who it is meant for. Empty for no such claim.
+        audience: Vec<String> = [], List {
+            least: 0,
+            what: "names, none of them empty",
+            parse: |name| (!name.is_empty()).then(|| name.to_owned()),
+            valid: |name: &String| !name.is_empty(),
+        };
+        /// How many verified tokens the server remembers, at about 600 bytes each. It still checks at every request whether
+        /// one was revoked.
+        cache: usize = 196608, Whole(0..=10_000_000);
+    }
+}
 
-const CACHE: Setting = Setting {
-    key: "token.cache",
-    default: "196608",
-    kind: Kind::Integer,
-    accepts: "a whole number from 0 to 10000000",
-    help: "How many tokens are remembered as verified, at some 600 bytes each once they are used. Whether one was revoked is asked each time.",
-};
-
-pub(super) const SETTINGS: &[Setting] = &[
-    ALGORITHM,
-    SECRET_FILE,
-    KEY_FILE,
-    ROTATE_EVERY,
-    PUBLISH_AHEAD,
-    LIFETIME,
-    REFRESH_WINDOW,
-    REFRESH_GRACE,
-    ISSUER,
-    AUDIENCE,
-    CACHE,
-];
+pub(super) const SETTINGS: &[AnySetting] = Values::SETTINGS;
 
 /// Access tokens.
 #[derive(Clone, Debug)]
@@ -111,55 +99,97 @@ pub struct TokenConfig {
 
 impl TokenConfig {
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
-        let policy = TokenPolicy {
-            lifetime: settings.read(&LIFETIME, |raw| seconds(raw).filter(|time| !time.is_zero()))?,
-            refresh_window: settings.read(&REFRESH_WINDOW, seconds)?,
-            refresh_grace: settings.read(&REFRESH_GRACE, seconds)?,
+        let values = Values::read(settings)?;
+        let config = Self {
+            algorithm: values.algorithm,
+            secret: signing_key::secret(settings, values.secret_file)?,
+            key_file: signing_key::key_file(settings, values.key_file, values.algorithm)?,
+            rotate_every: values.rotate_every,
+            publish_ahead: values.publish_ahead,
+            policy: TokenPolicy {
+                lifetime: values.lifetime,
+                refresh_window: values.refresh_window,
+                refresh_grace: values.refresh_grace,
+            },
+            issuer: values.issuer,
+            audience: values.audience,
+            cache: values.cache,
         };
-        if policy.refresh_window > policy.lifetime {
+        config.check_together(&|setting| settings.origin(setting))?;
+        Ok(config)
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let values = Values {
+            algorithm: self.algorithm,
+            // What the files contain is checked instead.
+            secret_file: String::new(),
+            key_file: String::new(),
+            rotate_every: self.rotate_every,
+            publish_ahead: self.publish_ahead,
+            lifetime: self.policy.lifetime,
+            refresh_window: self.policy.refresh_window,
+            refresh_grace: self.policy.refresh_grace,
+            issuer: self.issuer.clone(),
+            audience: self.audience.clone(),
+            cache: self.cache,
+        };
+        values.check()?;
+        if let Some(secret) = &self.secret {
+            secret.check()?;
+        }
+        self.check_together(&|_| Origin::Code)
+    }
+
+    /// Fails with [`ConfigError::Conflict`] if two values contradict each other.
+    fn check_together(&self, origin: &dyn Fn(&AnySetting) -> Origin) -> Result<(), ConfigError> {
+        let described = |setting: &Setting<Duration>, time: Duration| {
+            let setting = setting.any();
+            let time = humantime::format_duration(time);
+            format!("{} ({}: {time})", setting.key, origin(&setting))
+        };
+        let window = described(Values::refresh_window(), self.policy.refresh_window);
+        let lifetime = described(Values::lifetime(), self.policy.lifetime);
+        if self.policy.refresh_window > self.policy.lifetime {
             return Err(ConfigError::Conflict(format!(
-                "token.refresh_window ({}: {}) can't be longer than token.lifetime ({}: {})",
-                settings.origin(&REFRESH_WINDOW),
-                humantime::format_duration(policy.refresh_window),
-                settings.origin(&LIFETIME),
-                humantime::format_duration(policy.lifetime),
+                "{window} can't be longer than {lifetime}"
             )));
         }
-        let algorithm = signing_key::algorithm(settings)?;
-        let secret = signing_key::secret(settings)?;
-        let key_file = signing_key::key_file(settings, algorithm)?;
-        let rotate_every = Some(settings.read(&ROTATE_EVERY, rotation)?).filter(|every| !every.is_zero());
-        let publish_ahead = settings.read(&PUBLISH_AHEAD, seconds)?;
-        if let Some(every) = rotate_every {
-            check_rotation(settings, every, publish_ahead, policy.lifetime)?;
-            let given = match algorithm {
-                Algorithm::Hs256 => secret.as_ref().map(|secret| &secret.origin),
-                _ => key_file.as_ref().map(|key| &key.origin),
-            };
-            if let Some(origin) = given {
+        let Some(every) = self.rotate_every else {
+            return Ok(());
+        };
+        // A key needs the time to be published, and keys whose tokens are still good must not pile up.
+        let rotation = Values::rotate_every().any();
+        for (setting, time) in [
+            (Values::publish_ahead(), self.publish_ahead),
+            (Values::lifetime(), self.policy.lifetime),
+        ] {
+            if every < time {
                 return Err(ConfigError::Conflict(format!(
-                    "token.rotate_every ({}) can't replace a signing key that comes from the settings ({origin}); leave one of the two out",
-                    settings.origin(&ROTATE_EVERY)
+                    "{} ({}: {}) can't be shorter than {}",
+                    rotation.key,
+                    origin(&rotation),
+                    humantime::format_duration(every),
+                    described(setting, time),
                 )));
             }
         }
-        let audience = |item: &str| (!item.is_empty()).then(|| item.to_owned());
-        Ok(Self {
-            algorithm,
-            secret,
-            key_file,
-            rotate_every,
-            publish_ahead,
-            policy,
-            issuer: settings.read(&ISSUER, |raw| text(raw).and_then(issuer))?,
-            audience: settings.read(&AUDIENCE, |raw| list(raw, audience))?,
-            cache: settings.read(&CACHE, |raw| number(raw, 0..=10_000_000))?,
+        let given = match self.algorithm {
+            Algorithm::Hs256 => self.secret.as_ref().map(|secret| &secret.origin),
+            _ => self.key_file.as_ref().map(|key| &key.origin),
+        };
+        given.map_or(Ok(()), |given| {
+            Err(ConfigError::Conflict(format!(
+                "{} ({}) can't replace a signing key that comes from the settings ({given}); leave one of the two out",
+                rotation.key,
+                origin(&rotation),
+            )))
         })
     }
 }
 
 /// A name, or a URL as RFC 8414, section 2, has it, except that it need not be `https`.
-fn issuer(text: &str) -> Option<String> {
+fn is_issuer(text: &str) -> bool {
     let plain = !is_url(text)
         || text.parse().is_ok_and(|url: Uri| {
             let host = url
@@ -167,7 +197,7 @@ fn issuer(text: &str) -> Option<String> {
                 .filter(|authority| !authority.as_str().contains('@'));
             host.is_some() && url.query().is_none() && !text.contains('#')
         });
-    (plain && (1..=200).contains(&text.chars().count())).then(|| text.to_owned())
+    plain && (1..=200).contains(&text.chars().count())
 }
 
 /// Whether an issuer is meant as a URL. The scheme of one may be written in capitals (RFC 3986, section 3.1).
@@ -176,35 +206,4 @@ pub(super) fn is_url(issuer: &str) -> bool {
     ["http", "https"]
         .iter()
         .any(|known| scheme.eq_ignore_ascii_case(known))
-}
-
-/// Zero is never.
-fn rotation(raw: &Raw) -> Option<Duration> {
-    const SHORTEST: Duration = Duration::from_mins(1);
-    match text(raw)? {
-        "off" => Some(Duration::ZERO),
-        _ => seconds(raw).filter(|time| *time >= SHORTEST),
-    }
-}
-
-/// Rotation must leave a key the time to be published, and must not pile up keys whose tokens are still good.
-fn check_rotation(
-    settings: &Settings,
-    every: Duration,
-    publish_ahead: Duration,
-    lifetime: Duration,
-) -> Result<(), ConfigError> {
-    for (setting, time) in [(&PUBLISH_AHEAD, publish_ahead), (&LIFETIME, lifetime)] {
-        if every < time {
-            return Err(ConfigError::Conflict(format!(
-                "token.rotate_every ({}: {}) can't be shorter than {} ({}: {})",
-                settings.origin(&ROTATE_EVERY),
-                humantime::format_duration(every),
-                setting.key,
-                settings.origin(setting),
-                humantime::format_duration(time),
-            )));
-        }
-    }
-    Ok(())
 }

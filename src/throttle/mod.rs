@@ -75,7 +75,7 @@ impl Throttle {
         }
         let buckets = |hold, refill| Buckets::new(table.clone(), hold, refill, Arc::clone(&clock));
         Ok(Self {
-            policy: config.account,
+            policy: config.account(),
             hash_key: kept.hash_key,
             buckets: buckets(config.address_failures, config.address_refill),
             foreign_tokens: buckets(config.foreign_tokens, config.foreign_token_refill),
@@ -208,7 +208,7 @@ impl Throttle {
 
 /// How far ahead of the clock a moment may be that is remembered: the end of a line or the moment when a bucket is full.
 fn longest_memory(config: &ThrottleConfig) -> Duration {
-    let line = LONGEST_LINE + config.account.delay.max(config.account.long_delay);
+    let line = LONGEST_LINE + config.account_delay.max(config.account_long_delay);
     let addresses = config
         .address_refill
         .saturating_mul(config.address_failures.get());

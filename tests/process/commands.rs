@@ -101,6 +101,59 @@ fn check_config_refuses_what_the_server_would_refuse() {
 }
 
 #[test]
+fn write_config_writes_every_setting_and_replaces_no_file() {
+    let home = Home::new();
+    let written = home.program(&["write-config"]).run().assert_success();
+    assert_eq!(written.out, "wrote jwt-server.toml\n");
+    let read = || fs::read_to_string(home.path("jwt-server.toml")).unwrap();
+    assert_eq!(read(), config::default_file());
+    home.program(&["check-config"]).run().assert_success();
+
+    home.write("jwt-server.toml", "my own");
+    let line = home.program(&["write-config"]).run().assert_refused(1);
+    assert!(
+        line.contains("jwt-server.toml exists") && line.contains("--force"),
+        "{line}"
+    );
+    assert_eq!(read(), "my own");
+    home.program(&["write-config", "--force"]).run().assert_success();
+    assert_eq!(read(), config::default_file());
+    assert!(
+        !home.path("data").exists(),
+        "writing the settings made a database"
+    );
+}
+
+#[test]
+fn write_config_takes_values_from_flags_alone() {
+    let home = Home::new();
+    home.program(&["write-config", "--config", "mine.toml", "--token.lifetime", "7m"])
+        .variable("JWT_SERVER__TOKEN__ISSUER", "environment")
+        .run()
+        .assert_success();
+    let written = fs::read_to_string(home.path("mine.toml")).unwrap();
+    assert!(written.contains("\nlifetime = \"7m\"\n"), "{written}");
+    assert!(written.contains("\nissuer = \"jwt-server\"\n"), "{written}");
+
+    let line = home
+        .program(&["write-config", "--token.lifetime", "0s"])
+        .run()
+        .assert_refused(2);
+    assert!(line.contains("token.lifetime"), "{line}");
+    assert!(!home.path("jwt-server.toml").exists());
+}
+
+#[test]
+fn write_config_says_where_it_can_not_write() {
+    let home = Home::new();
+    let line = home
+        .program(&["write-config", "--config", "missing/mine.toml"])
+        .run()
+        .assert_refused(1);
+    assert!(line.contains("missing/mine.toml can't be written"), "{line}");
+}
+
+#[test]
 fn a_user_who_was_added_signs_in_with_their_roles() {
     let home = Home::new();
     let added = add(&home, &["Ada", "--role", "ADMIN"], PASSWORD).assert_success();

@@ -1,13 +1,7 @@
-//! A setting's value: as it was written, and the readers that make something runnable of it.
+//! A setting's value as it was written: in the file, in the environment or in a flag.
 
-use std::{
-    fmt::{self, Write},
-    ops::RangeInclusive,
-    str::FromStr,
-    time::Duration,
-};
+use std::fmt::{self, Write};
 
-use bytesize::ByteSize;
 use toml::de::DeValue;
 
 /// A value as it was written.
@@ -75,50 +69,11 @@ impl Raw {
             other => Raw::Other(format!("a {}", other.type_str())),
         }
     }
-}
-
-pub(super) fn text(raw: &Raw) -> Option<&str> {
-    if let Raw::Text(text) = raw {
-        Some(text)
-    } else {
-        None
+    /// The string, if this is one.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
     }
-}
-
-pub(super) fn boolean(raw: &Raw) -> Option<bool> {
-    if let Raw::Boolean(value) = raw {
-        Some(*value)
-    } else {
-        None
-    }
-}
-
-/// A number within `range`.
-pub(super) fn number<T: FromStr + PartialOrd>(raw: &Raw, range: RangeInclusive<T>) -> Option<T> {
-    let Raw::Integer(digits) = raw else { return None };
-    digits.parse().ok().filter(|number| range.contains(number))
-}
-
-/// A list, each of whose items `parse` accepts.
-pub(super) fn list<T>(raw: &Raw, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
-    let Raw::List(items) = raw else { return None };
-    items.iter().map(|item| parse(item)).collect()
-}
-
-/// A span of time such as `90s` or `1h 30m`, up to a hundred years: no clock can add much more to the present.
-pub(super) fn span(raw: &Raw) -> Option<Duration> {
-    const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
-    humantime::parse_duration(text(raw)?)
-        .ok()
-        .filter(|span| *span <= LONGEST)
-}
-
-/// A span of time of whole seconds.
-pub(super) fn seconds(raw: &Raw) -> Option<Duration> {
-    span(raw).filter(|span| span.subsec_nanos() == 0)
-}
-
-/// A number of bytes such as `16KiB`.
-pub(super) fn bytes(raw: &Raw) -> Option<u64> {
-    text(raw)?.parse().ok().map(|size: ByteSize| size.as_u64())
 }

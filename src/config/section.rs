@@ -1,0 +1,72 @@
+//! `section!` declares a section of the settings: each setting once, as one field with its help, default and range.
+//!
+//! From that line come the field of the section's type, the key, the environment variable, the flag, the lines of the
+//! shipped file, the row of the documentation, and the check of a value that was set in code.
+
+/// Declares a section's type and its settings.
+///
+/// ```text
+/// section! {
+///     /// About the section.
+///     pub struct LogConfig in "log" {
+///         /// The help: one or more lines, which become one sentence after another.
+///         name: Type = default as in TOML, what is accepted;
+///     }
+/// }
+/// ```
+///
+/// The type gets `SETTINGS`, `read`, `check`, and for each field a function of its name that returns its
+/// [`Setting`](super::setting::Setting).
+macro_rules! section {
+    (
+        $(#[$about:meta])*
+        $vis:vis struct $section:ident in $name:literal {
+            $(
+                $(#[doc = $help:literal])+
+                $field:ident: $value:ty = $default:tt, $accepts:expr;
+            )+
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Debug)]
+        $vis struct $section {
+            $( $(#[doc = $help])+ $vis $field: $value, )+
+        }
+
+        impl $section {
+            /// The settings of this section, in the order of the shipped file.
+            pub(super) const SETTINGS: &[$crate::config::AnySetting] = &[$( Self::$field().any() ),+];
+
+            /// The section's values.
+            ///
+            /// Fails with `BadValue` for the first setting whose value is not accepted.
+            pub(super) fn read(
+                settings: &$crate::config::Settings,
+            ) -> Result<Self, $crate::config::ConfigError> {
+                Ok(Self { $( $field: settings.read(Self::$field())?, )+ })
+            }
+
+            /// Fails with `BadValue` for the first value that its setting does not accept.
+            pub(super) fn check(&self) -> Result<(), $crate::config::ConfigError> {
+                $( Self::$field().check(&self.$field)?; )+
+                Ok(())
+            }
+
+            $(
+                pub(super) const fn $field() -> &'static $crate::config::setting::Setting<$value> {
+                    static SETTING: $crate::config::setting::Setting<$value> =
+                        $crate::config::setting::Setting {
+                            key: concat!($name, ".", stringify!($field)),
+                            default: stringify!($default),
+                            accepts: &$accepts,
+                            // A line of a doc comment begins with a space.
+                            help: concat!($($help),+).trim_ascii(),
+                        };
+                    &SETTING
+                }
+            )+
+        }
+    };
+}
+
+pub(super) use section;
