@@ -1,4 +1,4 @@
-//! A server of your own: jwt-server's sign-up to log-out, and two routes behind its guard.
+//! A server of your own: the routes of jwt-server, and two of yours behind its guard.
 //!
 //! Run it with `cargo run --example guarded_routes -- 127.0.0.1:8000 data`.
 
@@ -17,17 +17,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let auth = Auth::open(&config).await?;
 
-    // GET /notes: any CLIENT.
+    // GET /notes: for users with the role CLIENT.
     let notes = warp::path!("notes")
         .and(warp::get())
         .and(auth.guard().any_role([Role::CLIENT]))
-        .map(|who: Principal| format!("The notes of {}.\n", who.username()));
+        .map(|user: Principal| format!("The notes of {}.\n", user.username()));
 
-    // DELETE /notes/<owner>: any ADMIN.
+    // DELETE /notes/<owner>: for users with the role ADMIN.
     let clear = warp::path!("notes" / String)
         .and(warp::delete())
         .and(auth.guard().any_role([Role::ADMIN]))
-        .map(|owner, who: Principal| format!("{} cleared the notes of {owner}.\n", who.username()));
+        .map(|owner, user: Principal| format!("{} cleared the notes of {owner}.\n", user.username()));
 
     let api = Api::new(auth.clone(), &config);
     let routes = api.routes().or(notes).or(clear).recover(recover);

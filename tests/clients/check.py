@@ -1,8 +1,8 @@
-"""Starts the server with each algorithm, and lets other people's clients check its tokens while the key rotates.
+"""Starts the server with each algorithm, and checks its tokens with libraries of other projects while the key rotates.
 
-What a Python service and a Node service do, offline and by introspection, is taken from docs/tokens-and-keys.md: only
-the address changes, and the times for which PyJWT and jose keep keys (minutes by default), which are cut as the server's
-`publish_ahead` is.
+The code of the Python service and of the Node service, offline and by introspection, is taken from docs/tokens-and-keys.md. Only
+two things are changed: the address, and the times for which PyJWT and jose cache keys. Those are minutes by default, and are
+shortened as the server's `publish_ahead` is.
 """
 
 import atexit
@@ -19,7 +19,7 @@ import urllib.error
 import urllib.request
 import warnings
 
-warnings.filterwarnings("ignore")  # RFC 9864 calls EdDSA by its curve; clients read both, and older ones only this.
+warnings.filterwarnings("ignore")  # RFC 9864 names EdDSA by its curve; older clients read only this name.
 
 from joserfc import jwt as joserfc_jwt
 from joserfc.jwk import KeySet
@@ -40,7 +40,7 @@ def free_port():
 
 
 class Server:
-    """The binary on one port, whoever is running behind it."""
+    """The server's binary on one port, through restarts."""
 
     def __init__(self, algorithm, *flags):
         self.home = PLACE / algorithm
@@ -166,14 +166,14 @@ def check(clients, token, kid):
     for name, who in clients.items():
         claims = who(token)
         assert claims["username"] == "ada" and claims["roles"] == ["CLIENT"], (name, claims)
-        # Another first character of the signature, and a token of nobody.
+        # Another first character of the signature: a forged token.
         head, payload, signature = token.split(".")
         forged = f"{head}.{payload}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"
         try:
             claims = who(forged)
         except Exception:
             continue
-        raise SystemExit(f"{name} believed a forged token of the key {kid}: {claims}")
+        raise SystemExit(f"{name} accepted a forged token of the key {kid}: {claims}")
 
 
 def kid_of(token):
@@ -192,7 +192,7 @@ def run(algorithm):
     first = server.sign_in()
     old = kid_of(first)
     check(clients, first, old)
-    # The name of the key is what others make of it: RFC 7638.
+    # The key id is the thumbprint that other libraries compute: RFC 7638.
     [served] = server.jwks()["keys"]
     assert jwcrypto_jwk.JWK(**served).thumbprint() == served["kid"] == old
 
@@ -223,7 +223,7 @@ def run_introspection():
     clients = {"requests": requests(server)}
     if WITH_NODE:
         clients["fetch"] = fetch(server)
-    # The second time the services' own tokens have run out.
+    # In the second round the services' own tokens have expired.
     for _ in range(2):
         token = server.sign_in()
         for name, who in clients.items():
@@ -240,7 +240,7 @@ def run_introspection():
             said = who(token)
         except Exception:
             continue
-        raise SystemExit(f"{name} believed a server that is not there: {said}")
+        raise SystemExit(f"{name} accepted a token while the server was stopped: {said}")
     print(f"introspection: {', '.join(clients)} ask what tokens are worth")
 
 
