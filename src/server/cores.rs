@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     fn limits() -> ServerConfig {
-        crate::Config::default().server
+        crate::config::Config::default().server
     }
 
     /// Serves `routes` on three threads while `client` runs, which gets the port and a way to stop the server. Gives what that
