@@ -1,9 +1,10 @@
-//! `check-config`: the settings in force, as a configuration file that says where each value came from.
+//! `check-config`: prints the settings in force, as a configuration file that says where each value came from.
 
 use std::fmt::Write as _;
 
 use crate::config::{self, Config, Settings};
 
+/// The text of that file. It shows where the secret came from, and never the secret.
 pub(super) fn effective(settings: &Settings, config: &Config) -> String {
     let mut text = String::new();
     let mut section = "";

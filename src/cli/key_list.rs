@@ -1,4 +1,4 @@
-//! `key list`: the signing keys, without anything secret.
+//! `key list`: prints the signing keys, and nothing secret of them.
 
 use std::fmt::Write as _;
 
@@ -31,7 +31,7 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A line a key, in the order in which they sign.
+/// One line for each key, in the order in which they sign.
 pub(super) fn table(keys: &KeyRing<KeySource>, now: Timestamp) -> String {
     let mut text = format!(
         "{:<43}  {:<5}  {:<9}  {:<8}  {:<20}  {}\n",
@@ -61,7 +61,7 @@ pub(super) fn table(keys: &KeyRing<KeySource>, now: Timestamp) -> String {
     text
 }
 
-/// The first key of an older database does not know its age.
+/// A key that an older version of this server made has no time of its own.
 fn moment(at: Timestamp) -> String {
     if at.as_secs() == 0 {
         "always".to_owned()

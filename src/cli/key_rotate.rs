@@ -1,4 +1,4 @@
-//! `key rotate`: another key takes over.
+//! `key rotate`: makes another key, which takes over from the one that signs.
 
 use std::fmt::Write as _;
 
@@ -18,10 +18,10 @@ pub(super) fn command() -> Command {
         .about("Make another key, which takes over from the one that signs")
         .after_help(
             "The new key is published for token.publish_ahead, counted from the next start of the server, before it signs. The old\n\
-             one verifies until its last token has expired. Nobody is signed out.\n\
+             one verifies until its last token has expired. No user is signed out.\n\
              \n    jwt-server key rotate            # the ordinary way\n    jwt-server key rotate --revoke   # the key was stolen: every session ends",
         )
-        .arg(flag("now").help("Let it sign at once, so that other services meet a key that they have not seen"))
+        .arg(flag("now").help("Let it sign at once: other services meet tokens of a key that they have not fetched yet"))
         .arg(
             flag("revoke")
                 .conflicts_with("now")

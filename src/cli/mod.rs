@@ -1,5 +1,5 @@
-//! The command line. Each command has a file; this one knows their names, the flags, and how a failure leaves the process:
-//! one line on standard error, and exit code 2 for what is wrong with the arguments, 1 for anything else.
+//! The command line. Each command has a file; this one knows their names, the flags, and how a failure ends the process:
+//! one line on standard error, and exit code 2 for a bad argument, 1 for any other failure.
 
 mod check_config;
 mod key_list;
@@ -19,7 +19,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::config::{self, AnySetting, Config, ConfigError, Kind, Origin, Settings};
 
-/// The file that is read if it is there and no other is named.
+/// The configuration file, unless `--config` names another.
 const DEFAULT_FILE: &str = "jwt-server.toml";
 
 /// Runs the command that this process was started with.
@@ -54,7 +54,7 @@ enum Failure {
     Open(#[from] crate::auth::StartError),
     #[error(transparent)]
     Rotation(#[from] crate::auth::RotationError),
-    /// An argument that is not one.
+    /// A bad argument.
     #[error("{0}")]
     Argument(String),
     #[error("{0}")]
@@ -62,9 +62,9 @@ enum Failure {
 }
 
 impl Failure {
-    /// An error of the system, and what was being done.
-    fn io(doing: &str, error: &io::Error) -> Self {
-        Self::Other(format!("{doing}: {error}"))
+    /// What failed, and the system's error.
+    fn io(what: &str, error: &io::Error) -> Self {
+        Self::Other(format!("{what}: {error}"))
     }
 
     fn exit_code(&self) -> u8 {
@@ -81,7 +81,7 @@ impl Failure {
 
 fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if let Some(("write-config", arguments)) = matches.subcommand() {
-        // Before the file is read: it may be the one to replace.
+        // Without reading the file: it may be the one to overwrite, and need not be valid.
         let mut flags = Settings::default();
         add_flags(&mut flags, matches)?;
         return write_config::run(arguments, &flags);
@@ -95,7 +95,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         }
         Some(("user", user)) => match user.subcommand() {
             Some(("add", add)) => user_add::run(add, &config),
-            // clap asks for one of its commands.
+            // clap requires one of its commands.
             _ => Ok(()),
         },
         Some(("key", key)) => match key.subcommand() {
@@ -117,9 +117,9 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("Sign-up, sign-in, refresh and log-out with JSON Web Tokens, on a database of its own")
         .after_help(
-            "With no command it serves. Nothing has to be configured: it listens on 127.0.0.1:8000 and keeps everything in ./data.\n\
+            "Without a command it serves. It needs no configuration: it listens on 127.0.0.1:8000 and keeps its data in ./data.\n\
              Settings come from jwt-server.toml, then the environment (JWT_SERVER__SECTION__KEY), then flags (--section.key);\n\
-             `jwt-server --help` lists them, `jwt-server write-config` writes the file, `jwt-server check-config` shows those in force.",
+             `jwt-server --help` lists them, `jwt-server write-config` writes the file, `jwt-server check-config` prints those in force.",
         )
         .arg(config)
         .args(config::settings().map(flag))
@@ -128,14 +128,14 @@ fn command() -> Command {
         .subcommand(write_config::command())
         .subcommand(
             Command::new("user")
-                .about("Look after users, while the server is not running")
+                .about("Manage users, while the server is not running")
                 .subcommand_required(true)
                 .arg_required_else_help(true)
                 .subcommand(user_add::command()),
         )
         .subcommand(
             Command::new("key")
-                .about("Look after the signing keys, while the server is not running")
+                .about("Manage the signing keys, while the server is not running")
                 .subcommand_required(true)
                 .arg_required_else_help(true)
                 .subcommand(key_list::command())
@@ -173,7 +173,7 @@ fn flag(setting: AnySetting) -> Arg {
         ))
 }
 
-/// Everything that was set, by file, environment and flags.
+/// The settings that the file, the environment and the flags give.
 fn gather(matches: &ArgMatches) -> Result<Settings, ConfigError> {
     let mut settings = Settings::default();
     match matches.get_one::<String>("config") {
@@ -201,7 +201,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     runtime.map_err(|error| Failure::io("the runtime can't start", &error))
 }
 
-/// Says `text` on standard output. If nobody reads that, it is nobody's loss.
+/// Prints `text` on standard output. A failure is ignored: the command has done its work.
 fn say(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -1,4 +1,4 @@
-//! `user add`: a user from the command line. The way to the first ADMIN.
+//! `user add`: adds a user from the command line, such as the first one with the role ADMIN.
 
 use std::io::{self, BufRead, IsTerminal};
 
@@ -17,16 +17,16 @@ pub(super) fn command() -> Command {
     Command::new("add")
         .about("Add a user")
         .after_help(
-            "The password is asked for twice, or read as one line from standard input if that is not a terminal:\n\
+            "The command asks for the password twice. If standard input is not a terminal, it reads one line from there:\n\
              \n    jwt-server user add ada --role ADMIN\n    pass show ada | jwt-server user add ada --role CLIENT --role ADMIN",
         )
-        .arg(Arg::new("name").value_name("NAME").required(true).help("What they sign in with"))
+        .arg(Arg::new("name").value_name("NAME").required(true).help("The username"))
         .arg(
             Arg::new("role")
                 .long("role")
                 .value_name("ROLE")
                 .action(ArgAction::Append)
-                .help("A role they have; may be given several times [default: those of signup.roles]"),
+                .help("A role of the user; may be given several times [default: the roles of signup.roles]"),
         )
 }
 
@@ -48,7 +48,9 @@ pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure
         let accounts = Accounts::open(config).await?;
         let added = accounts.add(username, password, roles, None).await;
         added.map_err(|error| match error {
-            AuthError::UsernameTaken => Failure::Other(format!("there is a user {name} already")),
+            AuthError::UsernameTaken => {
+                Failure::Other(format!("no user was added: there is a user {name} already"))
+            }
             other => Failure::Other(refusal(&other)),
         })
     })?;
@@ -82,7 +84,7 @@ fn read_password(username: &Username) -> Result<SecretString, Failure> {
         .map_err(|error| Failure::io("the password can't be read from standard input", &error))?;
     if line.is_empty() {
         return Err(Failure::Other(
-            "no user was added: there was no password on standard input".into(),
+            "no user was added: there is no password on standard input".into(),
         ));
     }
     let line = line.strip_suffix('\n').unwrap_or(&line);

@@ -1,0 +1,61 @@
+//! What the server prints at its start: where it listens, what it found in the database, and the warnings.
+
+use std::{fmt, net::SocketAddr};
+
+use super::risks::risks;
+use crate::{auth::KeyStatus, config::Config};
+
+/// What the server found when it started. Its `Display` is the banner.
+pub(super) struct Banner<'a> {
+    pub(super) config: &'a Config,
+    /// The address on which the server listens.
+    pub(super) address: SocketAddr,
+    pub(super) users: u64,
+    /// The live sessions; `None` while the server still reads them.
+    pub(super) sessions: Option<usize>,
+    pub(super) key: &'a KeyStatus,
+    /// How many files the process needs to have open at once.
+    pub(super) files_needed: usize,
+    /// How many the system allows it to have; `None` if that is not known.
+    pub(super) files_allowed: Option<u64>,
+}
+
+impl fmt::Display for Banner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (key, database) = (self.key, self.config.store.path.display());
+        let users = plural(self.users, "user");
+        let sessions = self.sessions.map_or_else(
+            || "live sessions still to be read".to_owned(),
+            |sessions| plural(sessions as u64, "live session"),
+        );
+        let source = key
+            .given_by
+            .as_ref()
+            .map_or("made by this server, kept in its database".to_owned(), |origin| {
+                format!("from {origin}")
+            });
+        writeln!(f, "jwt-server {}", env!("CARGO_PKG_VERSION"))?;
+        writeln!(f, "  listening on  http://{}", self.address)?;
+        writeln!(f, "  database      {database} ({users}, {sessions})")?;
+        writeln!(f, "  signing key   {source} ({}, kid {})", key.algorithm, key.id)?;
+        if let Some(next) = &key.next {
+            let (algorithm, id, from) = (next.algorithm, &next.id, next.signs_from);
+            writeln!(f, "  next key      signs from {from} ({algorithm}, kid {id})")?;
+        }
+        if let Some(ended) = key.replaced {
+            let ended = plural(ended as u64, "session");
+            writeln!(
+                f,
+                "  note: the signing key is not the one of the last start: every older token is dead, and {ended} ended"
+            )?;
+        }
+        for risk in risks(self.config, self.files_needed, self.files_allowed) {
+            writeln!(f, "  warning: {risk}")?;
+        }
+        Ok(())
+    }
+}
+
+fn plural(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
