@@ -34,7 +34,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let proxies = Proxies::new(&trusted);
     let client = |peer: &str, headers: &HeaderMap| -> IpAddr {
         let peer: SocketAddr = peer.parse().expect("an address");
-        proxies.client(peer, headers).ip()
+        proxies.client(peer.into(), headers).expect("a peer with an address").ip()
     };
 
     let mut headers = HeaderMap::new();

@@ -7,13 +7,12 @@ use futures_util::future::Either;
 use warp::{
     Filter, Rejection, Reply,
     filters::BoxedFilter,
-    http::HeaderMap,
     reject::{self, Reject},
     reply::Response,
 };
 
 use super::{
-    credential::{presented, read_bearer},
+    credential::{Credential, credential},
     error::ApiError,
 };
 use crate::{
@@ -104,12 +103,12 @@ pub(super) fn principal(
     auth: &Auth,
 ) -> impl Filter<Extract = (Result<Principal, ApiError>,), Error = Rejection> + Clone + use<> {
     let auth = auth.clone();
-    warp::header::headers_cloned().and_then(move |headers: HeaderMap| {
+    credential().and_then(move |credential: Credential| {
         // Mostly it is recognised, and then there is nothing to look at more closely and nothing to wait for.
-        let known = presented(&headers).and_then(|text| auth.recognise(text));
+        let known = credential.presented().and_then(|text| auth.recognise(text));
         let checked = match known {
             Some(known) => Either::Left(known),
-            None => Either::Right(read_bearer(&headers).map(|token| (auth.clone(), token))),
+            None => Either::Right(credential.bearer().map(|token| (auth.clone(), token))),
         };
         async move {
             let principal = match checked {

@@ -17,8 +17,9 @@ mod settings;
 mod trace;
 
 pub(crate) use self::{
+    credential::Credential,
     error::ApiError,
-    trace::{Answering, Trace},
+    trace::{Traced, take as take_trace},
 };
 pub use self::{
     guard::{Guard, recover},

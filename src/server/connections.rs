@@ -1,42 +1,45 @@
-//! The connections that are open, dealt out to the runtimes that serve them, and how they end.
+//! The open connections, dealt out to the runtimes that serve them, and how they end.
 
 use std::time::Duration;
 
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::{net::TcpStream, runtime::Handle, task::JoinSet, time};
+use tokio::{runtime::Handle, task::JoinSet, time};
+
+use super::{
+    listener::Accepted,
+    stop::{Stop, Watcher},
+};
 
 pub(super) struct Connections {
-    /// Each runtime with those that it serves.
+    /// Each runtime with the connections that it serves.
     dealt: Vec<(Handle, JoinSet<()>)>,
-    graceful: GracefulShutdown,
+    stop: Stop,
 }
 
 impl Connections {
-    /// None yet, and to be served by these, of which there is one at least.
+    /// No connection yet. They will be served by these runtimes, of which there is one at least.
     pub(super) fn on(runtimes: impl IntoIterator<Item = Handle>) -> Self {
         let none = |runtime| (runtime, JoinSet::new());
         Self {
             dealt: runtimes.into_iter().map(none).collect(),
-            graceful: GracefulShutdown::new(),
+            stop: Stop::default(),
         }
     }
 
-    /// Gives one more to `serve`, on the runtime that has the fewest.
+    /// Gives one more connection to `serve`, on the runtime that has the fewest.
     #[expect(clippy::expect_used, reason = "see `on`")]
-    pub(super) fn add<F>(
+    pub(super) fn add<A: Accepted, F>(
         &mut self,
-        stream: TcpStream,
-        serve: impl FnOnce(TcpStream, Watcher) -> F + Send + 'static,
+        accepted: A,
+        serve: impl FnOnce(A::Stream, Watcher) -> F + Send + 'static,
     ) where
         F: Future<Output = ()> + Send,
     {
         self.forget_closed();
         let fewest = self.dealt.iter_mut().min_by_key(|(_, open)| open.len());
         let (runtime, open) = fewest.expect("there is one at least");
-        let watcher = self.graceful.watcher();
+        let watcher = self.stop.watch();
         let connection = async move {
-            // From now on it is this runtime that is told when there is something to read, and no more the one that accepted it.
-            match stream.into_std().and_then(TcpStream::from_std) {
+            match accepted.open().await {
                 Ok(stream) => serve(stream, watcher).await,
                 Err(error) => tracing::error!(%error, "a connection can't be served"),
             }
@@ -51,17 +54,23 @@ impl Connections {
     }
 
     /// How many are open.
-    pub(super) fn count(&self) -> usize {
-        self.graceful.count()
+    pub(super) fn count(&mut self) -> usize {
+        self.forget_closed();
+        self.dealt.iter().map(|(_, open)| open.len()).sum()
     }
 
-    /// Ends those that are idle now, and the others when what is running is done, or after `grace`. Whether all were done then.
+    /// Ends the connections that are idle now, and the others when what is running is done, or after `grace`. Returns whether
+    /// all were done then.
     pub(super) async fn finish(mut self, grace: Duration) -> bool {
-        let graceful = std::mem::take(&mut self.graceful);
-        let finished = time::timeout(grace, graceful.shutdown()).await.is_ok();
+        self.stop.begin();
+        let all = async {
+            for (_, open) in &mut self.dealt {
+                while open.join_next().await.is_some() {}
+            }
+        };
+        let finished = time::timeout(grace, all).await.is_ok();
         if !finished {
-            self.forget_closed();
-            let cut: usize = self.dealt.iter().map(|(_, open)| open.len()).sum();
+            let cut = self.count();
             tracing::warn!(connections = cut, "these did not finish in time and are cut");
         }
         for (_, open) in &mut self.dealt {
@@ -76,14 +85,26 @@ impl Connections {
 
 #[cfg(test)]
 mod tests {
-    use tokio::{net::TcpListener, sync::oneshot, task};
+    use tokio::{sync::oneshot, task};
 
     use super::*;
+    use crate::server::listener::Peer;
 
     #[tokio::test]
-    async fn who_has_gone_makes_room_for_the_next_where_they_were() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+    async fn a_closed_connection_makes_room_on_its_runtime() {
+        struct Opened;
+        impl Accepted for Opened {
+            type Stream = tokio::io::DuplexStream;
+
+            fn peer(&self) -> Peer {
+                Peer::Unix { uid: None }
+            }
+
+            async fn open(self) -> std::io::Result<Self::Stream> {
+                Ok(tokio::io::duplex(1).0)
+            }
+        }
+
         let mut connections = Connections::on([Handle::current(), Handle::current(), Handle::current()]);
         let open = |connections: &Connections| {
             let open = connections.dealt.iter().map(|(_, open)| open.len());
@@ -91,13 +112,12 @@ mod tests {
         };
         let mut ends = Vec::new();
         for count in 1..=7 {
-            let stream = TcpStream::connect(address).await.unwrap();
             let (end, ended) = oneshot::channel::<()>();
-            let serve = async move |_: TcpStream, watcher: Watcher| {
+            let serve = async move |_, watcher: Watcher| {
                 let _ = ended.await;
                 drop(watcher);
             };
-            connections.add(stream, serve);
+            connections.add(Opened, serve);
             assert_eq!(connections.count(), count);
             ends.push(end);
         }
@@ -112,8 +132,7 @@ mod tests {
             connections.forget_closed();
             assert_eq!(open(&connections), expected);
         }
-        let stream = TcpStream::connect(address).await.unwrap();
-        connections.add(stream, async |_, _| ());
+        connections.add(Opened, async |_, _| ());
         assert_eq!(open(&connections), [3, 1, 1]);
     }
 }

@@ -4,13 +4,12 @@
 use std::{convert::Infallible, io, num::NonZero, thread};
 
 use tokio::{
-    net::TcpListener,
     runtime::{Builder, Handle, Runtime},
     sync::oneshot,
 };
 use warp::{Filter, Reply};
 
-use super::serve_on;
+use super::{listener::Listener, serve_on};
 use crate::config::ServerConfig;
 
 /// A thread for each core that the process may use, the calling one among them, each with a runtime of its own.
@@ -78,7 +77,7 @@ impl Cores {
     /// [`block_on`](Self::block_on), serves its share.
     pub async fn serve<F, R>(
         &self,
-        listener: TcpListener,
+        listener: impl Listener,
         routes: F,
         limits: &ServerConfig,
         stop: impl Future<Output = ()>,
@@ -145,7 +144,7 @@ mod tests {
 
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpStream,
+        net::{TcpListener, TcpStream},
         sync::Mutex,
     };
 

@@ -1,23 +1,21 @@
-//! The socket: accepts connections, bounds their number and their patience, and stops without cutting anybody off who
-//! can still be served. It knows nothing of what is served.
+//! Connections: accepts them from any listener, bounds their number and how long they may take, and stops without cutting off a
+//! request that can still be answered. Of what is served it knows the response to a request that reaches no route, and where
+//! a route leaves its notes for the log.
 
-mod client;
 mod connections;
 mod cores;
-mod log;
-mod places;
-mod request;
-mod unwind;
+mod layers;
+mod limits;
+mod listener;
+mod proxies;
+mod stop;
 
-use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::poll_fn, io, sync::Arc, time::Duration};
 
 use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
     runtime::Handle,
     time,
 };
@@ -27,19 +25,22 @@ use tower_layer::Layer;
 use tower_service::Service;
 use warp::{
     Filter, Reply,
-    http::{HeaderName, HeaderValue, Method, Request, header},
+    http::{HeaderValue, Method, Request, header},
     reply::Response,
 };
 
-pub use self::{client::Proxies, cores::Cores};
 use self::{
     connections::Connections,
-    log::{LogRequests, Names},
-    places::{Place, Places},
-    request::{CheckRequests, MAX_HEADER, MAX_HEADER_LINES},
-    unwind::AnswerPanics,
+    layers::{MAX_HEADER, MAX_HEADER_LINES, RequestIds, Shared, X_REQUEST_ID},
+    limits::{ConnectionLimits, ConnectionPermit},
+    stop::Watcher,
 };
-use crate::config::ServerConfig;
+pub use self::{
+    cores::Cores,
+    listener::{Accepted, AcceptedTcp, AcceptedUnix, Listener, Peer},
+    proxies::Proxies,
+};
+use crate::{config::ServerConfig, domain::Network};
 
 /// How long to wait after the system could not give a connection: it has run out of something, and asking at once again
 /// would only burn the processor.
@@ -54,7 +55,7 @@ const PREFLIGHT_MAX_AGE: Duration = Duration::from_mins(10);
 /// panics answers 500, and the others go on. Each request gets a line in the log and an `X-Request-Id`. An answer of 429 or
 /// 503 is held back for a second, so that nobody gains by asking again at once.
 pub async fn serve<F, R>(
-    listener: TcpListener,
+    listener: impl Listener,
     routes: F,
     limits: &ServerConfig,
     stop: impl Future<Output = ()>,
@@ -69,7 +70,7 @@ where
 /// Serves on these runtimes, and accepts on the present one.
 async fn serve_on<F, R>(
     runtimes: impl IntoIterator<Item = Handle>,
-    listener: TcpListener,
+    listener: impl Listener,
     routes: F,
     limits: &ServerConfig,
     stop: impl Future<Output = ()>,
@@ -78,7 +79,7 @@ where
     F: Filter<Extract = (R,), Error = Infallible> + Clone + Send + Sync + 'static,
     R: Reply,
 {
-    let service = CheckRequests(AnswerPanics(warp::service(routes)));
+    let service = layers::inner(warp::service(routes));
     if limits.cors_origins.is_empty() {
         run(runtimes, listener, service, limits, stop).await
     } else {
@@ -99,17 +100,13 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
             Method::DELETE,
         ])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT])
-        .expose_headers([
-            header::WWW_AUTHENTICATE,
-            header::RETRY_AFTER,
-            HeaderName::from_static("x-request-id"),
-        ])
+        .expose_headers([header::WWW_AUTHENTICATE, header::RETRY_AFTER, X_REQUEST_ID])
         .max_age(PREFLIGHT_MAX_AGE)
 }
 
 async fn run<S>(
     runtimes: impl IntoIterator<Item = Handle>,
-    listener: TcpListener,
+    listener: impl Listener,
     service: S,
     limits: &ServerConfig,
     stop: impl Future<Output = ()>,
@@ -123,36 +120,24 @@ where
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(2 * MAX_HEADER)
         .max_headers(2 * MAX_HEADER_LINES);
-    let patience = limits.body_timeout;
-    let proxies = Arc::new(Proxies::new(&limits.trusted_proxies));
-    let names = Arc::new(Names::new());
-    let places = Places::new(limits.max_connections, limits.max_connections_per_address);
+    let write_timeout = limits.body_timeout;
+    let shared = Arc::new(Shared {
+        proxies: Proxies::new(&limits.trusted_proxies),
+        ids: RequestIds::new(),
+    });
+    let limit = ConnectionLimits::new(limits.max_connections, limits.max_connections_per_address);
     let mut connections = Connections::on(runtimes);
     let mut stop = std::pin::pin!(stop);
     loop {
-        let (stream, peer, place) = tokio::select! {
+        let (accepted, permit) = tokio::select! {
             () = &mut stop => break,
-            accepted = accept(&listener, &places, &proxies) => accepted,
+            accepted = accept(&listener, &limit, &shared.proxies) => accepted,
         };
-        let (http, service) = (http.clone(), service.clone());
-        let (proxies, names) = (Arc::clone(&proxies), Arc::clone(&names));
-        connections.add(stream, async move |stream, watcher| {
-            // A client may send a small answer's last packet only when the one before has arrived; that costs 40 ms.
-            let _ = stream.set_nodelay(true);
-            // Who asks and never reads the answers would keep a place for ever.
-            let mut stream = TimeoutStream::new(stream);
-            stream.set_write_timeout(Some(patience));
-            let service = TowerToHyperService::new(LogRequests {
-                inner: service,
-                peer,
-                proxies,
-                names,
-            });
-            let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
-            if let Err(error) = watcher.watch(connection).await {
-                tracing::debug!(%error, "a connection ended");
-            }
-            drop(place);
+        let service = layers::outer(service.clone(), accepted.peer(), &shared);
+        let http = http.clone();
+        connections.add(accepted, async move |stream, watcher| {
+            answer(stream, &http, service, write_timeout, watcher).await;
+            drop(permit);
         });
     }
     drop(listener);
@@ -161,22 +146,54 @@ where
     connections.finish(limits.shutdown_grace).await
 }
 
-/// The next connection, once there is a place for one.
-async fn accept(
-    listener: &TcpListener,
-    places: &Places,
+/// Answers the requests that come over `stream`, until its client is done or the server stops.
+async fn answer<T, S>(
+    stream: T,
+    http: &http1::Builder,
+    service: S,
+    write_timeout: Duration,
+    mut watcher: Watcher,
+) where
+    T: AsyncRead + AsyncWrite + Send + 'static,
+    S: hyper::service::Service<Request<Incoming>, Response = Response, Error = Infallible>,
+{
+    // A client that never reads its answers would keep the connection for ever.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(write_timeout));
+    let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
+    let mut connection = std::pin::pin!(connection);
+    let mut is_told = false;
+    let end = poll_fn(|context| {
+        if !is_told && watcher.has_begun(context) {
+            is_told = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        connection.as_mut().poll(context)
+    });
+    if let Err(error) = end.await {
+        tracing::debug!(%error, "a connection ended");
+    }
+}
+
+/// The next connection, once there is room for it.
+async fn accept<L: Listener>(
+    listener: &L,
+    limits: &ConnectionLimits,
     proxies: &Proxies,
-) -> (TcpStream, SocketAddr, Place) {
+) -> (L::Accepted, ConnectionPermit) {
     loop {
-        let free = places.free().await;
+        let free = limits.free().await;
         match listener.accept().await {
-            Ok((stream, peer)) => {
-                let address = peer.ip().to_canonical();
-                let share = (!proxies.trust(address)).then_some(address);
-                if let Some(place) = places.take(free, share) {
-                    return (stream, peer, place);
+            Ok(accepted) => {
+                let peer = accepted.peer();
+                let network = match peer {
+                    Peer::Ip(address) => (!proxies.trust(address)).then(|| Network::of(address)),
+                    Peer::Unix { .. } => None,
+                };
+                if let Some(permit) = limits.take(free, network) {
+                    return (accepted, permit);
                 }
-                tracing::debug!(%address, "a connection beyond its address's share was closed");
+                tracing::debug!(address = %peer, "a connection beyond its address's share was closed");
             }
             // The client was gone before its turn came.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -187,3 +204,6 @@ async fn accept(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,13 +17,13 @@ use warp::{
 use crate::http::ApiError;
 
 /// The longest header of a request, in bytes: its target, and the names and values of its lines.
-pub(super) const MAX_HEADER: usize = 16 * 1024;
+pub(in crate::server) const MAX_HEADER: usize = 16 * 1024;
 /// The most lines that a header may have.
-pub(super) const MAX_HEADER_LINES: usize = 64;
+pub(in crate::server) const MAX_HEADER_LINES: usize = 64;
 
 /// A service around another one, which answers what is no proper request.
 #[derive(Clone)]
-pub(super) struct CheckRequests<S>(pub(super) S);
+pub(in crate::server) struct CheckRequests<S>(pub(super) S);
 
 impl<S, B> Service<Request<B>> for CheckRequests<S>
 where

@@ -14,15 +14,15 @@ use futures_util::{
 use tower_service::Service;
 use warp::{Reply, reply::Response};
 
+use super::Answer;
 use crate::http::ApiError;
 
-type Answer = Result<Response, Infallible>;
 /// An answer, from a handler that may have panicked.
 type Caught = thread::Result<Answer>;
 
 /// A service around another one, which answers 500 where that one panics.
 #[derive(Clone)]
-pub(super) struct AnswerPanics<S>(pub(super) S);
+pub(in crate::server) struct AnswerPanics<S>(pub(super) S);
 
 impl<S, Q> Service<Q> for AnswerPanics<S>
 where

@@ -8,6 +8,7 @@ use std::{
 use ipnet::IpNet;
 use warp::http::{HeaderMap, HeaderName, header};
 
+use super::listener::Peer;
 use crate::domain::ClientAddress;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -42,8 +43,10 @@ impl Proxies {
     /// for as long as the ones who wrote it are trusted: the first who is not is the client. Whatever stands further left
     /// could have been written by that client itself.
     #[must_use]
-    pub fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> ClientAddress {
-        let mut nearest = peer.ip();
+    pub fn client(&self, peer: Peer, headers: &HeaderMap) -> Option<ClientAddress> {
+        let Peer::Ip(mut nearest) = peer else {
+            return None;
+        };
         if self.trust(nearest) {
             for hop in hops(headers).into_iter().rev() {
                 // A hop that hides its name ends what can be known.
@@ -60,7 +63,7 @@ impl Proxies {
                  one of them that guesses passwords slows down the others"
             );
         }
-        ClientAddress::new(nearest)
+        Some(ClientAddress::new(nearest))
     }
 }
 
@@ -130,8 +133,9 @@ mod tests {
             headers.append(name, value.parse().unwrap());
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
-        let peer = format!("{peer}:1234").parse().unwrap();
-        Proxies::new(&trusted).client(peer, &headers).to_string()
+        let peer: SocketAddr = format!("{peer}:1234").parse().unwrap();
+        let client = Proxies::new(&trusted).client(peer.into(), &headers);
+        client.unwrap().to_string()
     }
 
     #[test]
