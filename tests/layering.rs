@@ -100,6 +100,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("src/cli/user_add.rs", "src/cli/mod.rs"),
     ("src/cli/write_config.rs", "src/cli/mod.rs"),
     // Settings.
+    ("src/config/source.rs", "src/config/mod.rs"),
     ("src/config/accepts/mod.rs", "src/config/setting.rs"),
     ("src/config/error.rs", "src/config/setting.rs"),
     ("src/config/signing_key.rs", "src/config/token.rs"),
