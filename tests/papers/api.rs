@@ -8,11 +8,9 @@ use crate::{code_words, files, prose, read, rows, section};
 
 const PAGE: &str = "docs/api.md";
 
-/// The code of `src/http`, without comments and tests, file by file.
-fn http() -> Vec<(String, String)> {
-    let ours = files::all()
-        .into_iter()
-        .filter(|file| file.starts_with("src/http/"));
+/// The code below the folder `room`, without comments and tests, file by file.
+fn code_below(room: &str) -> Vec<(String, String)> {
+    let ours = files::all().into_iter().filter(|file| file.starts_with(room));
     let code = |file: String| {
         let text = read(&file);
         let code = text.split("#[cfg(test)]").next().unwrap();
@@ -21,6 +19,10 @@ fn http() -> Vec<(String, String)> {
         (file, code)
     };
     ours.map(code).collect()
+}
+
+fn http() -> Vec<(String, String)> {
+    code_below("src/http/")
 }
 
 /// The string literals of `code` that have no escapes, each with the code before it.
@@ -178,4 +180,40 @@ fn every_field_code_is_on_the_page_and_the_other_way_round() {
         .map(|row| code_words(row[0])[0])
         .collect();
     assert_eq!(in_code, on_page);
+}
+
+#[test]
+fn the_problems_that_the_page_shows_are_those_of_the_code() {
+    let sources: Vec<String> = ["src/http/", "src/domain/", "src/auth/", "src/passwords/"]
+        .iter()
+        .flat_map(|room| code_below(room))
+        .map(|(_, code)| code)
+        .collect();
+    let texts: Vec<&str> = sources
+        .iter()
+        .flat_map(|code| literals(code))
+        .map(|(_, text)| text)
+        .collect();
+    // A text of the code may have gaps: what stands before the first one is compared.
+    let is_known = |shown: &str| {
+        let mut beginnings = texts.iter().map(|text| text.split('{').next().unwrap());
+        beginnings.any(|text| text.len() > 8 && shown.starts_with(text))
+    };
+    let page = read(PAGE);
+    let shown = page
+        .lines()
+        .filter(|line| line.contains("urn:problem-type:jwt-server:"));
+    let mut seen = 0;
+    for line in shown {
+        let problem: serde_json::Value = serde_json::from_str(line).unwrap();
+        let title = problem["title"].as_str().unwrap();
+        assert!(texts.contains(&title), "no problem has the title {title:?}");
+        let faults = problem["errors"].as_array().into_iter().flatten();
+        for part in faults.chain([&problem]) {
+            let detail = part["detail"].as_str().unwrap();
+            assert!(is_known(detail), "no problem has the detail {detail:?}");
+        }
+        seen += 1;
+    }
+    assert!(seen > 2, "only {seen} problems were found");
 }

@@ -11,6 +11,7 @@ mod architecture;
 mod contributing;
 mod files;
 mod links;
+mod operations;
 mod readme;
 mod security;
 
