@@ -10,6 +10,7 @@ mod api;
 mod architecture;
 mod contributing;
 mod files;
+mod language;
 mod links;
 mod operations;
 mod readme;

@@ -107,7 +107,7 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
     Ok(format!(
         "## Pruning\n\n\
          {sessions} sessions run out at the same moment and are forgotten, the server on one core. Meanwhile /welcome is asked over 4 \
-         connections as fast as it is answered, and {LOG_OUTS} times a second somebody logs out. Windows of {WINDOW} s, the worst of them.\n\n{table}"
+         connections as fast as it is answered, and {LOG_OUTS} times a second a client logs out. Windows of {WINDOW} s, the worst of them.\n\n{table}"
     ))
 }
 
