@@ -51,7 +51,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
         ],
     ),
     ("http", &["auth", "config", "domain", "event"]),
-    ("telemetry", &["config", "event", "store"]),
+    ("telemetry", &["config", "event"]),
     ("server", &["http", "config", "domain", "clock"]),
 ];
 
@@ -73,8 +73,8 @@ const OWNERS: [(&str, &[&str]); 12] = [
         "crc32fast",
         &[
             "src/tokens/api_token.rs",
-            "src/store/sled/directory.rs",
-            "src/store/sled/log_file.rs",
+            "src/store/sled/file/directory.rs",
+            "src/store/sled/file/log_file.rs",
         ],
     ),
     ("jsonwebtoken", &["src/tokens/key.rs", "src/tokens/tests.rs"]),
@@ -104,10 +104,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("src/config/accepts/mod.rs", "src/config/setting.rs"),
     ("src/config/error.rs", "src/config/setting.rs"),
     ("src/config/signing_key.rs", "src/config/token.rs"),
-    // sled.
-    ("src/store/sled/database.rs", "src/store/sled/outage.rs"),
-    ("src/store/sled/trees.rs", "src/store/sled/loading.rs"),
-    ("src/store/sled/trees/names.rs", "src/store/sled/trees.rs"),
     // The throttle.
     ("src/throttle/attempt.rs", "src/throttle/mod.rs"),
 ];

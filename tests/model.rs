@@ -25,7 +25,8 @@ use jwt_server::{
     auth::{Credentials, IssuedToken, TokenRefusal},
     clock::{Clock, ManualClock, Timestamp},
     domain::{BearerToken, Client, Password, TokenPolicy, UserChange, Username},
-    store::{SledStore, Store},
+    event::Listeners,
+    store::{self, Store},
 };
 use proptest::{prelude::*, test_runner::FileFailurePersistence};
 use secrecy::ExposeSecret;
@@ -321,8 +322,8 @@ impl World {
 
     fn start(&mut self) {
         self.server = None;
-        let store = SledStore::open(&self.config.store.path, self.config.store.cache, self.clock.now());
-        let store: Arc<dyn Store> = Arc::new(store.unwrap());
+        let store = store::open(&self.config.store, self.clock.now(), Listeners::default());
+        let store = self.runtime.block_on(store).unwrap();
         let auth = Auth::new(&self.config, Arc::clone(&store), Arc::clone(&self.clock) as _);
         let auth = self.runtime.block_on(auth).unwrap();
         self.server = Some((auth, store));

@@ -23,7 +23,8 @@ use jwt_server::{
     auth::{Credentials, IssuedToken, TokenRefusal},
     clock::{Clock, ManualClock, Timestamp},
     domain::{BearerToken, Client, Password, TokenPolicy, Username},
-    store::SledStore,
+    event::Listeners,
+    store,
 };
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
@@ -178,12 +179,9 @@ impl World {
 
     fn start(&mut self) {
         self.server = None;
-        let store = SledStore::open(&self.config.store.path, self.config.store.cache, self.clock.now());
-        let auth = Auth::new(
-            &self.config,
-            Arc::new(store.unwrap()),
-            Arc::clone(&self.clock) as _,
-        );
+        let store = store::open(&self.config.store, self.clock.now(), Listeners::default());
+        let store = self.runtime.block_on(store).unwrap();
+        let auth = Auth::new(&self.config, store, Arc::clone(&self.clock) as _);
         self.server = Some(self.runtime.block_on(auth).unwrap());
     }
 

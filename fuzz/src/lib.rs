@@ -11,7 +11,8 @@ use jwt_server::{
     clock::{Clock, ManualClock, Timestamp},
     config::{Origin, Secret},
     domain::{BearerToken, Client, Password, Username},
-    store::SledStore,
+    event::Listeners,
+    store,
 };
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -62,13 +63,13 @@ impl Server {
         });
         change(&mut config);
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(START)));
-        let store = SledStore::open(&config.store.path, config.store.cache, clock.now());
-        let store = Arc::new(store.expect("a new database opens"));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
             .expect("a runtime");
         let auth = runtime.block_on(async {
+            let store = store::open(&config.store, clock.now(), Listeners::default()).await;
+            let store = store.expect("a new database opens");
             let auth = Auth::new(&config, store, Arc::clone(&clock) as _).await;
             let auth = auth.expect("a new server starts");
             let name = Username::parse(NAME).expect("a good name");

@@ -33,7 +33,8 @@ use crate::{
     clock::{Clock, SystemClock, Timestamp},
     config::{ApiTokenConfig, Config, IntrospectionConfig, SessionConfig, SignupConfig},
     domain::TokenPolicy,
-    store::{Count, SledStore, Store},
+    event::Listeners,
+    store::{self, Store, StoreCounts},
     throttle::Throttle,
     tokens::{RefreshTokens, Tokens},
 };
@@ -165,7 +166,7 @@ impl Auth {
     ///
     /// # Errors
     /// A failure of the store.
-    pub async fn count(&self) -> Result<Count, AuthError> {
+    pub async fn count(&self) -> Result<StoreCounts, AuthError> {
         Ok(self.0.accounts.store.count().await?)
     }
 
@@ -227,9 +228,7 @@ impl Auth {
 /// The database that `config` names, and the system's clock.
 async fn open_store(config: &Config) -> Result<(Arc<dyn Store>, Arc<dyn Clock>), StartError> {
     let clock = SystemClock::new();
-    let (path, cache, now) = (config.store.path.clone(), config.store.cache, clock.now());
-    let opened = tokio::task::spawn_blocking(move || SledStore::open(&path, cache, now)).await;
-    let store = opened.map_err(|_| StartError::Interrupted)??;
+    let store = store::open(&config.store, clock.now(), Listeners::default()).await?;
     clock.not_before(store.latest());
-    Ok((Arc::new(store), Arc::new(clock)))
+    Ok((store, Arc::new(clock)))
 }

@@ -44,7 +44,7 @@ impl LinePolicy {
 
 /// What is remembered of the attempts at an account, or of one client's at one account. The default is nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Attempts {
+pub struct FailedAttempts {
     /// Failures in a row, those that may still become one included.
     pub failures: u32,
     /// For an account, from when on the next stranger is let through; for a stranger, when its turn comes; for a client that
@@ -52,7 +52,7 @@ pub struct Attempts {
     pub at: Timestamp,
 }
 
-impl Attempts {
+impl FailedAttempts {
     /// Whether there is nothing to remember any more.
     #[must_use]
     pub fn are_forgotten(self, now: Timestamp) -> bool {
@@ -75,16 +75,16 @@ impl Attempts {
 /// # Errors
 /// How long the stranger has to wait.
 pub fn admit_stranger(
-    account: &mut Attempts,
-    place: &mut Attempts,
+    account: &mut FailedAttempts,
+    place: &mut FailedAttempts,
     policy: &LinePolicy,
     now: Timestamp,
 ) -> Result<(), Duration> {
     if account.are_forgotten(now) {
-        *account = Attempts::default();
+        *account = FailedAttempts::default();
     }
     if place.are_forgotten(now) {
-        *place = Attempts::default();
+        *place = FailedAttempts::default();
     }
     let delayed = !policy.distance(account.failures).is_zero();
     if delayed && place.at > now {
@@ -92,7 +92,7 @@ pub fn admit_stranger(
     }
     if delayed && now < place.at.plus(PLACE_KEPT) {
         // Its failure was counted when it got its place.
-        *place = Attempts::default();
+        *place = FailedAttempts::default();
         return Ok(());
     }
     let turn = account.at.max(now);
@@ -110,7 +110,12 @@ pub fn admit_stranger(
 }
 
 /// Takes back that a stranger was let through, because nobody looked at the password: the next attempt is let through at once.
-pub fn readmit_stranger(account: &mut Attempts, place: &mut Attempts, policy: &LinePolicy, now: Timestamp) {
+pub fn readmit_stranger(
+    account: &mut FailedAttempts,
+    place: &mut FailedAttempts,
+    policy: &LinePolicy,
+    now: Timestamp,
+) {
     if policy.distance(account.failures).is_zero() {
         account.failures = account.failures.saturating_sub(1);
     } else {
@@ -119,7 +124,7 @@ pub fn readmit_stranger(account: &mut Attempts, place: &mut Attempts, policy: &L
 }
 
 /// Takes back the `own` failures of who has given the right password.
-pub fn forgive(account: &mut Attempts, own: u32, policy: &LinePolicy, now: Timestamp) {
+pub fn forgive(account: &mut FailedAttempts, own: u32, policy: &LinePolicy, now: Timestamp) {
     account.failures = account.failures.saturating_sub(own);
     if policy.distance(account.failures).is_zero() {
         account.at = account.at.min(now);
@@ -139,16 +144,16 @@ mod tests {
 
     /// An account, and some strangers who try their luck there.
     struct Door {
-        account: Attempts,
-        places: [Attempts; 3],
+        account: FailedAttempts,
+        places: [FailedAttempts; 3],
         now: Timestamp,
     }
 
     impl Door {
         fn new() -> Self {
             Self {
-                account: Attempts::default(),
-                places: [Attempts::default(); 3],
+                account: FailedAttempts::default(),
+                places: [FailedAttempts::default(); 3],
                 now: START,
             }
         }
@@ -188,8 +193,8 @@ mod tests {
 
     #[test]
     fn at_most_a_hundred_failures_come_without_the_long_delay_however_many_strangers_hold_places() {
-        let mut account = Attempts::default();
-        let mut places = vec![Attempts::default(); 3000];
+        let mut account = FailedAttempts::default();
+        let mut places = vec![FailedAttempts::default(); 3000];
         let (mut now, mut through) = (START, Vec::new());
         for _ in 0..2 * 24 * 60 {
             for place in &mut places {
@@ -273,13 +278,13 @@ mod tests {
 
     #[test]
     fn a_line_of_a_day_takes_nobody_in() {
-        let mut account = Attempts {
+        let mut account = FailedAttempts {
             failures: MAX_FAILURES,
             at: START,
         };
         let mut waits = Vec::new();
         for _ in 0..40 {
-            let mut place = Attempts::default();
+            let mut place = FailedAttempts::default();
             let admitted = admit_stranger(&mut account, &mut place, &POLICY, START);
             waits.push(admitted.err().unwrap_or_default().as_secs() / 3600);
         }

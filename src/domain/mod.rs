@@ -22,7 +22,7 @@ mod username;
 pub use algorithm::Algorithm;
 pub use api_token::{ApiToken, ApiTokenHash};
 pub use attempts::{
-    Attempts, FORGOTTEN_AFTER, LONGEST_LINE, LinePolicy, MAX_FAILURES, admit_stranger, forgive,
+    FORGOTTEN_AFTER, FailedAttempts, LONGEST_LINE, LinePolicy, MAX_FAILURES, admit_stranger, forgive,
     readmit_stranger,
 };
 pub use bearer::BearerToken;

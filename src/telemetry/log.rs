@@ -5,17 +5,9 @@ use std::{io, panic, time::Duration};
 use tokio::time;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{
-    filter::{Targets, filter_fn},
-    fmt,
-    layer::SubscriberExt,
-    util::SubscriberInitExt,
-};
+use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::{
-    config::{LogConfig, LogFormat},
-    store::is_opening,
-};
+use crate::config::{LogConfig, LogFormat};
 
 /// How many lines may wait to be written. More are dropped, so that no request waits for the reader of the log.
 const WAITING_LINES: usize = 8192;
@@ -48,23 +40,17 @@ pub(crate) fn install(config: &LogConfig) -> Log {
         .with_writer(writer)
         // It would report on standard error that the log can't be written, and panic if standard error can't be written.
         .log_internal_errors(false);
-    // What the database says below a warning is about its own insides; what it says of damage while it is opened, whoever
-    // opens it says better.
+    // Below a warning the database logs its own internals only.
     let levels = Targets::new()
         .with_default(config.level)
         .with_target("sled", config.level.min(LevelFilter::WARN));
-    let opening = filter_fn(|line| !(is_opening() && line.target().starts_with("sled")));
-    let registry = tracing_subscriber::registry().with(levels).with(opening);
+    let registry = tracing_subscriber::registry().with(levels);
     // Fails if a library user has installed a log, which then stays.
     let _ = match config.format {
         LogFormat::Text => registry.with(lines).try_init(),
         LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
     };
     panic::set_hook(Box::new(|info| {
-        // A damaged database is reported by who opens it.
-        if is_opening() {
-            return;
-        }
         let place = info
             .location()
             .map_or_else(|| "?".to_owned(), ToString::to_string);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Throttle, places::InLine};
 use crate::{
     clock::Timestamp,
-    domain::{Attempts, Network, UserId, forgive, readmit_stranger},
+    domain::{FailedAttempts, Network, UserId, forgive, readmit_stranger},
     store::StoreError,
 };
 
@@ -39,7 +39,7 @@ impl Attempt<'_> {
         let now = throttle.clock.now();
         let seen = match self.standing {
             Standing::Known { place, seen } => {
-                throttle.table.lock().put(place, Attempts::default());
+                throttle.table.lock().put(place, FailedAttempts::default());
                 Some(seen)
             }
             Standing::Stranger { line, bucket } => {
@@ -83,12 +83,16 @@ impl Attempt<'_> {
 
 impl Throttle {
     /// Changes a line and a place in it, and notes whose failure that is.
-    pub(super) fn in_line<T>(&self, at: InLine, change: impl FnOnce(&mut Attempts, &mut Attempts) -> T) -> T {
+    pub(super) fn in_line<T>(
+        &self,
+        at: InLine,
+        change: impl FnOnce(&mut FailedAttempts, &mut FailedAttempts) -> T,
+    ) -> T {
         let now = self.clock.now();
         let mut table = self.table.lock();
         let (mut line, mut place, mut own) = (table.at(at.line), table.at(at.place), table.at(at.own));
         if line.are_forgotten(now) {
-            line = Attempts::default();
+            line = FailedAttempts::default();
         }
         let before = line.failures;
         let outcome = change(&mut line, &mut place);
@@ -111,7 +115,7 @@ impl Throttle {
         let mut line = table.at(at.line);
         forgive(&mut line, table.at(at.own).failures, &self.policy, now);
         table.put(at.line, line);
-        table.put(at.place, Attempts::default());
-        table.put(at.own, Attempts::default());
+        table.put(at.place, FailedAttempts::default());
+        table.put(at.own, FailedAttempts::default());
     }
 }

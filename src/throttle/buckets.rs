@@ -8,7 +8,7 @@ use governor::{Quota, RateLimiter, middleware::NoOpMiddleware, nanos::Nanos, sta
 use super::table::SharedTable;
 use crate::{
     clock::{Clock, Timestamp},
-    domain::Attempts,
+    domain::FailedAttempts,
 };
 
 pub(super) struct Buckets {
@@ -94,8 +94,8 @@ impl governor::clock::Clock for Since {
     }
 }
 
-fn bucket(full_at: Timestamp) -> Attempts {
-    Attempts {
+fn bucket(full_at: Timestamp) -> FailedAttempts {
+    FailedAttempts {
         failures: 0,
         at: full_at,
     }

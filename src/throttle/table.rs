@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{clock::Timestamp, domain::Attempts};
+use crate::{clock::Timestamp, domain::FailedAttempts};
 
 /// A handle of one table.
 #[derive(Clone)]
@@ -33,15 +33,15 @@ impl SharedTable {
 }
 
 impl Table {
-    pub(super) fn at(&self, place: u32) -> Attempts {
+    pub(super) fn at(&self, place: u32) -> FailedAttempts {
         let (failures, at) = self.places.get(place as usize).copied().unwrap_or_default();
-        Attempts {
+        FailedAttempts {
             failures,
             at: Timestamp::from_secs(at),
         }
     }
 
-    pub(super) fn put(&mut self, place: u32, attempts: Attempts) {
+    pub(super) fn put(&mut self, place: u32, attempts: FailedAttempts) {
         if self.at(place) != attempts
             && let Some(there) = self.places.get_mut(place as usize)
         {
@@ -51,13 +51,13 @@ impl Table {
     }
 
     /// Puts back what was kept of a place: that is no change.
-    pub(super) fn restore(&mut self, place: u32, attempts: Attempts) {
+    pub(super) fn restore(&mut self, place: u32, attempts: FailedAttempts) {
         self.put(place, attempts);
         self.changed.remove(&place);
     }
 
     /// Up to `at_most` places that have changed since they were taken the last time, as they are now.
-    pub(super) fn take_changed(&mut self, at_most: usize) -> Vec<(u32, Attempts)> {
+    pub(super) fn take_changed(&mut self, at_most: usize) -> Vec<(u32, FailedAttempts)> {
         let taken: Vec<u32> = self.changed.iter().take(at_most).copied().collect();
         for place in &taken {
             self.changed.remove(place);

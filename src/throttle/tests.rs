@@ -1,7 +1,7 @@
 //! The throttle alone: its memory, what it keeps, and who shares a place with whom.
 
 use std::{
-    env, fs,
+    env, fs, iter,
     net::Ipv4Addr,
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -11,13 +11,22 @@ use super::*;
 use crate::{
     clock::{ManualClock, Timestamp},
     config::Config,
-    store::{SledStore, UserCreation},
+    config::StoreConfig,
+    store::{self, UserCreation},
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
+async fn open(directory: &tempfile::TempDir) -> Arc<dyn Store> {
+    let config = StoreConfig {
+        path: directory.path().to_owned(),
+        cache: 1 << 20,
+    };
+    store::open(&config, NOW, iter::empty().collect()).await.unwrap()
+}
+
 async fn throttle(directory: &tempfile::TempDir) -> Throttle {
-    let store = Arc::new(SledStore::open(directory.path(), 1 << 20, NOW).unwrap());
+    let store = open(directory).await;
     let clock = Arc::new(ManualClock::new(NOW));
     let config = Config::default().throttle;
     Throttle::load(&config, store, clock).await.unwrap()
@@ -121,7 +130,7 @@ async fn of_many_attempts_at_once_from_a_known_place_no_more_are_let_through_tha
 #[tokio::test(flavor = "multi_thread")]
 async fn a_right_password_forgives_nothing_of_another_account_that_shares_its_place() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Arc::new(SledStore::open(directory.path(), 1 << 20, NOW).unwrap());
+    let store = open(&directory).await;
     let clock = Arc::new(ManualClock::new(NOW));
     let config = Config::default().throttle;
     let throttle = Throttle::load(&config, store, Arc::clone(&clock) as _)

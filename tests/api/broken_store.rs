@@ -16,8 +16,8 @@ use jwt_server::{
         Session, SessionId, TokenId, TokenPolicy, User, UserChange, UserId, Username,
     },
     store::{
-        Accepted, AcceptedApiToken, ApiTokenCreation, Count, Kept, KeptAttempts, KeyMaterial, KeyRingUpdate,
-        Store, StoreError, StoredRing, UserCreation,
+        Accepted, AcceptedApiToken, ApiTokenCreation, ApiTokens, Attempts, Kept, KeptAttempts, KeyMaterial,
+        KeyRingUpdate, Keys, Sessions, Store, StoreCounts, StoreError, StoredRing, UserCreation, Users,
     },
 };
 use secrecy::SecretSlice;
@@ -43,7 +43,7 @@ impl BrokenStore {
 }
 
 #[async_trait]
-impl Store for BrokenStore {
+impl Users for BrokenStore {
     async fn create_user(&self, user: User, network: Option<Network>) -> Result<UserCreation, StoreError> {
         self.inner.create_user(user, network).await
     }
@@ -70,6 +70,17 @@ impl Store for BrokenStore {
         self.inner.delete_user(id, verified).await
     }
 
+    async fn last_sign_in(&self, user: UserId, network: Network) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.last_sign_in(user, network).await
+    }
+
+    async fn note_sign_in(&self, user: UserId, network: Network, now: Timestamp) -> Result<(), StoreError> {
+        self.inner.note_sign_in(user, network, now).await
+    }
+}
+
+#[async_trait]
+impl Sessions for BrokenStore {
     async fn open_session(
         &self,
         session: Session,
@@ -129,10 +140,17 @@ impl Store for BrokenStore {
         self.inner.close_session(session).await
     }
 
+    async fn close_every_session(&self) -> Result<usize, StoreError> {
+        self.inner.close_every_session().await
+    }
+
     async fn prune(&self, now: Timestamp, at_most: usize) -> Result<usize, StoreError> {
         self.inner.prune(now, at_most).await
     }
+}
 
+#[async_trait]
+impl ApiTokens for BrokenStore {
     async fn create_api_token(
         &self,
         token: ApiToken,
@@ -161,7 +179,10 @@ impl Store for BrokenStore {
     async fn keep_api_token_uses(&self, at_most: usize) -> Result<usize, StoreError> {
         self.inner.keep_api_token_uses(at_most).await
     }
+}
 
+#[async_trait]
+impl Keys for BrokenStore {
     async fn refresh_key(&self, fresh: SecretSlice<u8>) -> Result<SecretSlice<u8>, StoreError> {
         self.inner.refresh_key(fresh).await
     }
@@ -180,19 +201,10 @@ impl Store for BrokenStore {
         }
         self.inner.keep_key_ring(keys, instead_of).await
     }
+}
 
-    async fn close_every_session(&self) -> Result<usize, StoreError> {
-        self.inner.close_every_session().await
-    }
-
-    async fn last_sign_in(&self, user: UserId, network: Network) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.last_sign_in(user, network).await
-    }
-
-    async fn note_sign_in(&self, user: UserId, network: Network, now: Timestamp) -> Result<(), StoreError> {
-        self.inner.note_sign_in(user, network, now).await
-    }
-
+#[async_trait]
+impl Attempts for BrokenStore {
     async fn attempts(&self) -> Result<Option<KeptAttempts>, StoreError> {
         self.inner.attempts().await
     }
@@ -200,8 +212,15 @@ impl Store for BrokenStore {
     async fn keep_attempts(&self, changed: KeptAttempts) -> Result<(), StoreError> {
         self.inner.keep_attempts(changed).await
     }
+}
 
-    async fn count(&self) -> Result<Count, StoreError> {
+#[async_trait]
+impl Store for BrokenStore {
+    fn latest(&self) -> Timestamp {
+        self.inner.latest()
+    }
+
+    async fn count(&self) -> Result<StoreCounts, StoreError> {
         self.inner.count().await
     }
 }

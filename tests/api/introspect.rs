@@ -6,7 +6,8 @@ use jwt_server::{
     Auth, Config,
     clock::ManualClock,
     domain::{Algorithm, UserChange},
-    store::SledStore,
+    event::Listeners,
+    store,
 };
 use serde_json::{Value, json};
 use warp::http::StatusCode;
@@ -369,9 +370,12 @@ async fn who_asks_about_refresh_tokens_of_this_server_never_has_to_wait() {
 async fn a_store_that_fails_is_503_and_says_nothing_of_the_token() {
     let directory = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::new(START));
-    let inner = SledStore::open(&directory.path().join("data"), 1 << 20, START).unwrap();
-    let store = Arc::new(BrokenStore::around(Arc::new(inner)));
     let mut config = Config::default();
+    config.store.path = directory.path().join("data");
+    let inner = store::open(&config.store, START, Listeners::default())
+        .await
+        .unwrap();
+    let store = Arc::new(BrokenStore::around(inner));
     config.password.bcrypt_cost = 4;
     let auth = Auth::new(&config, Arc::clone(&store) as _, Arc::clone(&clock) as _)
         .await

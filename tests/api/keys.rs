@@ -12,8 +12,9 @@ use jwt_server::{
     clock::ManualClock,
     config::{KeyFile, Origin, Secret},
     domain::Algorithm,
+    event::Listeners,
     keys::KeyPair,
-    store::SledStore,
+    store,
 };
 use serde_json::{Value, json};
 use warp::http::StatusCode;
@@ -277,8 +278,11 @@ async fn a_key_that_can_not_be_kept_is_not_used() {
     config.token.algorithm = Algorithm::EdDsa;
     config.token.rotate_every = Some(DAY);
     config.token.publish_ahead = Duration::ZERO;
-    let store = SledStore::open(directory.path(), 1 << 20, START).unwrap();
-    let store = Arc::new(BrokenStore::around(Arc::new(store)));
+    config.store.path = directory.path().to_owned();
+    let store = store::open(&config.store, START, Listeners::default())
+        .await
+        .unwrap();
+    let store = Arc::new(BrokenStore::around(store));
     store.refuses_keys.store(true, Ordering::SeqCst);
     let start = async || Auth::new(&config, Arc::clone(&store) as _, Arc::clone(&clock) as _).await;
     assert!(start().await.is_err(), "not even the first one");

@@ -8,7 +8,8 @@ use jwt_server::{
     auth::SigningKeys,
     clock::{Clock, ManualClock, Timestamp},
     domain::{ClientAddress, PasswordHash, Role, Roles, UserChange, Username},
-    store::{SledStore, Store},
+    event::Listeners,
+    store::{self, Store},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -50,8 +51,9 @@ pub(crate) async fn spawn_with(change: impl FnOnce(&mut Config)) -> Server {
 }
 
 async fn open(config: Config, clock: Arc<ManualClock>, directory: TempDir) -> Server {
-    let store = SledStore::open(&config.store.path, config.store.cache, clock.now()).unwrap();
-    let store: Arc<dyn Store> = Arc::new(store);
+    let store = store::open(&config.store, clock.now(), Listeners::default())
+        .await
+        .unwrap();
     let auth = Auth::new(&config, Arc::clone(&store), Arc::clone(&clock) as _)
         .await
         .unwrap();

@@ -1,10 +1,7 @@
 //! A clock that is set back while the server is not running. Nobody may set this machine's clock for a test, so the
 //! database is told by another process that it is later than it is.
 
-use jwt_server::{
-    clock::Timestamp,
-    store::{SledStore, Store},
-};
+use jwt_server::{clock::Timestamp, config::StoreConfig, event::Listeners, store};
 
 use crate::{
     client::{PASSWORD, claims},
@@ -23,10 +20,15 @@ fn a_clock_that_is_set_back_between_two_starts_gives_no_token_a_longer_life() {
     server.kill();
 
     let later = Timestamp::from_secs(issued_at + TWO_MINUTES);
-    let store = SledStore::open(&home.path("data"), 1 << 20, later).unwrap();
+    let config = StoreConfig {
+        path: home.path("data"),
+        cache: 1 << 20,
+    };
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(store.prune(later, 1)).unwrap();
-    drop(store);
+    runtime.block_on(async {
+        let store = store::open(&config, later, Listeners::default()).await.unwrap();
+        store.prune(later, 1).await.unwrap();
+    });
 
     let server = home.start();
     // Of the token's five minutes, two are over.

@@ -11,13 +11,13 @@ use std::{
 use jwt_server::{
     clock::Timestamp,
     domain::{
-        Algorithm, ApiToken, ApiTokenHash, ApiTokenId, ApiTokenName, Attempts, Client, ClientAddress, Device,
-        DisplayName, KeyRing, PasswordHash, Refresh, RefreshTokenOutcome, Role, Session, TokenId,
-        TokenPolicy, TokenRecord, User, UserChange, UserId, Username,
+        Algorithm, ApiToken, ApiTokenHash, ApiTokenId, ApiTokenName, Client, ClientAddress, Device,
+        DisplayName, FailedAttempts, KeyRing, PasswordHash, Refresh, RefreshTokenOutcome, Role, Session,
+        TokenId, TokenPolicy, TokenRecord, User, UserChange, UserId, Username,
     },
     store::{
-        ApiTokenCreation, Count, Kept, KeptAttempts, KeyMaterial, KeyRingUpdate, MAX_NETWORKS, Outdated,
-        Store, UserCreation,
+        ApiTokenCreation, Kept, KeptAttempts, KeyMaterial, KeyRingUpdate, MAX_NETWORKS, Outdated, Store,
+        StoreCounts, UserCreation,
     },
 };
 use secrecy::ExposeSecret;
@@ -88,7 +88,7 @@ async fn is_accepted(store: &Arc<dyn Store>, session: &Session, token: TokenId, 
 }
 
 pub(crate) async fn a_user_is_found_by_name_as_they_were_created(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     assert_eq!(store.user_by_name(&name("ada")).await.unwrap(), None);
     let ada = created(&store, "ada").await;
     let plain = User {
@@ -101,7 +101,7 @@ pub(crate) async fn a_user_is_found_by_name_as_they_were_created(backend: &impl 
         UserCreation::Created
     );
     drop(store);
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     for user in [ada, plain] {
         let found = store.user_by_name(&user.username).await.unwrap();
         assert_eq!(found.as_deref(), Some(&user));
@@ -109,7 +109,7 @@ pub(crate) async fn a_user_is_found_by_name_as_they_were_created(backend: &impl 
 }
 
 pub(crate) async fn a_username_is_given_once_even_to_many_at_once(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let tasks: Vec<_> = (0..16)
         .map(|n| {
             let store = Arc::clone(&store);
@@ -133,7 +133,7 @@ pub(crate) async fn a_username_is_given_once_even_to_many_at_once(backend: &impl
 }
 
 pub(crate) async fn a_change_of_a_user_is_seen_at_once_and_after_a_restart(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let mut expected = created(&store, "ada").await;
     let nobody = store
         .change_user(UserId::generate(NOW), UserChange::Disabled(true))
@@ -155,12 +155,17 @@ pub(crate) async fn a_change_of_a_user_is_seen_at_once_and_after_a_restart(backe
         assert_eq!(found.as_deref(), Some(&expected));
     }
     drop(store);
-    let found = backend.open(NOW).user_by_name(&expected.username).await.unwrap();
+    let found = backend
+        .open(NOW)
+        .await
+        .user_by_name(&expected.username)
+        .await
+        .unwrap();
     assert_eq!(found.as_deref(), Some(&expected));
 }
 
 pub(crate) async fn a_rehash_never_undoes_a_later_change_of_the_password(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let ada = created(&store, "ada").await;
     store
         .change_user(ada.id, UserChange::Password(hash('b')))
@@ -177,7 +182,7 @@ pub(crate) async fn a_rehash_never_undoes_a_later_change_of_the_password(backend
 }
 
 pub(crate) async fn a_session_is_opened_only_for_a_user_as_verified(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let ada = created(&store, "ada").await;
     let open = async |user, verified| {
         let (session, token) = Session::start(user, POLICY.lifetime, POLICY.lifetime, NOW);
@@ -219,7 +224,7 @@ pub(crate) async fn a_session_is_opened_only_for_a_user_as_verified(backend: &im
 }
 
 pub(crate) async fn an_accepted_token_speaks_for_the_user_as_they_are_now(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let ada = created(&store, "ada").await;
     let (session, token) = opened(&store, &ada, NOW).await;
     let accepted = store.accepted(session.id, token.id, NOW).await.unwrap().unwrap();
@@ -242,7 +247,7 @@ pub(crate) async fn an_accepted_token_speaks_for_the_user_as_they_are_now(backen
     let accepted = store.accepted(session.id, token.id, NOW).await.unwrap().unwrap();
     assert_eq!(*accepted.user, *changed);
     drop(store);
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let accepted = store.accepted(session.id, token.id, NOW).await.unwrap().unwrap();
     assert_eq!(*accepted.user, *changed);
 
@@ -257,7 +262,7 @@ pub(crate) async fn whoever_changes_is_accepted_all_the_while_as_they_were_last_
     backend: &impl Backend,
 ) {
     const CHANGES: usize = 100;
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let ada = created(&store, "ada").await;
     let (session, token) = opened(&store, &ada, NOW).await;
     let answered = Arc::new(AtomicUsize::new(0));
@@ -303,7 +308,7 @@ pub(crate) async fn whoever_changes_is_accepted_all_the_while_as_they_were_last_
 }
 
 pub(crate) async fn a_change_of_a_user_reaches_each_of_their_sessions_and_api_tokens(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let (ada, eve) = (created(&store, "ada").await, created(&store, "eve").await);
     let mut sessions = Vec::new();
     for n in 0..5 {
@@ -332,7 +337,7 @@ pub(crate) async fn a_change_of_a_user_reaches_each_of_their_sessions_and_api_to
     assert_eq!(store.sessions(eve.id, later(9)).await.unwrap().len(), 5);
     drop(store);
     // And all of them are there again, each with its own user, in whatever order they are read.
-    let store = backend.open(later(9));
+    let store = backend.open(later(9)).await;
     for (session, record) in &sessions {
         let accepted = store.accepted(session.id, record.id, later(9)).await.unwrap();
         assert_eq!(accepted.unwrap().user.id, ada.id);
@@ -346,7 +351,7 @@ pub(crate) async fn a_change_of_a_user_reaches_each_of_their_sessions_and_api_to
 
 /// For a store that has its sessions in memory: whoever has kept one is told what is true now, or to ask again.
 pub(crate) async fn a_session_at_hand_says_what_the_store_says_whatever_changes(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let nobodys = Session::start(UserId::generate(NOW), DAY, DAY, NOW).0.id;
     assert!(store.live_session(nobodys).is_none());
     let mut users = Vec::new();
@@ -439,7 +444,7 @@ async fn opened_at_most_one(store: &Arc<dyn Store>, user: &User) -> Session {
 }
 
 pub(crate) async fn a_refresh_mints_one_successor_and_keeps_to_it(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let ada = created(&store, "ada").await;
     let (session, token) = opened(&store, &ada, NOW).await;
     let early = store
@@ -466,7 +471,7 @@ pub(crate) async fn a_refresh_mints_one_successor_and_keeps_to_it(backend: &impl
     assert!(standing.iter().all(|token| *token == minted[0]));
 
     drop(store);
-    let store = backend.open(later(280));
+    let store = backend.open(later(280)).await;
     let again = store
         .refresh(session.id, token.id, POLICY, later(289))
         .await
@@ -483,7 +488,7 @@ pub(crate) async fn a_refresh_mints_one_successor_and_keeps_to_it(backend: &impl
 }
 
 pub(crate) async fn a_closed_session_stays_closed(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let ada = created(&store, "ada").await;
     let (closed, token) = opened(&store, &ada, NOW).await;
     let (other, other_token) = opened(&store, &ada, NOW).await;
@@ -493,14 +498,14 @@ pub(crate) async fn a_closed_session_stays_closed(backend: &impl Backend) {
         assert!(is_accepted(&store, &other, other_token.id, NOW).await);
     }
     drop(store);
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     assert_eq!(store.close_session(closed.id).await.unwrap(), None);
     assert!(!is_accepted(&store, &closed, token.id, NOW).await);
     assert!(is_accepted(&store, &other, other_token.id, NOW).await);
 }
 
 pub(crate) async fn a_session_that_was_closed_is_not_refreshed(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let ada = created(&store, "ada").await;
     let (session, token) = opened(&store, &ada, NOW).await;
     store.close_session(session.id).await.unwrap();
@@ -536,7 +541,7 @@ async fn rotate(
 }
 
 pub(crate) async fn a_refresh_token_is_spent_once_and_its_reuse_ends_the_session(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let ada = created(&store, "ada").await;
     let session = opened_with_refresh(&store, &ada).await;
     let RefreshTokenOutcome::Minted(token, grant) = rotate(&store, &session, 0, later(100)).await else {
@@ -546,7 +551,7 @@ pub(crate) async fn a_refresh_token_is_spent_once_and_its_reuse_ends_the_session
     assert!(is_accepted(&store, &session, token.id, later(100)).await);
     drop(store);
 
-    let store = backend.open(later(100));
+    let store = backend.open(later(100)).await;
     assert_eq!(
         rotate(&store, &session, 0, later(109)).await,
         RefreshTokenOutcome::Stands(token, grant),
@@ -576,7 +581,7 @@ pub(crate) async fn a_refresh_token_is_spent_once_and_its_reuse_ends_the_session
         RefreshTokenOutcome::Refused
     );
     drop(store);
-    let store = backend.open(days);
+    let store = backend.open(days).await;
     assert_eq!(store.count().await.unwrap().sessions, Some(0));
     assert_eq!(
         rotate(&store, &session, 2, days).await,
@@ -587,7 +592,7 @@ pub(crate) async fn a_refresh_token_is_spent_once_and_its_reuse_ends_the_session
 pub(crate) async fn of_sixty_four_uses_of_a_refresh_token_at_once_all_get_the_same_successor(
     backend: &impl Backend,
 ) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let ada = created(&store, "ada").await;
     let session = opened_with_refresh(&store, &ada).await;
     let tasks: Vec<_> = (0..64)
@@ -612,7 +617,7 @@ pub(crate) async fn of_sixty_four_uses_of_a_refresh_token_at_once_all_get_the_sa
 }
 
 pub(crate) async fn another_password_ends_every_session_but_the_one_that_is_kept(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let (ada, eve) = (created(&store, "ada").await, created(&store, "eve").await);
     let (kept, kept_token) = opened(&store, &ada, NOW).await;
     let (ended, ended_token) = opened(&store, &ada, NOW).await;
@@ -643,7 +648,7 @@ pub(crate) async fn another_password_ends_every_session_but_the_one_that_is_kept
         assert_eq!(is_accepted(&store, session, token.id, NOW).await, alive);
     }
     drop(store);
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     for (session, token, alive) in alive {
         assert_eq!(is_accepted(&store, session, token.id, NOW).await, alive);
     }
@@ -663,7 +668,7 @@ pub(crate) async fn another_password_ends_every_session_but_the_one_that_is_kept
 }
 
 pub(crate) async fn a_deleted_user_takes_everything_along_and_frees_the_name(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let home = ClientAddress::new([192, 0, 2, 1].into()).network();
     let ada = created(&store, "ada").await;
     let (session, token) = opened(&store, &ada, NOW).await;
@@ -677,11 +682,11 @@ pub(crate) async fn a_deleted_user_takes_everything_along_and_frees_the_name(bac
     store.note_sign_in(ada.id, home, NOW).await.unwrap();
     assert!(!is_accepted(&store, &session, token.id, NOW).await);
     drop(store);
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     assert_eq!(store.user_by_name(&name("ada")).await.unwrap(), None);
     assert_eq!(store.last_sign_in(ada.id, home).await.unwrap(), None);
     assert!(!is_accepted(&store, &session, token.id, NOW).await);
-    let none = Count {
+    let none = StoreCounts {
         users: 0,
         sessions: Some(0),
     };
@@ -694,7 +699,7 @@ pub(crate) async fn a_deleted_user_takes_everything_along_and_frees_the_name(bac
 }
 
 pub(crate) async fn one_session_too_many_ends_the_oldest(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let ada = created(&store, "ada").await;
     let open = async |n: u64| {
         let now = later(n);
@@ -735,7 +740,7 @@ pub(crate) async fn one_session_too_many_ends_the_oldest(backend: &impl Backend)
 }
 
 pub(crate) async fn sessions_are_listed_oldest_first_with_their_last_use(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let (ada, eve) = (created(&store, "ada").await, created(&store, "eve").await);
     let _ = opened(&store, &eve, NOW).await;
     let (mut first, token) = Session::start(ada.id, POLICY.lifetime, DAY, NOW);
@@ -763,7 +768,7 @@ pub(crate) async fn sessions_are_listed_oldest_first_with_their_last_use(backend
     let sessions = store.sessions(ada.id, later(300)).await.unwrap();
     assert_eq!(ids(&sessions), [second.id], "the first has run out");
     drop(store);
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let sessions = store.sessions(ada.id, NOW).await.unwrap();
     assert_eq!(sessions[0].client, first.client);
     assert!(sessions[0].used_at >= NOW);
@@ -799,7 +804,7 @@ async fn is_good(store: &Arc<dyn Store>, token: &ApiToken, now: Timestamp) -> bo
 pub(crate) async fn an_api_token_speaks_for_its_user_as_they_are_now_until_it_expires(
     backend: &impl Backend,
 ) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let ada = created(&store, "ada").await;
     let (session, _) = opened(&store, &ada, NOW).await;
     let token = added(&store, &ada, &session, 1).await;
@@ -813,7 +818,7 @@ pub(crate) async fn an_api_token_speaks_for_its_user_as_they_are_now_until_it_ex
     assert_eq!(*accepted.user, *changed);
     drop(store);
 
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let accepted = store.api_token_accepted(token.hash, NOW).await.unwrap().unwrap();
     assert_eq!((&*accepted.user, &*accepted.token), (&*changed, &token));
     let disabled = store.change_user(ada.id, UserChange::Disabled(true)).await;
@@ -827,11 +832,11 @@ pub(crate) async fn an_api_token_speaks_for_its_user_as_they_are_now_until_it_ex
     assert_eq!(store.prune(later(week), 10).await.unwrap(), 1);
     assert_eq!(store.prune(later(week), 10).await.unwrap(), 0);
     drop(store);
-    assert!(!is_good(&backend.open(NOW), &token, NOW).await);
+    assert!(!is_good(&backend.open(NOW).await, &token, NOW).await);
 }
 
 pub(crate) async fn an_api_token_is_made_only_from_a_live_session_of_its_user(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let (ada, eve) = (created(&store, "ada").await, created(&store, "eve").await);
     let (session, _) = opened(&store, &ada, NOW).await;
     let (ended, _) = opened(&store, &ada, NOW).await;
@@ -856,7 +861,7 @@ pub(crate) async fn an_api_token_is_made_only_from_a_live_session_of_its_user(ba
 }
 
 pub(crate) async fn a_revoked_api_token_stays_revoked_and_nobody_revokes_anothers(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let (ada, eve) = (created(&store, "ada").await, created(&store, "eve").await);
     let (session, _) = opened(&store, &ada, NOW).await;
     let (revoked, kept) = (
@@ -869,7 +874,7 @@ pub(crate) async fn a_revoked_api_token_stays_revoked_and_nobody_revokes_another
     assert!(!store.remove_api_token(ada.id, revoked.id).await.unwrap());
     assert!(!is_good(&store, &revoked, NOW).await);
     drop(store);
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     assert!(!is_good(&store, &revoked, NOW).await);
     assert_eq!(store.api_tokens(ada.id, NOW).await.unwrap(), [kept]);
     assert_eq!(store.api_tokens(eve.id, NOW).await.unwrap(), []);
@@ -878,7 +883,7 @@ pub(crate) async fn a_revoked_api_token_stays_revoked_and_nobody_revokes_another
 pub(crate) async fn a_user_has_no_more_api_tokens_than_the_bound_however_many_ask_at_once(
     backend: &impl Backend,
 ) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let ada = created(&store, "ada").await;
     let (session, _) = opened(&store, &ada, NOW).await;
     let tasks: Vec<_> = (0..32)
@@ -910,7 +915,7 @@ pub(crate) async fn a_user_has_no_more_api_tokens_than_the_bound_however_many_as
 pub(crate) async fn api_tokens_end_with_the_password_with_all_sessions_and_with_their_user(
     backend: &impl Backend,
 ) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let (ada, eve) = (created(&store, "ada").await, created(&store, "eve").await);
     let (session, _) = opened(&store, &ada, NOW).await;
     let (others, _) = opened(&store, &eve, NOW).await;
@@ -949,7 +954,7 @@ pub(crate) async fn api_tokens_end_with_the_password_with_all_sessions_and_with_
     assert!(store.delete_user(ada.id, 3).await.unwrap());
     assert!(!is_good(&store, &last, NOW).await);
     drop(store);
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     for n in [1, 2, 10, 20, 30] {
         assert!(!is_good(&store, &api_token(&ada, n, NOW), NOW).await, "{n}");
     }
@@ -959,7 +964,7 @@ pub(crate) async fn api_tokens_end_with_the_password_with_all_sessions_and_with_
 pub(crate) async fn the_last_use_of_an_api_token_is_known_at_once_and_kept_by_the_hour(
     backend: &impl Backend,
 ) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let ada = created(&store, "ada").await;
     let (session, _) = opened(&store, &ada, NOW).await;
     let token = added(&store, &ada, &session, 1).await;
@@ -978,7 +983,7 @@ pub(crate) async fn the_last_use_of_an_api_token_is_known_at_once_and_kept_by_th
     let _ = store.keep_api_token_uses(10).await.unwrap();
     drop(store);
 
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let kept = used(&store).await[0].unwrap().unwrap();
     assert!((later(60)..=later(61)).contains(&kept));
     assert!(is_good(&store, &token, later(7200)).await);
@@ -988,7 +993,7 @@ pub(crate) async fn the_last_use_of_an_api_token_is_known_at_once_and_kept_by_th
     assert!(store.remove_api_token(ada.id, token.id).await.unwrap());
     let _ = store.keep_api_token_uses(10).await.unwrap();
     drop(store);
-    assert_eq!(used(&backend.open(NOW)).await, [None, Some(None)]);
+    assert_eq!(used(&backend.open(NOW).await).await, [None, Some(None)]);
 }
 
 pub(crate) async fn the_key_of_refresh_tokens_stays_the_same_until_every_session_is_closed(
@@ -998,11 +1003,11 @@ pub(crate) async fn the_key_of_refresh_tokens_stays_the_same_until_every_session
         let kept = store.refresh_key(vec![fresh; 32].into()).await.unwrap();
         kept.expose_secret().to_vec()
     };
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     assert_eq!(key(&store, 1).await, [1; 32]);
     assert_eq!(key(&store, 2).await, [1; 32]);
     drop(store);
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     assert_eq!(key(&store, 3).await, [1; 32]);
     // Whoever has a copy of the database can't make tokens of the sessions to come.
     assert_eq!(store.close_every_session().await.unwrap(), 0);
@@ -1010,7 +1015,7 @@ pub(crate) async fn the_key_of_refresh_tokens_stays_the_same_until_every_session
 }
 
 pub(crate) async fn pruning_forgets_what_has_run_out_in_batches_and_nothing_else(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let ada = created(&store, "ada").await;
     for _ in 0..5 {
         opened(&store, &ada, NOW).await;
@@ -1034,21 +1039,21 @@ pub(crate) async fn pruning_forgets_what_has_run_out_in_batches_and_nothing_else
     assert!(is_accepted(&store, &live, successor.id, later(589)).await);
     assert_eq!(store.prune(later(590), 10).await.unwrap(), 1);
     drop(store);
-    assert_eq!(backend.open(NOW).count().await.unwrap().sessions, Some(0));
+    assert_eq!(backend.open(NOW).await.count().await.unwrap().sessions, Some(0));
 }
 
 pub(crate) async fn opening_forgets_what_has_run_out(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let ada = created(&store, "ada").await;
     opened(&store, &ada, NOW).await;
     let (live, token) = opened(&store, &ada, later(100)).await;
     drop(store);
-    let store = backend.open(later(300));
+    let store = backend.open(later(300)).await;
     assert_eq!(store.count().await.unwrap().sessions, Some(1));
     assert!(is_accepted(&store, &live, token.id, later(300)).await);
     drop(store);
     // Forgotten for good: not even a clock that stands earlier brings it back.
-    assert_eq!(backend.open(NOW).count().await.unwrap().sessions, Some(1));
+    assert_eq!(backend.open(NOW).await.count().await.unwrap().sessions, Some(1));
 }
 
 fn key(id: &str, algorithm: Algorithm, private: Option<&[u8]>) -> (String, Algorithm, KeyMaterial) {
@@ -1069,7 +1074,7 @@ fn shown(ring: &KeyRing<KeyMaterial>) -> KeyRing<(Option<Vec<u8>>, String)> {
 }
 
 pub(crate) async fn the_signing_keys_are_kept_whole(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let none = store.key_ring().await.unwrap();
     assert!(none.keys.keys().is_empty());
     let mut ring = KeyRing::default();
@@ -1093,7 +1098,7 @@ pub(crate) async fn the_signing_keys_are_kept_whole(backend: &impl Backend) {
     };
     drop(store);
 
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let stored = store.key_ring().await.unwrap();
     assert_eq!((shown(&stored.keys), stored.revision), (shown(&ring), revision));
     ring.clear();
@@ -1103,7 +1108,7 @@ pub(crate) async fn the_signing_keys_are_kept_whole(backend: &impl Backend) {
 }
 
 pub(crate) async fn of_many_who_change_the_signing_keys_at_once_one_does(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let known = store.key_ring().await.unwrap().revision;
     let tasks: Vec<_> = (0..8)
         .map(|n| {
@@ -1130,7 +1135,7 @@ pub(crate) async fn of_many_who_change_the_signing_keys_at_once_one_does(backend
 }
 
 pub(crate) async fn every_session_can_be_closed(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let ada = created(&store, "ada").await;
     let (session, token) = opened(&store, &ada, NOW).await;
     opened(&store, &ada, NOW).await;
@@ -1138,7 +1143,7 @@ pub(crate) async fn every_session_can_be_closed(backend: &impl Backend) {
     assert_eq!(store.close_every_session().await.unwrap(), 0);
     assert!(!is_accepted(&store, &session, token.id, NOW).await);
     drop(store);
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     assert!(!is_accepted(&store, &session, token.id, NOW).await);
     assert_eq!(store.count().await.unwrap().users, 1);
 }
@@ -1150,7 +1155,7 @@ pub(crate) async fn a_sign_in_is_noted_by_network_and_the_oldest_of_too_many_is_
         let [high, low] = n.to_be_bytes();
         ClientAddress::new([192, 0, high, low].into()).network()
     };
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let ada = user("ada");
     let created = store.create_user(ada.clone(), Some(network(0))).await.unwrap();
     assert_eq!(created, UserCreation::Created);
@@ -1171,7 +1176,7 @@ pub(crate) async fn a_sign_in_is_noted_by_network_and_the_oldest_of_too_many_is_
     }
     store.note_sign_in(eve.id, network(7), later(7)).await.unwrap();
     drop(store);
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     assert_eq!(store.last_sign_in(ada.id, network(0)).await.unwrap(), None);
     for n in 1..=many {
         let noted = store.last_sign_in(ada.id, network(n)).await.unwrap();
@@ -1189,12 +1194,12 @@ pub(crate) async fn a_sign_in_is_noted_by_network_and_the_oldest_of_too_many_is_
 }
 
 pub(crate) async fn attempts_are_kept_as_they_were_last_told(backend: &impl Backend) {
-    let attempts = |failures, at| Attempts { failures, at };
-    let kept = |places: &[(u32, Attempts)]| KeptAttempts {
+    let attempts = |failures, at| FailedAttempts { failures, at };
+    let kept = |places: &[(u32, FailedAttempts)]| KeptAttempts {
         hash_key: [7; 16],
         places: places.to_vec(),
     };
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     assert_eq!(store.attempts().await.unwrap(), None);
     let (first, second) = (attempts(3, NOW), attempts(u32::MAX, later(9)));
     store
@@ -1202,11 +1207,11 @@ pub(crate) async fn attempts_are_kept_as_they_were_last_told(backend: &impl Back
         .await
         .unwrap();
     store
-        .keep_attempts(kept(&[(5, second), (0, Attempts::default())]))
+        .keep_attempts(kept(&[(5, second), (0, FailedAttempts::default())]))
         .await
         .unwrap();
     drop(store);
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     assert_eq!(
         store.attempts().await.unwrap(),
         Some(kept(&[(5, second), (u32::MAX, second)]))
@@ -1214,10 +1219,10 @@ pub(crate) async fn attempts_are_kept_as_they_were_last_told(backend: &impl Back
 }
 
 pub(crate) async fn counts_are_right_after_a_restart(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     assert_eq!(
         store.count().await.unwrap(),
-        Count {
+        StoreCounts {
             users: 0,
             sessions: Some(0)
         }
@@ -1231,10 +1236,10 @@ pub(crate) async fn counts_are_right_after_a_restart(backend: &impl Backend) {
         UserCreation::UsernameTaken
     );
     drop(store);
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     assert_eq!(
         store.count().await.unwrap(),
-        Count {
+        StoreCounts {
             users: 3,
             sessions: Some(3)
         }
@@ -1242,7 +1247,7 @@ pub(crate) async fn counts_are_right_after_a_restart(backend: &impl Backend) {
 }
 
 pub(crate) async fn sixty_four_writers_at_once_lose_nothing(backend: &impl Backend) {
-    let store = backend.open(NOW);
+    let store = backend.open(NOW).await;
     let tasks: Vec<_> = (0..64)
         .map(|n| {
             let store = Arc::clone(&store);
@@ -1267,10 +1272,10 @@ pub(crate) async fn sixty_four_writers_at_once_lose_nothing(backend: &impl Backe
         kept.push(task.await.unwrap());
     }
     drop(store);
-    let store = backend.open(later(280));
+    let store = backend.open(later(280)).await;
     assert_eq!(
         store.count().await.unwrap(),
-        Count {
+        StoreCounts {
             users: 64,
             sessions: Some(64)
         }

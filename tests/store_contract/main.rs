@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use jwt_server::{
     clock::Timestamp,
-    store::{SledStore, Store},
+    config::StoreConfig,
+    event::Listeners,
+    store::{self, Store},
 };
 use tempfile::TempDir;
 
@@ -20,7 +22,7 @@ trait Backend {
     fn fresh() -> Self;
 
     /// Opens the store, at `now`. Opened again after the first has been dropped, it holds what that one was told.
-    fn open(&self, now: Timestamp) -> Arc<dyn Store>;
+    async fn open(&self, now: Timestamp) -> Arc<dyn Store>;
 }
 
 struct Sled(TempDir);
@@ -30,8 +32,12 @@ impl Backend for Sled {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn open(&self, now: Timestamp) -> Arc<dyn Store> {
-        Arc::new(SledStore::open(self.0.path(), 1 << 20, now).unwrap())
+    async fn open(&self, now: Timestamp) -> Arc<dyn Store> {
+        let config = StoreConfig {
+            path: self.0.path().to_owned(),
+            cache: 1 << 20,
+        };
+        store::open(&config, now, Listeners::default()).await.unwrap()
     }
 }
 

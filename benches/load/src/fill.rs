@@ -17,7 +17,8 @@ use jwt_server::{
     clock::{Clock, SystemClock, Timestamp},
     config::Settings,
     domain::{Client, ClientAddress, Device, PasswordHash, Role, Roles, Session, User, UserId, Username},
-    store::{SledStore, Store, UserCreation},
+    event::Listeners,
+    store::{self, Store, UserCreation},
 };
 use secrecy::ExposeSecret;
 
@@ -113,7 +114,7 @@ pub(crate) fn fill(data: &Path, algorithm: Option<&str>, fillings: &[Filling]) -
         let mut config = settings(algorithm)?;
         config.store.path = data.to_owned();
         let clock = Arc::new(SystemClock::new());
-        let store = Arc::new(SledStore::open(data, config.store.cache, clock.now())?);
+        let store = store::open(&config.store, clock.now(), Listeners::default()).await?;
         let auth = Auth::new(&config, Arc::clone(&store) as _, Arc::clone(&clock) as _).await?;
         let filler = Filler {
             auth,
@@ -145,7 +146,7 @@ fn settings(algorithm: Option<&str>) -> Result<Config> {
 
 struct Filler {
     auth: Auth,
-    store: Arc<SledStore>,
+    store: Arc<dyn Store>,
     now: Timestamp,
 }
 

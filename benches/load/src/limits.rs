@@ -19,8 +19,9 @@ use jwt_server::{
     Config,
     clock::{Clock, SystemClock},
     domain::{PasswordHash, Roles, Session, SessionId, User, UserId, Username},
+    event::Listeners,
     server::Cores,
-    store::{SledStore, Store, UserCreation},
+    store::{self, UserCreation},
 };
 use tokio::net::TcpListener;
 use warp::Filter;
@@ -118,8 +119,9 @@ fn verifications(cost: u32, threads: usize, time: Duration) -> Result<f64> {
 async fn commits(scratch: &Path, sessions: usize, writers: usize) -> Result<f64> {
     let directory = tempfile::tempdir_in(scratch)?;
     let now = SystemClock::new().now();
-    let cache = Config::default().store.cache;
-    let store = Arc::new(SledStore::open(&directory.path().join("data"), cache, now)?);
+    let mut config = Config::default().store;
+    config.path = directory.path().join("data");
+    let store = store::open(&config, now, Listeners::default()).await?;
     let user = User {
         id: UserId::generate(now),
         username: Username::parse("ada")?,

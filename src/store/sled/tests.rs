@@ -1,18 +1,52 @@
 //! What a clock that was set back does to a database, what a killed first start leaves, what costs no write, and what is true
 //! while the index is being filled.
 
-use std::{fs, sync::mpsc};
+use std::{
+    fs,
+    ops::ControlFlow,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use futures_util::{FutureExt, future::BoxFuture};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretSlice};
 
-use super::{loading::Outcome, *};
+use super::{
+    SledStore,
+    commit::{committer::Load, worker::Worker},
+    file::{database::Database, log_file, open, tally},
+    memory::index::Index,
+};
+use crate::{
+    clock::Timestamp,
+    config::StoreConfig,
+    domain::{
+        KeyRing, Refresh, RefreshTokenOutcome, Session, SessionId, TokenId, TokenPolicy, User, UserId,
+        Username,
+    },
+    event::Listeners,
+    store::{
+        ApiTokens as _, Kept, KeyRingUpdate, Keys as _, OpenError, Sessions as _, Store as _, StoreError,
+        UserCreation, Users as _,
+    },
+};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const HOUR: Duration = Duration::from_hours(1);
 
 fn open(directory: &tempfile::TempDir, now: Timestamp) -> SledStore {
-    SledStore::open(directory.path(), 1 << 20, now).unwrap()
+    try_open(directory, now).unwrap()
+}
+
+fn try_open(directory: &tempfile::TempDir, now: Timestamp) -> Result<SledStore, OpenError> {
+    SledStore::open(&config(directory), now, Listeners::default())
+}
+
+fn config(directory: &tempfile::TempDir) -> StoreConfig {
+    StoreConfig {
+        path: directory.path().to_owned(),
+        cache: 1 << 20,
+    }
 }
 
 /// A database with a session that lasts for two hours and whose token lasts for one.
@@ -97,7 +131,7 @@ async fn settings_left_half_written_are_no_damage_unless_the_database_was_in_use
         assert_eq!(fs::read(cut_short.path().join("conf")).unwrap(), whole);
     }
     fs::write(directory.path().join("conf"), &whole[..whole.len() - 4]).unwrap();
-    let refused = SledStore::open(directory.path(), 1 << 20, NOW);
+    let refused = try_open(&directory, NOW);
     assert!(matches!(refused, Err(OpenError::Damaged { untouched: true, .. })));
 }
 
@@ -111,23 +145,31 @@ enum Order {
 
 /// Opens the database, and fills the index when it is told to.
 fn open_late(directory: &tempfile::TempDir) -> (Arc<SledStore>, mpsc::Sender<Order>) {
-    let (path, cache) = (directory.path(), 1 << 20);
+    let config = config(directory);
     let (orders, told) = mpsc::channel();
-    let load: Load = Box::new(move |trees, index, is_unwanted| {
+    let load: Load = Box::new(move |trees, index, meanwhile| {
         loop {
             match told.recv_timeout(Duration::from_millis(5)) {
-                Ok(Order::Load) => return trees.load(index, NOW, is_unwanted),
+                Ok(Order::Load) => return trees.load(index, NOW, meanwhile),
                 Ok(Order::Panic) => panic!("damage"),
                 Ok(Order::Fail) => return Err(StoreError::Unreadable("a session".to_owned())),
-                Err(_) if is_unwanted() => return Ok(Outcome::Unwanted),
+                Err(_) if meanwhile().is_break() => return Ok(ControlFlow::Break(())),
                 Err(_) => {}
             }
         }
     });
     let index = Arc::new(Index::default());
-    let (opened, lock) = open::open(path, cache, |_, _| Ok(())).unwrap();
+    let (opened, lock) = open::open(&config, |_, _| Ok(())).unwrap();
     let (worker, database) = (Worker::start().unwrap(), Database::of(opened));
-    let store = SledStore::over(worker, database, index, lock, path, cache, Some(load));
+    let store = SledStore::over(
+        worker,
+        database,
+        index,
+        lock,
+        &config,
+        Listeners::default(),
+        Some(load),
+    );
     (Arc::new(store), orders)
 }
 
@@ -366,7 +408,7 @@ async fn a_file_that_another_program_has_locked_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let alive = with_a_session(&directory).await;
     let file = lock(&directory);
-    let refusal = SledStore::open(directory.path(), 1 << 20, NOW).err().unwrap();
+    let refusal = try_open(&directory, NOW).err().unwrap();
     assert!(
         refusal.to_string().contains("another program has it open"),
         "{refusal}"

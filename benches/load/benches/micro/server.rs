@@ -9,7 +9,8 @@ use jwt_server::{
     clock::{ManualClock, Timestamp},
     config::Settings,
     domain::{BearerToken, Client, Password, PasswordHash, Role, Roles, User, UserId, Username},
-    store::{SledStore, Store as _, UserCreation},
+    event::Listeners,
+    store::{self, Store, UserCreation},
 };
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
@@ -21,7 +22,7 @@ const ALGORITHMS: [&str; 4] = ["HS256", "EdDSA", "ES256", "RS256"];
 
 pub(crate) struct Server {
     pub(crate) auth: Auth,
-    store: Arc<SledStore>,
+    store: Arc<dyn Store>,
     pub(crate) clock: Arc<ManualClock>,
     config: Config,
     pub(crate) runtime: Runtime,
@@ -46,7 +47,7 @@ impl Server {
         config.store.path = directory.path().join("data");
         let runtime = Runtime::new().expect("a runtime");
         let clock = Arc::new(ManualClock::new(NOW));
-        let store = open(&config.store.path);
+        let store = runtime.block_on(open(&config.store.path));
         let auth = runtime.block_on(async {
             let auth = Auth::new(&config, Arc::clone(&store) as _, Arc::clone(&clock) as _).await;
             let auth = auth.expect("a new server starts");
@@ -114,7 +115,7 @@ impl Restarted {
         let mut config = Config::read(&settings).expect("good settings");
         config.store.path = directory.path().join("data");
         let start = async || {
-            let (store, clock) = (open(&config.store.path), Arc::new(ManualClock::new(NOW)));
+            let (store, clock) = (open(&config.store.path).await, Arc::new(ManualClock::new(NOW)));
             let auth = Auth::new(&config, Arc::clone(&store) as _, clock).await;
             (auth.expect("a server starts"), store)
         };
@@ -160,8 +161,11 @@ pub(crate) fn on_disk() -> TempDir {
     tempfile::tempdir_in(here.parent().expect("a program lies in a folder")).expect("a directory")
 }
 
-pub(crate) fn open(path: &Path) -> Arc<SledStore> {
-    Arc::new(SledStore::open(path, Config::default().store.cache, NOW).expect("a database opens"))
+pub(crate) async fn open(path: &Path) -> Arc<dyn Store> {
+    let mut config = Config::default().store;
+    path.clone_into(&mut config.path);
+    let opened = store::open(&config, NOW, Listeners::default()).await;
+    opened.expect("a database opens")
 }
 
 pub(crate) fn name(text: &str) -> Username {

@@ -10,7 +10,7 @@ use divan::{Bencher, counter::ItemsCount};
 use futures_util::future::join_all;
 use jwt_server::{
     domain::{Session, SessionId, TokenId, User, Username},
-    store::{SledStore, Store},
+    store::Store,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -25,7 +25,7 @@ const WRITERS: usize = 64;
 
 /// A store with a million live sessions, of a thousand users, in an order in which nothing lies beside its neighbour.
 struct Crowd {
-    store: Arc<SledStore>,
+    store: Arc<dyn Store>,
     names: Vec<(SessionId, TokenId)>,
     runtime: Runtime,
     _directory: TempDir,
@@ -35,7 +35,7 @@ static CROWD: LazyLock<Crowd> = LazyLock::new(|| {
     // In memory if that can be had: what is measured here does not touch the disk.
     let directory = tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| on_disk());
     let runtime = Runtime::new().expect("a runtime");
-    let store = open(&directory.path().join("data"));
+    let store = runtime.block_on(open(&directory.path().join("data")));
     let users: Vec<User> = (0..1000).map(|number| user(&format!("user-{number}"))).collect();
     let mut names = Vec::with_capacity(WHITELIST);
     runtime.block_on(async {
@@ -95,7 +95,7 @@ fn user_by_name(bencher: Bencher) {
 fn durable_writes(bencher: Bencher, writers: usize) {
     let directory = on_disk();
     let runtime = Runtime::new().expect("a runtime");
-    let store = open(&directory.path().join("data"));
+    let store = runtime.block_on(open(&directory.path().join("data")));
     let ada = user("ada");
     let id = ada.id;
     runtime.block_on(async {

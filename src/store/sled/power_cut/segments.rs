@@ -9,7 +9,7 @@ fn a_segment_without_the_one_before_it_does_not_hide_what_came_before_both() {
     let home = place();
     let owner = UserId::generate(NOW);
     for opening in 0..3 {
-        let (opened, _lock) = open::open(home.path(), CACHE, |_, _| Ok(())).unwrap();
+        let (opened, _lock) = open::open(&config(home.path()), |_, _| Ok(())).unwrap();
         let trees = opened.trees;
         let put = || {
             let session = Session::start(owner, LIFETIME, LIFETIME, NOW).0;
@@ -42,7 +42,7 @@ fn a_segment_without_the_one_before_it_does_not_hide_what_came_before_both() {
         data[newest * SEGMENT..end].copy_from_slice(&next.data()[newest * SEGMENT..end]);
         let directory = place();
         image.write(directory.path());
-        let (found, _lock) = open::open(directory.path(), CACHE, |_, _| Ok(())).unwrap();
+        let (found, _lock) = open::open(&config(directory.path()), |_, _| Ok(())).unwrap();
         assert_eq!(found.commits, commits, "opening {opening}");
         for id in live {
             assert!(found.trees.session(id).unwrap().is_some(), "opening {opening}");
@@ -89,7 +89,7 @@ fn shortened() -> Shortened {
     const GROUP: usize = 50;
     const SEGMENTS: usize = 5;
     let home = place();
-    let (opened, _lock) = open::open(home.path(), CACHE, |_, _| Ok(())).unwrap();
+    let (opened, _lock) = open::open(&config(home.path()), |_, _| Ok(())).unwrap();
     let trees = opened.trees;
     let owner = UserId::generate(NOW);
     let mut live: Vec<SessionId> = Vec::new();
@@ -141,7 +141,7 @@ fn what_a_cut_leaves_of_a_segment_that_was_being_cut_off_does_not_end_the_log() 
             image.0.remove(tally::FILE);
             let directory = place();
             image.write(directory.path());
-            let opened = open::open(directory.path(), CACHE, |_, _| Ok(()));
+            let opened = open::open(&config(directory.path()), |_, _| Ok(()));
             opened.map(|(opened, _lock)| opened.commits).ok()
         })
         .collect();
@@ -189,7 +189,7 @@ fn refused_without_the_end_of_a_segment(shortened: Shortened) -> usize {
 #[test]
 fn where_the_log_may_end_the_tally_tells_that_its_last_writes_are_missing() {
     let home = place();
-    let (opened, _lock) = open::open(home.path(), CACHE, |_, _| Ok(())).unwrap();
+    let (opened, _lock) = open::open(&config(home.path()), |_, _| Ok(())).unwrap();
     let trees = opened.trees;
     let owner = UserId::generate(NOW);
     let (mut before, mut begun, mut told) = (0, 0, 0);
@@ -254,7 +254,7 @@ enum Outcome {
 fn outcome(image: &Image, whole: &Image, segment: usize, commits: u64) -> Outcome {
     let directory = place();
     image.write(directory.path());
-    let found = match open::open(directory.path(), CACHE, |_, _| Ok(())) {
+    let found = match open::open(&config(directory.path()), |_, _| Ok(())) {
         Err(error) => {
             assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
             return Outcome::Refused(error.to_string());
@@ -273,7 +273,9 @@ fn outcome(image: &Image, whole: &Image, segment: usize, commits: u64) -> Outcom
     let directory = place();
     image.write(directory.path());
     tally::Tally::open(directory.path(), commits).unwrap();
-    let refusal = open::open(directory.path(), CACHE, |_, _| Ok(())).err().unwrap();
+    let refusal = open::open(&config(directory.path()), |_, _| Ok(()))
+        .err()
+        .unwrap();
     assert!(
         refusal.to_string().contains("its last writes are missing"),
         "{refusal}"

@@ -12,29 +12,26 @@ use crate::{
     clock::Timestamp,
     domain::{ApiToken, ApiTokenId},
     store::{
-        StoreError,
-        sled::{
-            api_token_record::ApiTokenRecord,
-            index::{Ended, Index},
-            records,
-        },
+        error::StoreError,
+        records::{api_token::ApiTokenRecord, format},
+        sled::memory::index::{Ended, Index},
     },
 };
 
 impl Trees {
-    pub(in super::super) fn put_api_token(&self, token: &ApiToken) -> Result<(), StoreError> {
+    pub(crate) fn put_api_token(&self, token: &ApiToken) -> Result<(), StoreError> {
         let (id, record) = (token.id, ApiTokenRecord::write(token)?);
         let done = self.api_tokens.insert(id.as_bytes(), record);
         done.map(|_| ()).map_err(StoreError::failed)
     }
 
-    pub(in super::super) fn has_api_token(&self, id: ApiTokenId) -> Result<bool, StoreError> {
+    pub(crate) fn has_api_token(&self, id: ApiTokenId) -> Result<bool, StoreError> {
         let found = self.api_tokens.contains_key(id.as_bytes());
         found.map_err(StoreError::failed)
     }
 
     /// Keeps what has changed of those that are still there.
-    pub(in super::super) fn update_api_tokens(&self, tokens: &[ApiToken]) -> Result<(), StoreError> {
+    pub(crate) fn update_api_tokens(&self, tokens: &[ApiToken]) -> Result<(), StoreError> {
         for token in tokens {
             if self.has_api_token(token.id)? {
                 self.put_api_token(token)?;
@@ -43,7 +40,7 @@ impl Trees {
         Ok(())
     }
 
-    pub(in super::super) fn remove_api_tokens(
+    pub(crate) fn remove_api_tokens(
         &self,
         ids: impl IntoIterator<Item = ApiTokenId>,
     ) -> Result<(), StoreError> {
@@ -55,14 +52,14 @@ impl Trees {
     }
 
     /// Removes sessions and API tokens, together.
-    pub(in super::super) fn remove(&self, ended: &Ended) -> Result<(), StoreError> {
+    pub(crate) fn remove(&self, ended: &Ended) -> Result<(), StoreError> {
         let done = (&self.sessions, &self.api_tokens)
             .transaction(|(sessions, tokens)| Ok(end(sessions, tokens, ended)?));
         done.map_err(transaction_failed)
     }
 
     /// Fills `index` with every API token that is good at `now`, and removes the others.
-    pub(super) fn load_api_tokens(&self, index: &Index, now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) fn load_api_tokens(&self, index: &Index, now: Timestamp) -> Result<(), StoreError> {
         let mut over = Vec::new();
         for entry in &self.api_tokens {
             let (key, value) = entry.map_err(StoreError::failed)?;
@@ -85,13 +82,13 @@ impl Trees {
 
     /// Makes the API tokens those that are in `index`. One that is in both is the same: nothing of it ever changes but its last
     /// use.
-    pub(super) fn restore_api_tokens(&self, index: &Index) -> Result<(), StoreError> {
+    pub(crate) fn restore_api_tokens(&self, index: &Index) -> Result<(), StoreError> {
         let known = index.api_tokens.all();
         let ids: HashSet<_> = known.iter().map(|token| token.id).collect();
         let mut unknown = Vec::new();
         for key in self.api_tokens.iter().keys() {
             let key = key.map_err(StoreError::failed)?;
-            let id = ApiTokenId::from_bytes(records::fixed(&key, "API token id")?);
+            let id = ApiTokenId::from_bytes(format::fixed(&key, "API token id")?);
             if !ids.contains(&id) {
                 unknown.push(id);
             }
@@ -107,7 +104,7 @@ impl Trees {
 }
 
 /// Removes what ends together, as part of a transaction.
-pub(super) fn end(
+pub(crate) fn end(
     sessions: &TransactionalTree,
     api_tokens: &TransactionalTree,
     ended: &Ended,

@@ -12,7 +12,7 @@ use super::{Trees, names};
 use crate::{
     clock::Timestamp,
     domain::{ClientAddress, Network, UserId},
-    store::{StoreError, sled::records},
+    store::{error::StoreError, records::format},
 };
 
 const USERNAMES: &str = "usernames";
@@ -21,7 +21,7 @@ const NETWORKS: &str = "networks";
 impl Trees {
     /// Takes over what the first schema has elsewhere. It can be done again after it was cut short: until
     /// [`forget_first_schema`](Self::forget_first_schema) all of it is still there.
-    pub(in super::super) fn upgrade(&self) -> Result<(), StoreError> {
+    pub(crate) fn upgrade(&self) -> Result<(), StoreError> {
         if let Some(usernames) = self.of_first_schema(USERNAMES)? {
             self.take_over_names(&usernames)?;
         }
@@ -32,7 +32,7 @@ impl Trees {
     }
 
     /// Removes what the present schema does not have.
-    pub(in super::super) fn forget_first_schema(&self) -> Result<(), StoreError> {
+    pub(crate) fn forget_first_schema(&self) -> Result<(), StoreError> {
         for tree in [USERNAMES, NETWORKS] {
             self.db.drop_tree(tree).map_err(StoreError::failed)?;
         }
@@ -50,8 +50,8 @@ impl Trees {
         let mut places: BTreeMap<_, Vec<u8>> = BTreeMap::new();
         for entry in usernames {
             let (name, id) = entry.map_err(StoreError::failed)?;
-            let name = std::str::from_utf8(&name).map_err(|_| records::unreadable("a username"))?;
-            let (spot, id) = (self.names.spot(name), records::fixed(&id, "user id")?);
+            let name = std::str::from_utf8(&name).map_err(|_| format::unreadable("a username"))?;
+            let (spot, id) = (self.names.spot(name), format::fixed(&id, "user id")?);
             let rows = places.entry(spot.place()).or_default();
             rows.extend(names::row(spot, UserId::from_bytes(id)));
         }
@@ -68,8 +68,8 @@ impl Trees {
             let (user, network) = key
                 .split_first_chunk()
                 .and_then(|(user, network)| Some((UserId::from_bytes(*user), read_network(network)?)))
-                .ok_or_else(|| records::unreadable("a network"))?;
-            let at = Timestamp::from_secs(records::counter(Some(&at))?);
+                .ok_or_else(|| format::unreadable("a network"))?;
+            let at = Timestamp::from_secs(format::counter(Some(&at))?);
             if self.last_sign_in(user, network)?.is_none_or(|noted| noted < at) {
                 self.note_sign_in(user, network, at)?;
             }
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::User,
-        store::{UserCreation, sled::records::UserRecord},
+        store::{records::user::UserRecord, users::UserCreation},
     };
 
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);

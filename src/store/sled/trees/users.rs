@@ -2,18 +2,22 @@
 
 use sled::transaction::{ConflictableTransactionError, Transactional};
 
-use super::{Trees, USERS, api_tokens::end, names, transaction_failed};
+use super::{Trees, api_tokens::end, names, transaction_failed};
 use crate::{
     clock::Timestamp,
     domain::{Network, User, UserId, Username},
     store::{
-        StoreError, UserCreation,
-        sled::{index::Ended, records, records::UserRecord},
+        error::StoreError,
+        records::{format, user::UserRecord},
+        sled::memory::index::Ended,
+        users::UserCreation,
     },
 };
 
+const USERS: &[u8] = b"users";
+
 impl Trees {
-    pub(in super::super) fn create_user(
+    pub(crate) fn create_user(
         &self,
         user: &User,
         network: Option<Network>,
@@ -35,7 +39,7 @@ impl Trees {
                     return Ok(UserCreation::UsernameTaken);
                 }
             }
-            let count = records::counter(meta.get(USERS)?.as_deref());
+            let count = format::counter(meta.get(USERS)?.as_deref());
             let count = count.map_err(ConflictableTransactionError::Abort)? + 1;
             meta.insert(USERS, &count.to_be_bytes())?;
             names::add(names, spot, user.id)?;
@@ -45,23 +49,23 @@ impl Trees {
         done.map_err(transaction_failed)
     }
 
-    pub(in super::super) fn users(&self) -> Result<u64, StoreError> {
+    pub(crate) fn users(&self) -> Result<u64, StoreError> {
         let bytes = self.meta.get(USERS).map_err(StoreError::failed)?;
-        records::counter(bytes.as_deref())
+        format::counter(bytes.as_deref())
     }
 
     /// Whether there are as many users, and names of users, as are counted. It reads all of them.
-    pub(in super::super) fn users_are_whole(&self) -> Result<bool, StoreError> {
+    pub(crate) fn users_are_whole(&self) -> Result<bool, StoreError> {
         let count = self.users()?;
         Ok(self.users.len() as u64 == count && self.names.len()? == count)
     }
 
-    pub(in super::super) fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+    pub(crate) fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         let record = self.user_record(id)?;
         record.map(|record| record.user(id)).transpose()
     }
 
-    pub(in super::super) fn user_by_name(&self, name: &Username) -> Result<Option<User>, StoreError> {
+    pub(crate) fn user_by_name(&self, name: &Username) -> Result<Option<User>, StoreError> {
         for id in self.names.candidates(self.names.spot(name.as_str()))? {
             let user = self.user(id)?;
             if let Some(user) = user.filter(|user| user.username == *name) {
@@ -72,7 +76,7 @@ impl Trees {
     }
 
     /// Keeps a user as they are now, without what ends by that.
-    pub(in super::super) fn put_user(&self, user: &User, ended: &Ended) -> Result<(), StoreError> {
+    pub(crate) fn put_user(&self, user: &User, ended: &Ended) -> Result<(), StoreError> {
         let record = match self.user_record(user.id)? {
             Some(known) => known.update(user),
             None => UserRecord::of(user),
@@ -87,7 +91,7 @@ impl Trees {
     }
 
     /// Removes a user with their name, and what else ends by that.
-    pub(in super::super) fn remove_user(&self, user: &User, ended: &Ended) -> Result<(), StoreError> {
+    pub(crate) fn remove_user(&self, user: &User, ended: &Ended) -> Result<(), StoreError> {
         let spot = self.names.spot(user.username.as_str());
         let trees = (
             &self.meta,
@@ -97,7 +101,7 @@ impl Trees {
             &self.api_tokens,
         );
         let done = trees.transaction(|(meta, users, names, sessions, api_tokens)| {
-            let count = records::counter(meta.get(USERS)?.as_deref());
+            let count = format::counter(meta.get(USERS)?.as_deref());
             let count = count.map_err(ConflictableTransactionError::Abort)?;
             meta.insert(USERS, &count.saturating_sub(1).to_be_bytes())?;
             names::remove(names, spot, user.id)?;
@@ -108,7 +112,7 @@ impl Trees {
     }
 
     /// Adds a user again who was removed, and removes who has taken the name since.
-    pub(super) fn put_back_user(&self, user: &User) -> Result<(), StoreError> {
+    pub(crate) fn put_back_user(&self, user: &User) -> Result<(), StoreError> {
         if let Some(other) = self.user_by_name(&user.username)? {
             self.remove_user(&other, &Ended::default())?;
         }
@@ -118,7 +122,7 @@ impl Trees {
         }
     }
 
-    pub(in super::super) fn last_sign_in(
+    pub(crate) fn last_sign_in(
         &self,
         user: UserId,
         network: Network,
@@ -128,7 +132,7 @@ impl Trees {
     }
 
     /// Notes it of a user who is there.
-    pub(in super::super) fn note_sign_in(
+    pub(crate) fn note_sign_in(
         &self,
         user: UserId,
         network: Network,

@@ -1,0 +1,32 @@
+//! What a backend implements: a trait for each noun, and [`Store`], which is all of them.
+
+use async_trait::async_trait;
+
+use super::{
+    api_tokens::ApiTokens, attempts::Attempts, error::StoreError, keys::Keys, sessions::Sessions,
+    users::Users,
+};
+use crate::clock::Timestamp;
+
+/// Everything that the server remembers.
+#[async_trait]
+pub trait Store: Users + Sessions + ApiTokens + Keys + Attempts + Send + Sync + 'static {
+    /// Returns the latest moment that this store has been told of, by this process or by an earlier one. A clock that shows an
+    /// earlier moment has been set back, and would let expired tokens live again: it must go on from this moment.
+    fn latest(&self) -> Timestamp;
+
+    /// Returns how many users and live sessions there are.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn count(&self) -> Result<StoreCounts, StoreError>;
+}
+
+/// How many users and sessions a store has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreCounts {
+    /// Users, disabled ones included.
+    pub users: u64,
+    /// Sessions that have not been ended or pruned. `None` while a store that has just been opened is loading them.
+    pub sessions: Option<usize>,
+}

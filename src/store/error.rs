@@ -1,0 +1,132 @@
+//! How a store fails: [`OpenError`] when it is opened, [`StoreError`] afterwards. Neither names a backend; the cause of a
+//! failure is kept as it came, for the log.
+
+use std::{error::Error, fmt, io, path::Path, sync::Arc};
+
+/// A read or a write of the store failed. The cause goes to the log, never to a client.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The database could not read or write.
+    #[error("the database failed: {0}")]
+    Failed(Arc<dyn Error + Send + Sync>),
+    /// A record exists but can't be read.
+    #[error("the database has a record that can't be read: {0}")]
+    Unreadable(String),
+    /// A newer version of this server wrote a record.
+    #[error(
+        "the database has a record that a newer version of jwt-server wrote: {what} is of version {found}, and this one knows up to {known}"
+    )]
+    NewerRecord {
+        /// Which record.
+        what: String,
+        /// The version of the record.
+        found: u32,
+        /// The latest version that this server knows.
+        known: u32,
+    },
+    /// The store's disk has no room, or can't be written. The store goes on answering from memory and refuses every other
+    /// read and write. It resumes by itself once there is room.
+    #[error("the database is not read or written until there is room on its disk")]
+    NoRoom,
+    /// The store takes no writes any more: its writing thread has ended, after an error that is in the log.
+    #[error("the database takes no writes until the server is restarted")]
+    Closed,
+}
+
+impl StoreError {
+    /// Wraps the error of a backend.
+    pub fn failed(cause: impl Error + Send + Sync + 'static) -> Self {
+        Self::Failed(Arc::new(cause))
+    }
+
+    /// Whether the log has the cause already, from the moment at which this state began. The caller has nothing to add.
+    #[must_use]
+    pub fn is_logged(&self) -> bool {
+        matches!(self, Self::NoRoom | Self::Closed)
+    }
+}
+
+/// A store can't be opened. Each variant says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process has it.
+    #[error(
+        "the database {database} is in use by another process{}; stop that one first, or give this one another directory with --store.path",
+        holder.as_ref().map(|id| format!(" (process {id})")).unwrap_or_default()
+    )]
+    Locked {
+        /// The name of the database: its directory.
+        database: String,
+        /// The id of the other process, if it is known.
+        holder: Option<String>,
+    },
+    /// The directory can't be made, read or written.
+    #[error(
+        "the database directory {database} can't be used: {source}; it must be a directory that this user may write to, on a disk with room"
+    )]
+    Inaccessible {
+        /// The name of the database: its directory.
+        database: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The directory has other things in it.
+    #[error(
+        "the directory {database} is not a database: it has a {found} in it; name another directory with --store.path"
+    )]
+    Foreign {
+        /// The directory.
+        database: String,
+        /// The name of an entry that no database has.
+        found: String,
+    },
+    /// The database can't be read.
+    #[error(
+        "the database {database} is damaged: {what}. {}. Move the directory away and put a backup in its place",
+        if *untouched { "It was left as it was" } else { "What lay behind the damage may have been cleared in the attempt" }
+    )]
+    Damaged {
+        /// The name of the database, or of the file in it.
+        database: String,
+        /// What is wrong with it.
+        what: String,
+        /// Whether its files are unchanged.
+        untouched: bool,
+    },
+    /// A newer version of this server wrote it.
+    #[error(
+        "the database {database} has schema version {found}, and this version of jwt-server knows up to {known}; use the version that wrote it"
+    )]
+    Newer {
+        /// The name of the database.
+        database: String,
+        /// The version of the database.
+        found: u32,
+        /// The latest version that this server knows.
+        known: u32,
+    },
+    /// The runtime stopped meanwhile.
+    #[error("the opening of the database was interrupted")]
+    Interrupted,
+}
+
+impl OpenError {
+    /// The directory can't be used.
+    pub(in crate::store) fn inaccessible(path: &Path, source: io::Error) -> Self {
+        Self::Inaccessible {
+            database: path.display().to_string(),
+            source,
+        }
+    }
+
+    /// The database is damaged, and was not touched.
+    pub(in crate::store) fn damaged(path: &Path, what: &impl fmt::Display) -> Self {
+        Self::Damaged {
+            database: path.display().to_string(),
+            what: what.to_string(),
+            untouched: true,
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! What the server remembers, as records that any backend can read and write. They are JSON, so that a field can be added, and
+//! are read through the domain's own constructors, so that no invalid value gets in from a disk.
+
+pub(crate) mod api_token;
+pub(crate) mod attempts;
+pub(crate) mod format;
+pub(crate) mod key_ring;
+pub(crate) mod session;
+pub(crate) mod user;

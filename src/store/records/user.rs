@@ -1,0 +1,99 @@
+//! A user as a record, with the networks that the user signs in from.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::format::{from_json, to_json, unreadable};
+use crate::{
+    clock::Timestamp,
+    domain::{DisplayName, Network, PasswordHash, Role, User, UserId, Username},
+    store::{error::StoreError, users::MAX_NETWORKS},
+};
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct UserRecord {
+    username: String,
+    password_hash: String,
+    password_version: u32,
+    roles: Vec<String>,
+    disabled: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    display_name: Option<String>,
+    created_at: Timestamp,
+    /// An address of each network that they signed in from, and when they last did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    networks: Vec<(IpAddr, Timestamp)>,
+}
+
+impl UserRecord {
+    /// A user who has signed in from nowhere.
+    pub(crate) fn of(user: &User) -> Self {
+        Self {
+            username: user.username.to_string(),
+            password_hash: user.password_hash.expose().to_owned(),
+            password_version: user.password_version,
+            roles: user.roles.iter().map(ToString::to_string).collect(),
+            disabled: user.disabled,
+            display_name: user.display_name.as_ref().map(ToString::to_string),
+            created_at: user.created_at,
+            networks: Vec::new(),
+        }
+    }
+
+    /// The user as they are now, with what is known of them besides.
+    pub(crate) fn update(self, user: &User) -> Self {
+        Self {
+            networks: self.networks,
+            ..Self::of(user)
+        }
+    }
+
+    pub(crate) fn read(id: UserId, bytes: &[u8]) -> Result<Self, StoreError> {
+        from_json(bytes).ok_or_else(|| unreadable(&format!("user {id}")))
+    }
+
+    pub(crate) fn write(&self) -> Result<Vec<u8>, StoreError> {
+        to_json(self)
+    }
+
+    pub(crate) fn username(&self) -> &str {
+        &self.username
+    }
+
+    /// The user, whose id is `id`.
+    pub(crate) fn user(&self, id: UserId) -> Result<User, StoreError> {
+        let unreadable = || unreadable(&format!("user {id}"));
+        let roles = self.roles.iter().map(|role| Role::parse(role));
+        let display_name = self.display_name.as_deref().map(DisplayName::parse);
+        Ok(User {
+            id,
+            username: Username::parse(&self.username).map_err(|_| unreadable())?,
+            password_hash: PasswordHash::parse(&self.password_hash).ok_or_else(unreadable)?,
+            password_version: self.password_version,
+            roles: roles.collect::<Result<_, _>>().map_err(|_| unreadable())?,
+            disabled: self.disabled,
+            display_name: display_name.transpose().map_err(|_| unreadable())?,
+            created_at: self.created_at,
+        })
+    }
+
+    /// When they last signed in from `network`.
+    pub(crate) fn last_sign_in(&self, network: Network) -> Option<Timestamp> {
+        let noted = self
+            .networks
+            .iter()
+            .find(|(address, _)| *address == network.address());
+        noted.map(|(_, at)| *at)
+    }
+
+    /// Notes that they signed in from `network` at `now`. Of more than [`MAX_NETWORKS`] the one longest ago is forgotten.
+    pub(crate) fn note_sign_in(&mut self, network: Network, now: Timestamp) {
+        self.networks.retain(|(address, _)| *address != network.address());
+        if self.networks.len() >= MAX_NETWORKS {
+            let oldest = (0..self.networks.len()).min_by_key(|index| self.networks[*index].1);
+            oldest.map(|index| self.networks.swap_remove(index));
+        }
+        self.networks.push((network.address(), now));
+    }
+}

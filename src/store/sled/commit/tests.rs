@@ -1,0 +1,437 @@
+//! The committing thread over a disk that does what a test tells it.
+
+use std::{
+    io,
+    ops::ControlFlow,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use super::{
+    committer::{Committer, Load},
+    group::Effect,
+    outage::Reopen,
+    queue::PLACES,
+    worker::Worker,
+};
+use crate::{
+    clock::Timestamp,
+    domain::{Session, User},
+    event::Listeners,
+    store::{
+        error::{OpenError, StoreError},
+        sled::{
+            file::{
+                database::{Database, Disk},
+                tally::CommitTally,
+            },
+            memory::index::Index,
+            trees::Trees,
+        },
+    },
+};
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+/// A disk that syncs when it is told to, as it is told to.
+struct ToldDisk {
+    orders: mpsc::Receiver<io::Result<()>>,
+    syncs: Arc<AtomicUsize>,
+    waits: Arc<AtomicBool>,
+    full: Arc<AtomicBool>,
+    closed: Arc<AtomicBool>,
+}
+
+impl Disk for ToldDisk {
+    fn write(&self, _: &Trees) -> Result<(), StoreError> {
+        if self.full.load(Ordering::SeqCst) {
+            let full = io::Error::from(io::ErrorKind::StorageFull);
+            return Err(StoreError::failed(sled::Error::Io(full)));
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.waits.store(true, Ordering::SeqCst);
+        let order = self.orders.recv_timeout(Duration::from_secs(10));
+        self.waits.store(false, Ordering::SeqCst);
+        self.syncs.fetch_add(1, Ordering::SeqCst);
+        order.unwrap_or_else(|_| Err(io::Error::other("nobody told the disk to sync")))
+    }
+
+    fn note(&self, count: CommitTally) -> io::Result<()> {
+        self.closed.store(count.stopped_cleanly, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+fn in_memory() -> Trees {
+    Trees::of(sled::Config::new().temporary(true).open().unwrap()).unwrap()
+}
+
+/// What is found when the database is opened again, and on a disk that is never full.
+struct Found {
+    trees: Trees,
+    full: Arc<AtomicBool>,
+    damaged: bool,
+}
+
+impl Disk for Found {
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn note(&self, _: CommitTally) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Reopen for Found {
+    fn try_room(&self) -> io::Result<()> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
+    }
+
+    fn reopen(&self, acknowledged: u64, index: &Index) -> Result<Database, OpenError> {
+        if self.damaged {
+            return Err(OpenError::damaged(
+                Path::new("data"),
+                &"its last writes are missing",
+            ));
+        }
+        self.trees.restore(index).unwrap();
+        let disk = Self {
+            trees: self.trees.clone(),
+            full: Arc::clone(&self.full),
+            damaged: false,
+        };
+        Ok(Database {
+            trees: self.trees.clone(),
+            disk: Box::new(disk),
+            commits: acknowledged,
+        })
+    }
+}
+
+struct Bench {
+    // Dropped first, so that the disk is not waited for when the thread ends.
+    order: mpsc::Sender<io::Result<()>>,
+    committer: Arc<Committer>,
+    trees: Trees,
+    index: Arc<Index>,
+    syncs: Arc<AtomicUsize>,
+    /// Whether the committing thread waits for the disk.
+    waits: Arc<AtomicBool>,
+    /// Whether there is no room.
+    full: Arc<AtomicBool>,
+    /// Whether it was noted that the database was closed in good order.
+    closed: Arc<AtomicBool>,
+    /// What is found when there is room again.
+    found: Trees,
+    user: Arc<User>,
+}
+
+fn bench() -> Bench {
+    bench_that(false, None)
+}
+
+/// One whose database can be opened again after an outage, unless that finds it `damaged`, and whose index `load` fills.
+fn bench_that(damaged: bool, load: Option<Load>) -> Bench {
+    let (trees, found) = (in_memory(), in_memory());
+    let (order, orders) = mpsc::channel();
+    let (index, syncs) = (Arc::new(Index::default()), Arc::new(AtomicUsize::new(0)));
+    let new = || Arc::new(AtomicBool::new(false));
+    let (waits, full, closed) = (new(), new(), new());
+    let disk = ToldDisk {
+        orders,
+        syncs: Arc::clone(&syncs),
+        waits: Arc::clone(&waits),
+        full: Arc::clone(&full),
+        closed: Arc::clone(&closed),
+    };
+    let location = Found {
+        trees: found.clone(),
+        full: Arc::clone(&full),
+        damaged,
+    };
+    let database = Database {
+        trees: trees.clone(),
+        disk: Box::new(disk),
+        commits: 0,
+    };
+    let user = Arc::new(User::somebody("ada", NOW));
+    let committer = Committer::start(
+        Worker::start().unwrap(),
+        database,
+        Arc::clone(&index),
+        Box::new(location),
+        Listeners::default(),
+        load,
+    );
+    Bench {
+        order,
+        committer: Arc::new(committer),
+        trees,
+        index,
+        syncs,
+        waits,
+        full,
+        closed,
+        found,
+        user,
+    }
+}
+
+impl Bench {
+    /// Opens a session in a task of its own.
+    fn open(&self) -> (Session, tokio::task::JoinHandle<Result<(), StoreError>>) {
+        let minute = Duration::from_mins(1);
+        let (session, _) = Session::start(self.user.id, minute, minute, NOW);
+        let (committer, user, opened) = (
+            Arc::clone(&self.committer),
+            Arc::clone(&self.user),
+            session.clone(),
+        );
+        let task = tokio::spawn(async move {
+            committer
+                .commit(move |trees, _| {
+                    trees.put_session(&opened)?;
+                    let effect = Effect::Open {
+                        session: opened,
+                        user,
+                        closed: Vec::new(),
+                    };
+                    Ok(((), effect))
+                })
+                .await
+        });
+        (session, task)
+    }
+
+    /// Until the committing thread has applied the write of `session` and waits for the disk: whatever is queued from now on
+    /// belongs to the next group.
+    async fn applied(&self, session: &Session) {
+        let is_applied = || self.trees.session(session.id).unwrap().is_some();
+        while !(is_applied() && self.waits.load(Ordering::SeqCst)) {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_is_answered_and_seen_only_after_the_sync() {
+    let bench = bench();
+    let (session, mut task) = bench.open();
+    bench.applied(&session).await;
+    // It is in the database's memory, and would be answered now if anything but the sync were waited for.
+    assert!(
+        tokio::time::timeout(Duration::from_millis(50), &mut task)
+            .await
+            .is_err()
+    );
+    assert_eq!(bench.index.session(session.id), None);
+
+    bench.order.send(Ok(())).unwrap();
+    task.await.unwrap().unwrap();
+    assert_eq!(bench.syncs.load(Ordering::SeqCst), 1);
+    assert_eq!(bench.index.session(session.id), Some(session));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_meanwhile_shares_one_sync() {
+    let bench = bench();
+    let (first, task) = bench.open();
+    bench.applied(&first).await;
+    let waiting: Vec<_> = (0..20).map(|_| bench.open().1).collect();
+    let queue = bench.committer.access().queue.clone().unwrap();
+    let all_queued = async {
+        while queue.capacity() > PLACES - waiting.len() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), all_queued)
+        .await
+        .unwrap();
+    bench.order.send(Ok(())).unwrap();
+    bench.order.send(Ok(())).unwrap();
+    for task in waiting.into_iter().chain([task]) {
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(bench.syncs.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_failed_sync_nothing_is_acknowledged_or_seen_any_more() {
+    let bench = bench();
+    let (lost, task) = bench.open();
+    bench
+        .order
+        .send(Err(io::Error::from(io::ErrorKind::StorageFull)))
+        .unwrap();
+    assert!(matches!(task.await.unwrap(), Err(StoreError::Failed(_))));
+    assert_eq!(bench.index.session(lost.id), None);
+
+    // The next sync would succeed, without what the failed one left out; so there is none.
+    let (next, task) = bench.open();
+    let _ = bench.order.send(Ok(()));
+    assert!(matches!(task.await.unwrap(), Err(StoreError::Closed)));
+    assert_eq!(bench.index.session(next.id), None);
+    assert_eq!(bench.syncs.load(Ordering::SeqCst), 1);
+}
+
+/// Fills nothing until it is told, or nobody wants it any more.
+fn told_to_load() -> (mpsc::Sender<()>, Load) {
+    let (go_on, told) = mpsc::channel();
+    let load: Load = Box::new(move |_, _, meanwhile| {
+        while told.recv_timeout(Duration::from_millis(1)).is_err() {
+            if meanwhile().is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    });
+    (go_on, load)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_fails_while_the_index_is_being_filled_is_the_last_too() {
+    let (go_on, load) = told_to_load();
+    let bench = bench_that(false, Some(load));
+    bench.order.send(Err(io::Error::other("broken"))).unwrap();
+    let lost = bench.committer.commit_independent(|_| Ok(())).await;
+    assert!(matches!(lost, Err(StoreError::Failed(_))), "{lost:?}");
+    assert!(!bench.committer.loading.is_whole().unwrap());
+
+    go_on.send(()).unwrap();
+    bench.committer.loading.whole().await.unwrap();
+    let _ = bench.order.send(Ok(()));
+    let next = bench.committer.commit_independent(|_| Ok(())).await;
+    assert!(matches!(next, Err(StoreError::Closed)), "{next:?}");
+    assert_eq!(bench.syncs.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_let_go_of_while_the_index_is_being_filled_is_closed_in_good_order_unless_a_sync_failed() {
+    for fails in [false, true] {
+        let (_go_on, load) = told_to_load();
+        let Bench {
+            order,
+            committer,
+            closed,
+            ..
+        } = bench_that(false, Some(load));
+        let synced = if fails {
+            Err(io::Error::other("broken"))
+        } else {
+            Ok(())
+        };
+        order.send(synced).unwrap();
+        assert_eq!(committer.commit_independent(|_| Ok(())).await.is_err(), fails);
+        // Of closing.
+        let _ = order.send(Ok(()));
+        drop(committer);
+        assert_eq!(closed.load(Ordering::SeqCst), !fails);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_no_room_writes_are_refused_at_once_until_there_is_some_and_memory_stays_as_it_is() {
+    let bench = bench();
+    let (before, task) = bench.open();
+    bench.order.send(Ok(())).unwrap();
+    task.await.unwrap().unwrap();
+    bench.full.store(true, Ordering::SeqCst);
+    let (refused, task) = bench.open();
+    // Nothing that had been written before has got lost.
+    bench.order.send(Ok(())).unwrap();
+    assert!(matches!(task.await.unwrap(), Err(StoreError::NoRoom)));
+    for _ in 0..3 {
+        let task = bench.open().1;
+        assert!(matches!(task.await.unwrap(), Err(StoreError::NoRoom)));
+    }
+    let read = bench.committer.read(|trees| trees.session(before.id));
+    assert!(matches!(read, Err(StoreError::NoRoom)));
+    assert_eq!(bench.index.session(before.id).as_ref(), Some(&before));
+
+    // The refused write is found, and the other session is not: as if it had been logged out in the last moment.
+    bench.found.put_session(&refused).unwrap();
+    bench.order.send(Ok(())).unwrap();
+    bench.full.store(false, Ordering::SeqCst);
+    let after = loop {
+        let (session, task) = bench.open();
+        match task.await.unwrap() {
+            Ok(()) => break session,
+            Err(StoreError::NoRoom) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let read = |session: &Session| bench.committer.read(|trees| trees.session(session.id)).unwrap();
+    for session in [before, after] {
+        assert_eq!(read(&session), Some(session.clone()));
+        assert_eq!(bench.index.session(session.id), Some(session));
+    }
+    assert_eq!(read(&refused), None);
+    assert_eq!(bench.index.session(refused.id), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_final_if_the_disk_has_lost_anything() {
+    let bench = bench();
+    bench.full.store(true, Ordering::SeqCst);
+    let (_, task) = bench.open();
+    bench.order.send(Err(io::Error::other("lost"))).unwrap();
+    assert!(matches!(task.await.unwrap(), Err(StoreError::Failed(_))));
+    bench.full.store(false, Ordering::SeqCst);
+    assert!(matches!(bench.open().1.await.unwrap(), Err(StoreError::Closed)));
+    bench.committer.access().queue.as_ref().unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_found_damaged_after_an_outage_is_not_written_any_more() {
+    let bench = bench_that(true, None);
+    bench.full.store(true, Ordering::SeqCst);
+    let (_, task) = bench.open();
+    bench.order.send(Ok(())).unwrap();
+    bench.order.send(Ok(())).unwrap();
+    assert!(matches!(task.await.unwrap(), Err(StoreError::NoRoom)));
+    bench.full.store(false, Ordering::SeqCst);
+    loop {
+        match bench.open().1.await.unwrap() {
+            Err(StoreError::Closed) => return,
+            Err(StoreError::NoRoom) => tokio::time::sleep(Duration::from_millis(20)).await,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_room_who_is_not_wanted_any_more() {
+    let bench = bench();
+    bench.full.store(true, Ordering::SeqCst);
+    let (_, task) = bench.open();
+    bench.order.send(Ok(())).unwrap();
+    assert!(matches!(task.await.unwrap(), Err(StoreError::NoRoom)));
+    let closed = tokio::task::spawn_blocking(move || drop(bench.committer));
+    let in_time = tokio::time::timeout(Duration::from_secs(5), closed).await;
+    in_time.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_whose_caller_has_gone_still_happens() {
+    let bench = bench();
+    let (session, task) = bench.open();
+    bench.applied(&session).await;
+    task.abort();
+    let _ = task.await;
+    bench.order.send(Ok(())).unwrap();
+    drop(bench.order);
+    drop(bench.committer);
+    assert_eq!(bench.index.session(session.id), Some(session));
+}

@@ -1,0 +1,152 @@
+//! The database's directory: ours, private, and one process's at a time.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    path::Path,
+};
+
+use super::{rescue, tally};
+use crate::store::error::OpenError;
+
+/// Holds the process id of the owner, and the lock that makes it one.
+const LOCK_FILE: &str = "lock";
+/// Stands in the directory once a database has been made there: without it an emptied data file would look like a new one.
+pub(crate) const MARKER_FILE: &str = "schema";
+
+/// Whether a database has been made in the directory.
+pub(crate) fn is_marked(path: &Path) -> io::Result<bool> {
+    path.join(MARKER_FILE).try_exists()
+}
+
+/// A directory of our own, made with mode 0700 or brought to it: it holds password hashes and perhaps the signing key.
+pub(crate) fn make_private(path: &Path, is_ours: bool) -> Result<(), OpenError> {
+    let io_error = |source| OpenError::inaccessible(path, source);
+    if path.try_exists().map_err(io_error)? && !path.is_dir() {
+        return Err(io_error(io::Error::other("it is not a directory")));
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(io_error)?;
+    if !is_ours {
+        for entry in fs::read_dir(path).map_err(io_error)? {
+            let found = entry
+                .map_err(io_error)?
+                .file_name()
+                .to_string_lossy()
+                .into_owned();
+            // A start that was cut short leaves sled's files and no marker; git leaves its placeholder.
+            let known = [LOCK_FILE, tally::FILE, "blobs", ".gitignore", ".gitkeep"].contains(&found.as_str());
+            if !known && !rescue::is_sled_file(&found) {
+                return Err(OpenError::Foreign {
+                    database: path.display().to_string(),
+                    found,
+                });
+            }
+        }
+    }
+    let mut permissions = fs::metadata(path).map_err(io_error)?.permissions();
+    if permissions.mode() & 0o077 != 0 {
+        permissions.set_mode(0o700);
+        fs::set_permissions(path, permissions).map_err(io_error)?;
+    }
+    Ok(())
+}
+
+/// sled writes a snapshot under this name and renames it when it is whole, but reads one that a kill left unfinished as
+/// the newest, and then calls the database damaged.
+pub(crate) fn remove_unfinished_snapshots(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// sled writes its settings and then a CRC-32 of them. If a kill came between the two, it takes the end of the settings for the
+/// CRC, warns that it is wrong, reads what is left all the same, and calls the database damaged. It has nothing in it yet, and
+/// without the file sled writes it anew.
+pub(crate) fn remove_unfinished_settings(path: &Path) -> io::Result<()> {
+    let settings = path.join(rescue::SETTINGS_FILE);
+    let content = match fs::read(&settings) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        read => read?,
+    };
+    let is_whole = content
+        .split_last_chunk()
+        .is_some_and(|(settings, crc)| crc32fast::hash(settings) == u32::from_le_bytes(*crc));
+    if is_whole {
+        Ok(())
+    } else {
+        fs::remove_file(settings)
+    }
+}
+
+/// Leaves the marker, and makes what was just made durable: these files, their names, and the directory's own name.
+pub(crate) fn mark(path: &Path, files: &[&str]) -> io::Result<()> {
+    for name in files {
+        File::open(path.join(name))?.sync_all()?;
+    }
+    let mut marker = File::create(path.join(MARKER_FILE))?;
+    writeln!(marker, "A jwt-server database lives here.")?;
+    marker.sync_all()?;
+    File::open(path)?.sync_all()?;
+    // The parent may be somebody else's, who lets nobody read it; then the directory is not new either.
+    let parent = path.canonicalize()?.parent().map(File::open);
+    match parent.transpose() {
+        Ok(Some(parent)) => parent.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+/// Exclusive use of a directory, given back when this is dropped or the process ends.
+pub(crate) struct DirectoryLock(File);
+
+impl DirectoryLock {
+    pub(crate) fn take(path: &Path) -> Result<Self, OpenError> {
+        let io_error = |source| OpenError::inaccessible(path, source);
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(path.join(LOCK_FILE))
+            .map_err(io_error)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let read = file.read_to_string(&mut holder).is_ok();
+                let holder = holder.trim().to_owned();
+                let is_a_number = !holder.is_empty() && holder.bytes().all(|b| b.is_ascii_digit());
+                return Err(OpenError::Locked {
+                    database: path.display().to_string(),
+                    holder: (read && is_a_number).then_some(holder),
+                });
+            }
+            Err(TryLockError::Error(source)) => return Err(io_error(source)),
+        }
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .map_err(io_error)?;
+        Ok(Self(file))
+    }
+
+    /// Fails unless it is the directory at `path` that this locks.
+    pub(crate) fn is_of(&self, path: &Path) -> io::Result<()> {
+        let (held, there) = (self.0.metadata()?, fs::metadata(path.join(LOCK_FILE))?);
+        if (held.dev(), held.ino()) == (there.dev(), there.ino()) {
+            Ok(())
+        } else {
+            Err(io::Error::other("another directory is in its place"))
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Opening a database directory: one owner, private permissions, a version that is known, and a message that a person
+//! can act on when any of that fails. A database that has to be refused is left as it was, as far as a copy of it could be
+//! made; the message says if not.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::Path,
+    thread,
+    time::Duration,
+};
+
+use super::{
+    directory::{self, DirectoryLock},
+    log_file::{self, DATA_FILE},
+    quiet::{aloud, quietly},
+    rescue::{Rescue, SETTINGS_FILE},
+    tally::{CommitTally, Tally},
+};
+use crate::{
+    config::StoreConfig,
+    store::{
+        error::{OpenError, StoreError},
+        sled::{
+            error::while_opening,
+            trees::{FIRST_SCHEMA, SCHEMA, Trees},
+        },
+    },
+};
+
+/// A database up to this many bytes is opened beside a copy of it every time: that takes a few milliseconds. A larger one
+/// only when it was not closed in good order, or its file shows it: that is when the most is changed.
+const ALWAYS_RESCUED: u64 = 16 << 20;
+/// How often sled's own thread writes to disk and collects garbage. It must run: sled's memory grows without it.
+const FLUSH_EVERY_MS: u64 = 500;
+/// How often it is looked, and how long between, whether sled has let go of a file.
+const LET_GO_TRIES: u32 = 200;
+const LET_GO_PAUSE: Duration = Duration::from_millis(5);
+
+/// When what a database holds is to be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Before anybody is served: it is small, or there is reason to doubt it.
+    Now,
+    /// While others are served already.
+    Later,
+}
+
+pub(crate) struct Opened {
+    pub(crate) trees: Trees,
+    /// The data file, for syncing.
+    pub(crate) file: File,
+    pub(crate) tally: Tally,
+    /// How many groups of writes it has made durable.
+    pub(crate) commits: u64,
+}
+
+/// Opens the database in `path`, which is this process's own as long as the lock is held. `read` takes in what it holds; if
+/// that can't be done, the database is damaged. It is told when to do that.
+pub(crate) fn open(
+    config: &StoreConfig,
+    read: impl FnOnce(&Trees, Reading) -> Result<(), StoreError>,
+) -> Result<(Opened, DirectoryLock), OpenError> {
+    let path = &config.path;
+    let existed = directory::is_marked(path).map_err(|source| OpenError::inaccessible(path, source))?;
+    directory::make_private(path, existed)?;
+    let lock = DirectoryLock::take(path)?;
+    let opened = open_own(config, existed, 0, read)?;
+    Ok((opened, lock))
+}
+
+/// Opens the database that this process had open, and of which it has acknowledged so many groups of writes, another time.
+pub(crate) fn reopen(
+    config: &StoreConfig,
+    lock: &DirectoryLock,
+    acknowledged: u64,
+    read: impl FnOnce(&Trees) -> Result<(), StoreError>,
+) -> Result<Opened, OpenError> {
+    let path = &config.path;
+    // Somebody may have moved it away, and what is there now is not locked.
+    lock.is_of(path)
+        .map_err(|source| OpenError::inaccessible(path, source))?;
+    open_own(config, true, acknowledged, |trees, _| read(trees))
+}
+
+/// Opens the database in `path`, which nobody else has open. It must have `acknowledged` groups of writes at the least, and
+/// as many as its tally says.
+fn open_own(
+    config: &StoreConfig,
+    existed: bool,
+    acknowledged: u64,
+    read: impl FnOnce(&Trees, Reading) -> Result<(), StoreError>,
+) -> Result<Opened, OpenError> {
+    let path = &config.path;
+    let io_error = |source| OpenError::inaccessible(path, source);
+    // Whoever had it open before may have been this process.
+    wait_until_let_go(path).map_err(io_error)?;
+    if let Some(left) = Rescue::left(path).map_err(io_error)? {
+        left.put_back().map_err(io_error)?;
+    }
+    let size = check_data_file(path, existed)?;
+    directory::remove_unfinished_snapshots(path).map_err(io_error)?;
+    if !existed {
+        directory::remove_unfinished_settings(path).map_err(io_error)?;
+    }
+    let mut last = Tally::read(path).map_err(|error| OpenError::damaged(path, &error))?;
+    last.commits = last.commits.max(acknowledged);
+    let repair = log_file::examine(path).map_err(io_error)?;
+    let in_doubt = !last.stopped_cleanly || size <= ALWAYS_RESCUED || repair.is_risky();
+    let rescue = (existed && in_doubt)
+        .then(|| Rescue::copy(path))
+        .and_then(|copied| copied.map_err(|error| warn_without_rescue(path, &error)).ok());
+
+    let opened = catch_damage(path, || {
+        let remnant = repair.make(path).map_err(io_error)?;
+        let trees = open_sled(path, config.cache)?;
+        if let Some(remnant) = remnant
+            && !remnant.was_free(path).map_err(io_error)?
+        {
+            return Err(OpenError::damaged(path, &"a part of its log is missing"));
+        }
+        check(&trees, path, existed, last)?;
+        let reading = if existed && !in_doubt {
+            Reading::Later
+        } else {
+            Reading::Now
+        };
+        read(&trees, reading).map_err(|error| while_opening(path, &error))?;
+        let commits = trees.commits().map_err(|error| while_opening(path, &error))?;
+        // What is served and counted from now on must be on the disk, also what a killed process left in the system's memory.
+        // Until it is, a cut of the power must find the copy.
+        trees.flush().map_err(|error| while_opening(path, &error))?;
+        let file = File::options()
+            .write(true)
+            .open(path.join(DATA_FILE))
+            .map_err(io_error)?;
+        file.sync_data().map_err(io_error)?;
+        Ok((trees, file, commits))
+    });
+    let (trees, file, commits) = match opened {
+        Ok(opened) => opened,
+        Err(error) => return Err(put_back(path, error, rescue, existed)),
+    };
+    if let Some(rescue) = rescue {
+        rescue.discard().map_err(io_error)?;
+    }
+
+    // Not before: until then an upgrade may have to be done again.
+    trees
+        .forget_first_schema()
+        .map_err(|error| while_opening(path, &error))?;
+    let tally = Tally::open(path, commits).map_err(io_error)?;
+    if !existed {
+        directory::mark(path, &[DATA_FILE, SETTINGS_FILE]).map_err(io_error)?;
+    }
+    Ok(Opened {
+        trees,
+        file,
+        tally,
+        commits,
+    })
+}
+
+/// Whether what sled found is what was left: a schema that is known, every acknowledged group of writes, and, unless the
+/// database was closed in good order, as many users as it counts.
+fn check(trees: &Trees, path: &Path, existed: bool, last: CommitTally) -> Result<(), OpenError> {
+    let damaged = |what: &str| Err(OpenError::damaged(path, &what));
+    let unreadable = |error: StoreError| while_opening(path, &error);
+    let schema = trees.schema().map_err(unreadable)?;
+    match schema {
+        Some(SCHEMA | FIRST_SCHEMA) => {}
+        Some(found) => {
+            return Err(OpenError::Newer {
+                database: path.display().to_string(),
+                found,
+                known: SCHEMA,
+            });
+        }
+        None if existed => return damaged("it was in use before, and nothing is left in it"),
+        None => trees
+            .put_schema(SCHEMA)
+            .and_then(|()| trees.flush())
+            .map_err(unreadable)?,
+    }
+    if trees.commits().map_err(unreadable)? < last.commits {
+        return damaged("its last writes are missing");
+    }
+    if schema == Some(FIRST_SCHEMA) {
+        upgrade(trees, path).map_err(unreadable)?;
+    }
+    if existed && !last.stopped_cleanly && !trees.users_are_whole().map_err(unreadable)? {
+        return damaged("some of its users are missing");
+    }
+    Ok(())
+}
+
+/// Brings a database of the first schema to the present one: cut short, it is still of the first.
+fn upgrade(trees: &Trees, path: &Path) -> Result<(), StoreError> {
+    aloud(|| {
+        tracing::info!(
+            "the database {} is upgraded to the present schema: with a million users that takes up to a minute",
+            path.display()
+        );
+    });
+    trees.upgrade()?;
+    trees.flush()?;
+    trees.put_schema(SCHEMA)?;
+    trees.flush()
+}
+
+/// Puts the files back as they were, and says in `error` whether that is so.
+fn put_back(path: &Path, error: OpenError, rescue: Option<Rescue>, existed: bool) -> OpenError {
+    let restored = match rescue {
+        Some(rescue) => wait_until_let_go(path).and_then(|()| rescue.put_back()).is_ok(),
+        None => !existed,
+    };
+    match error {
+        OpenError::Damaged { database, what, .. } => OpenError::Damaged {
+            database,
+            what,
+            untouched: restored,
+        },
+        other => other,
+    }
+}
+
+/// sled's threads may still have something to write when its last handle is gone. Its lock on the file lasts as long.
+fn wait_until_let_go(path: &Path) -> io::Result<()> {
+    // To be written, as sled has it: some systems lock for one process alone only what it may write.
+    let file = match File::options().write(true).open(path.join(DATA_FILE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    for _ in 0..LET_GO_TRIES {
+        match file.try_lock() {
+            Ok(()) => return file.unlock(),
+            Err(TryLockError::WouldBlock) => thread::sleep(LET_GO_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(io::Error::other(
+        "its data file is locked: what was written last is still being written, or another program has it open",
+    ))
+}
+
+fn warn_without_rescue(path: &Path, error: &io::Error) {
+    tracing::warn!(
+        %error,
+        "the database {} can't be copied while it is opened: if it is damaged, what lies behind the damage may be cleared",
+        path.display()
+    );
+}
+
+/// The data file's size in bytes. A database that was in use has one.
+fn check_data_file(path: &Path, existed: bool) -> Result<u64, OpenError> {
+    let data = path.join(DATA_FILE);
+    match fs::metadata(&data) {
+        Ok(meta) if existed && meta.len() == 0 => Err(OpenError::damaged(&data, &"the file is empty")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && existed => {
+            Err(OpenError::damaged(&data, &"the file is missing"))
+        }
+        Ok(meta) => Ok(meta.len()),
+        Err(_) => Ok(0),
+    }
+}
+
+fn open_sled(path: &Path, cache: u64) -> Result<Trees, OpenError> {
+    let config = sled::Config::new()
+        .path(path)
+        .cache_capacity(cache)
+        .flush_every_ms(Some(FLUSH_EVERY_MS));
+    let opened = config.open().map_err(StoreError::failed);
+    opened
+        .and_then(Trees::of)
+        .map_err(|error| while_opening(path, &error))
+}
+
+/// sled says some kinds of damage with a panic, at the opening or at the first read. That must not reach the user, nor
+/// stop at this thread's end.
+fn catch_damage<T>(path: &Path, attempt: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
+    quietly(attempt).unwrap_or_else(|_| Err(OpenError::damaged(path, &"its log can't be replayed")))
+}
+
+/// Drops the handles of a database that had no room for a write. It says for each of them once more what is known.
+pub(crate) fn abandon(trees: Trees) {
+    if quietly(|| drop(trees)).is_err() {
+        tracing::warn!("what was left of the database ended in a panic");
+    }
+}

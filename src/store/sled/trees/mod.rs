@@ -1,0 +1,68 @@
+//! Reads and writes of the trees: a file for each noun. Each function is atomic; none is durable before the committing thread has
+//! synced. A record is read and written by [`records`](crate::store::records).
+
+mod api_tokens;
+mod attempts;
+mod fill;
+mod keys;
+mod meta;
+mod names;
+mod sessions;
+mod upgrade;
+mod users;
+
+use sled::{Db, Tree, transaction::TransactionError};
+
+use self::names::UsernameTable;
+use crate::store::error::StoreError;
+
+/// The version of the schema in the head of [`sled`](super).
+pub(crate) const SCHEMA: u32 = 2;
+/// The first version, which is upgraded.
+pub(crate) const FIRST_SCHEMA: u32 = 1;
+
+/// An open database.
+#[derive(Clone)]
+pub(crate) struct Trees {
+    db: Db,
+    meta: Tree,
+    users: Tree,
+    names: UsernameTable,
+    sessions: Tree,
+    api_tokens: Tree,
+    attempts: Tree,
+}
+
+impl Trees {
+    pub(crate) fn of(db: Db) -> Result<Self, StoreError> {
+        let tree = |name| db.open_tree(name).map_err(StoreError::failed);
+        Ok(Self {
+            meta: tree("meta")?,
+            users: tree("users")?,
+            names: UsernameTable::of(&db)?,
+            sessions: tree("sessions")?,
+            api_tokens: tree("api_tokens")?,
+            attempts: tree("attempts")?,
+            db,
+        })
+    }
+
+    /// Hands everything written so far to the operating system. That is all that sled's flush does on Linux.
+    pub(crate) fn flush(&self) -> Result<(), StoreError> {
+        self.db.flush().map(|_| ()).map_err(StoreError::failed)
+    }
+}
+
+fn transaction_failed(error: TransactionError<StoreError>) -> StoreError {
+    match error {
+        TransactionError::Abort(unreadable) => unreadable,
+        TransactionError::Storage(error) => StoreError::failed(error),
+    }
+}
+
+fn put(tree: &Tree, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+    tree.insert(key, value).map(|_| ()).map_err(StoreError::failed)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! The users of a [`SledStore`].
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{SledStore, commit::group::Effect, memory::index::Ended};
+use crate::{
+    clock::Timestamp,
+    domain::{Network, PasswordHash, User, UserChange, UserId, Username},
+    store::{
+        error::StoreError,
+        sessions::Kept,
+        users::{UserCreation, Users},
+    },
+};
+
+#[async_trait]
+impl Users for SledStore {
+    async fn create_user(&self, user: User, network: Option<Network>) -> Result<UserCreation, StoreError> {
+        self.index.saw(user.created_at);
+        self.committer
+            .commit(move |trees, _| Ok((trees.create_user(&user, network)?, Effect::None)))
+            .await
+    }
+
+    async fn user_by_name(&self, name: &Username) -> Result<Option<Arc<User>>, StoreError> {
+        let user = self.committer.read(|trees| trees.user_by_name(name))?;
+        Ok(user.map(Arc::new))
+    }
+
+    async fn change_user(&self, id: UserId, change: UserChange) -> Result<Option<Arc<User>>, StoreError> {
+        self.committer
+            .commit(move |trees, group| {
+                let Some(user) = trees.user(id)? else {
+                    return Ok((None, Effect::None));
+                };
+                let ended = match change {
+                    UserChange::Password(_) => group.all_but(id, Kept::default()),
+                    _ => Ended::default(),
+                };
+                let user = Arc::new(user.with(change));
+                trees.put_user(&user, &ended)?;
+                Ok((Some(Arc::clone(&user)), Effect::Change(user, ended)))
+            })
+            .await
+    }
+
+    async fn change_password(
+        &self,
+        id: UserId,
+        verified: u32,
+        to: PasswordHash,
+        kept: Kept,
+    ) -> Result<Option<Arc<User>>, StoreError> {
+        self.committer
+            .commit(move |trees, group| {
+                let user = trees.user(id)?;
+                let Some(user) = user.filter(|user| user.password_version == verified) else {
+                    return Ok((None, Effect::None));
+                };
+                let ended = group.all_but(id, kept);
+                let user = Arc::new(user.with(UserChange::Password(to)));
+                trees.put_user(&user, &ended)?;
+                Ok((Some(Arc::clone(&user)), Effect::Change(user, ended)))
+            })
+            .await
+    }
+
+    async fn delete_user(&self, id: UserId, verified: u32) -> Result<bool, StoreError> {
+        self.committer
+            .commit(move |trees, group| {
+                let user = trees.user(id)?;
+                let Some(user) = user.filter(|user| user.password_version == verified) else {
+                    return Ok((false, Effect::None));
+                };
+                let ended = group.all_but(id, Kept::default());
+                trees.remove_user(&user, &ended)?;
+                Ok((true, Effect::End(ended)))
+            })
+            .await
+    }
+
+    async fn last_sign_in(&self, user: UserId, network: Network) -> Result<Option<Timestamp>, StoreError> {
+        self.committer.read(|trees| trees.last_sign_in(user, network))
+    }
+
+    async fn note_sign_in(&self, user: UserId, network: Network, now: Timestamp) -> Result<(), StoreError> {
+        self.index.saw(now);
+        self.committer
+            .commit(move |trees, _| {
+                trees.note_sign_in(user, network, now)?;
+                Ok(((), Effect::None))
+            })
+            .await
+    }
+}

@@ -1,0 +1,81 @@
+//! What a store does for users: it keeps them by id and by username, and knows the networks from which they sign in.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{error::StoreError, sessions::Kept};
+use crate::{
+    clock::Timestamp,
+    domain::{Network, PasswordHash, User, UserChange, UserId, Username},
+};
+
+/// How many networks a store remembers for each user.
+pub const MAX_NETWORKS: usize = 64;
+
+/// The users, and the networks from which they sign in.
+#[async_trait]
+pub trait Users: Send + Sync + 'static {
+    /// Adds `user`, who signed up from `network` if that is known, unless another user has the username.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the user may or may not exist then.
+    async fn create_user(&self, user: User, network: Option<Network>) -> Result<UserCreation, StoreError>;
+
+    /// Returns the user with this username.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn user_by_name(&self, name: &Username) -> Result<Option<Arc<User>>, StoreError>;
+
+    /// Changes one user and returns the user as changed; `None` if there is no such user. The change holds at once for every
+    /// live token of the user. A new password ends every session and every API token of the user.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the change may or may not have happened then.
+    async fn change_user(&self, id: UserId, change: UserChange) -> Result<Option<Arc<User>>, StoreError>;
+
+    /// Gives a user another password, ends the user's sessions and API tokens except what is `kept`, and returns the user as
+    /// changed. Returns `None` and changes nothing if the user is deleted, or if `verified` is not the version of the
+    /// user's present password.
+    ///
+    /// # Errors
+    /// [`StoreError`]; either all of the change or none of it has happened then.
+    async fn change_password(
+        &self,
+        id: UserId,
+        verified: u32,
+        to: PasswordHash,
+        kept: Kept,
+    ) -> Result<Option<Arc<User>>, StoreError>;
+
+    /// Deletes a user with every session and API token, and frees the username. Returns `false` and changes nothing if the
+    /// user is deleted already, or if `verified` is not the version of the user's present password.
+    ///
+    /// # Errors
+    /// [`StoreError`]; either all of the deletion or none of it has happened then.
+    async fn delete_user(&self, id: UserId, verified: u32) -> Result<bool, StoreError>;
+
+    /// Returns when `user` last signed in or signed up from `network`, if the store remembers that.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn last_sign_in(&self, user: UserId, network: Network) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Remembers that `user`, unless deleted, signed in from `network`. Of more than [`MAX_NETWORKS`] networks of one user,
+    /// the store forgets the one least recently noted.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the sign-in may or may not be remembered then.
+    async fn note_sign_in(&self, user: UserId, network: Network, now: Timestamp) -> Result<(), StoreError>;
+}
+
+/// The outcome of [`create_user`](Users::create_user).
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserCreation {
+    /// The user exists.
+    Created,
+    /// Another user has the username; nothing was changed.
+    UsernameTaken,
+}
