@@ -1,8 +1,8 @@
-//! The settings as papers: the shipped `jwt-server.toml`, and the table of `docs/settings.md`.
+//! The settings as documents: the text of `jwt-server.toml`, and the table of `docs/settings.md`.
 
 use std::fmt::Write as _;
 
-use super::{settings, source::Settings};
+use super::{settings::Settings, table::settings};
 
 /// The text of the shipped `jwt-server.toml`: every setting at its default, with its help and what is accepted.
 #[must_use]
@@ -31,7 +31,7 @@ pub(crate) fn file_of(given: &Settings) -> String {
     text
 }
 
-/// The table of `docs/settings.md`: a row a setting, in Markdown.
+/// The table of `docs/settings.md`: a row for each setting, in Markdown.
 #[must_use]
 pub fn settings_table() -> String {
     let mut text = String::from("| setting | default | accepted | what it does |\n|---|---|---|---|\n");

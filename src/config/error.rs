@@ -1,19 +1,19 @@
-//! What is wrong with the settings, where, and what would be right.
+//! What is wrong with the settings, where, and what is accepted instead.
 
 use std::{io, path::PathBuf};
 
-use super::{origin::Origin, setting::SECRET_VARIABLE};
+use super::origin::{Origin, SECRET_VARIABLE};
 
-/// Settings that can't be run. Each message fits one line.
+/// Why the settings can't be used. Each message is one line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The file named with `--config` can't be read.
+    /// The configuration file can't be read.
     #[error("{}: the configuration file can't be read: {source}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The file is not TOML.
@@ -23,49 +23,49 @@ pub enum ConfigError {
         file: String,
         /// Counted from 1.
         line: usize,
-        /// What the TOML reader said.
+        /// The TOML parser's message.
         message: String,
     },
     /// No setting has this name.
     #[error("{origin}: there is no setting {key}{}", nearest.map(|n| format!("; did you mean {n}?")).unwrap_or_default())]
     Unknown {
-        /// Where the name stands.
+        /// Where the name was written.
         origin: Origin,
         /// The name.
         key: String,
-        /// The known name that is nearest to it, if one is near.
+        /// The most similar name of a setting, if one is similar.
         nearest: Option<&'static str>,
     },
-    /// The value is not one that the setting takes.
+    /// The setting does not accept the value.
     #[error("{origin}: {key} can't be {value}; accepted: {accepts}")]
     BadValue {
-        /// Where the value stands.
+        /// Where the value was written.
         origin: Origin,
         /// The setting.
         key: &'static str,
         /// The value, as it was written.
         value: String,
-        /// What would be right.
+        /// What the setting accepts.
         accepts: String,
     },
     /// Two settings contradict each other.
     #[error("{0}")]
     Conflict(String),
-    /// A secret stands in the file.
+    /// The configuration file contains a secret.
     #[error(
         "{origin}: a secret is never read from the configuration file; put it in a file of its own and name that with token.secret_file, or set {}",
         SECRET_VARIABLE
     )]
     SecretInFile {
-        /// Where it stands.
+        /// Where it was written.
         origin: Origin,
     },
-    /// The secret is not usable. What it is stays unsaid.
+    /// The secret or the private key can't be used. The message never contains it.
     #[error("{origin}: {problem}")]
     BadSecret {
         /// Where it comes from.
         origin: Origin,
-        /// What is wrong with it.
+        /// Why it can't be used.
         problem: String,
     },
 }

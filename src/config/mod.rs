@@ -1,4 +1,4 @@
-//! Settings: text from the file, the environment and the flags becomes a [`Config`] of values that can be run.
+//! Settings: text from the file, the environment and the flags becomes a [`Config`].
 //!
 //! Each section has a file, where each setting stands once: key, default, range and help. From that line come the field of
 //! the section's type, the flag, the shipped `jwt-server.toml`, and the row of `docs/settings.md`.
@@ -16,10 +16,12 @@ mod section;
 mod server;
 mod session;
 mod setting;
+mod settings;
 mod signing_key;
 mod signup;
 mod source;
 mod store;
+mod table;
 mod throttle;
 mod token;
 
@@ -30,20 +32,22 @@ pub use self::{
     error::ConfigError,
     introspection::IntrospectionConfig,
     log::{LogConfig, LogFormat},
-    origin::Origin,
+    origin::{Origin, SECRET_VARIABLE},
     password::PasswordConfig,
+    raw::Kind,
     server::ServerConfig,
     session::SessionConfig,
-    setting::{AnySetting, Kind, SECRET_VARIABLE},
+    setting::AnySetting,
+    settings::Settings,
     signing_key::{KeyFile, MIN_SECRET_BYTES, Secret},
     signup::SignupConfig,
-    source::Settings,
     store::StoreConfig,
+    table::settings,
     throttle::ThrottleConfig,
     token::TokenConfig,
 };
 
-/// Everything that can be set, ready to run. `Config::default()` is a server with no configuration at all.
+/// The configuration of a server. `Config::default()` has every setting at its default.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The socket.
@@ -56,23 +60,23 @@ pub struct Config {
     pub session: SessionConfig,
     /// API tokens.
     pub api_tokens: ApiTokenConfig,
-    /// Who may sign up.
+    /// Sign-up.
     pub signup: SignupConfig,
     /// Passwords and their hashing.
     pub password: PasswordConfig,
-    /// How fast passwords may be guessed.
+    /// How fast passwords and tokens may be guessed.
     pub throttle: ThrottleConfig,
-    /// Who may ask what a token is worth.
+    /// Who may ask about tokens.
     pub introspection: IntrospectionConfig,
     /// The log.
     pub log: LogConfig,
 }
 
 impl Config {
-    /// The runnable values of `settings`.
+    /// Reads `settings`.
     ///
     /// # Errors
-    /// [`ConfigError`] for the first setting whose value is not one, or for two that contradict each other.
+    /// [`ConfigError`] for the first value that its setting does not accept, or for two that contradict each other.
     pub fn read(settings: &Settings) -> Result<Self, ConfigError> {
         Ok(Self {
             server: ServerConfig::read(settings)?,
@@ -129,25 +133,6 @@ impl Default for Config {
     fn default() -> Self {
         Self::read(&Settings::default()).expect("the defaults are good values")
     }
-}
-
-/// Every setting there is, section by section, in the order of the shipped file.
-pub fn settings() -> impl Iterator<Item = AnySetting> {
-    [
-        ServerConfig::SETTINGS,
-        StoreConfig::SETTINGS,
-        token::SETTINGS,
-        session::SETTINGS,
-        ApiTokenConfig::SETTINGS,
-        SignupConfig::SETTINGS,
-        PasswordConfig::SETTINGS,
-        ThrottleConfig::SETTINGS,
-        IntrospectionConfig::SETTINGS,
-        LogConfig::SETTINGS,
-    ]
-    .into_iter()
-    .flatten()
-    .copied()
 }
 
 #[cfg(test)]

@@ -1,29 +1,35 @@
-//! Where a setting's value stands.
+//! Where a setting's value comes from.
 
 use std::fmt;
 
-/// Where a value stands.
+/// What the names of environment variables begin with.
+pub(super) const PREFIX: &str = "JWT_SERVER__";
+
+/// The environment variable that holds the signing secret. It is no setting, so that the file never holds the secret.
+pub const SECRET_VARIABLE: &str = "JWT_SERVER__TOKEN__SECRET";
+
+/// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origin {
-    /// Nowhere: it is the default.
+    /// It is the default.
     Default,
     /// A program set it in its code.
     Code,
-    /// In a file.
+    /// A line of the configuration file.
     File {
-        /// Its name, as it was given.
+        /// Its name, as the user gave it.
         file: String,
         /// Counted from 1.
         line: usize,
     },
-    /// In an environment variable.
+    /// An environment variable.
     Environment(String),
-    /// In a flag on the command line.
+    /// A flag on the command line.
     Flag(String),
-    /// It is the content of this file.
+    /// The secret in this file.
     SecretFile(String),
-    /// It is the private key in this file.
+    /// The private key in this file.
     KeyFile(String),
 }
 

@@ -4,6 +4,20 @@ use std::fmt::{self, Write};
 
 use toml::de::DeValue;
 
+/// The form of a setting's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A string in the file.
+    Text,
+    /// A whole number.
+    Integer,
+    /// `true` or `false`.
+    Boolean,
+    /// A list of strings; separated by commas in the environment and in a flag.
+    List,
+}
+
 /// A value as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Raw {
@@ -11,7 +25,7 @@ pub(super) enum Raw {
     Integer(String),
     Boolean(bool),
     List(Vec<String>),
-    /// Of a form that no setting has.
+    /// Of a form that no setting has: what it is instead.
     Other(String),
 }
 
@@ -31,14 +45,14 @@ impl fmt::Display for Raw {
     }
 }
 
-/// A basic string of TOML. Rust's own form of one differs in its escapes.
+/// A basic string of TOML, whose escapes differ from Rust's.
 fn quoted(text: &str) -> String {
     let mut quoted = String::from('"');
     for c in text.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
             '\'' => quoted.push(c),
-            // What can't be seen in a terminal, or does something there.
+            // Characters that a terminal does not show, or that control it.
             _ if c.escape_debug().len() > 1 => {
                 let _ = write!(quoted, "\\U{:08X}", u32::from(c));
             }
@@ -50,7 +64,7 @@ fn quoted(text: &str) -> String {
 }
 
 impl Raw {
-    /// The value that TOML has.
+    /// The value that stands in a TOML document.
     pub(super) fn of(value: &DeValue<'_>) -> Self {
         match value {
             DeValue::String(text) => Raw::Text(text.to_string()),

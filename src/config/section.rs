@@ -35,19 +35,19 @@ macro_rules! section {
 
         impl $section {
             /// The settings of this section, in the order of the shipped file.
-            pub(super) const SETTINGS: &[$crate::config::AnySetting] = &[$( Self::$field().any() ),+];
+            pub(super) const SETTINGS: &[$crate::config::setting::AnySetting] = &[$( Self::$field().any() ),+];
 
             /// The section's values.
             ///
             /// Fails with `BadValue` for the first setting whose value is not accepted.
             pub(super) fn read(
-                settings: &$crate::config::Settings,
-            ) -> Result<Self, $crate::config::ConfigError> {
+                settings: &$crate::config::settings::Settings,
+            ) -> Result<Self, $crate::config::error::ConfigError> {
                 Ok(Self { $( $field: settings.read(Self::$field())?, )+ })
             }
 
             /// Fails with `BadValue` for the first value that its setting does not accept.
-            pub(super) fn check(&self) -> Result<(), $crate::config::ConfigError> {
+            pub(super) fn check(&self) -> Result<(), $crate::config::error::ConfigError> {
                 $( Self::$field().check(&self.$field)?; )+
                 Ok(())
             }

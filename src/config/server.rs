@@ -62,8 +62,8 @@ fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(address)
 }
 
-/// An origin exactly as a browser writes it (RFC 6454, section 6.1): scheme, host in lower case, a port if it is not the
-/// scheme's own, and nothing behind.
+/// An origin exactly as a browser sends it (RFC 6454, section 6.1): the scheme, the host in lower case, the port unless it
+/// is the scheme's default, and nothing after that.
 fn origin(text: &str) -> Option<HeaderValue> {
     let uri: Uri = text.parse().ok()?;
     let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);

@@ -7,7 +7,7 @@ use super::{
     error::ConfigError,
     section::section,
     setting::AnySetting,
-    source::Settings,
+    settings::Settings,
 };
 
 section! {

@@ -5,14 +5,9 @@ use std::fmt::{self, Debug};
 use super::{
     accepts::{Accepts, Form},
     error::ConfigError,
-    origin::Origin,
+    origin::{Origin, PREFIX},
+    raw::Kind,
 };
-
-/// What the names of environment variables begin with.
-pub(super) const PREFIX: &str = "JWT_SERVER__";
-
-/// The environment variable that holds the signing secret. It is no setting, so that the file never holds the secret.
-pub const SECRET_VARIABLE: &str = "JWT_SERVER__TOKEN__SECRET";
 
 /// A setting whose value is a `T`.
 pub(super) struct Setting<T: 'static> {
@@ -59,20 +54,6 @@ pub struct AnySetting {
     form: &'static dyn Form,
     /// What it does: a few sentences for the file, `--help` and the documentation.
     pub help: &'static str,
-}
-
-/// The form of a setting's value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Kind {
-    /// A string in the file.
-    Text,
-    /// A whole number.
-    Integer,
-    /// `true` or `false`.
-    Boolean,
-    /// A list of strings; separated by commas in the environment and in a flag.
-    List,
 }
 
 impl AnySetting {

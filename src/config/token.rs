@@ -7,11 +7,11 @@ use hyper::Uri;
 use super::{
     accepts::{CENTURY, Choice, List, OrOff, Seconds, Text, Whole},
     error::ConfigError,
-    origin::Origin,
+    origin::{Origin, SECRET_VARIABLE},
     section::section,
     setting::{AnySetting, Setting},
-    signing_key::{self, KeyFile, Secret},
-    source::Settings,
+    settings::Settings,
+    signing_key::{KeyFile, Secret},
 };
 use crate::domain::{Algorithm, TokenPolicy};
 
@@ -73,27 +73,27 @@ section! {
 
 pub(super) const SETTINGS: &[AnySetting] = Values::SETTINGS;
 
-/// Access tokens.
+/// Access tokens. Times are whole seconds.
 #[derive(Clone, Debug)]
 pub struct TokenConfig {
-    /// How they are signed.
+    /// The algorithm that signs them.
     pub algorithm: Algorithm,
-    /// The secret that signs them, if it was given. With another algorithm than HS256 it only verifies what it signed
-    /// before.
+    /// The secret that signs them, if a user gave one. With another algorithm than HS256 it only verifies tokens that it
+    /// signed before.
     pub secret: Option<Secret>,
-    /// The private key that signs them, if it was given: one for `algorithm`.
+    /// The private key for `algorithm` that signs them, if a user gave one.
     pub key_file: Option<KeyFile>,
-    /// How often another key signs; `None` for never by itself.
+    /// How often the server makes another key, which then signs; `None` for never.
     pub rotate_every: Option<Duration>,
     /// How long a new key is published before it signs.
     pub publish_ahead: Duration,
-    /// How long they last, and when they can be exchanged.
+    /// How long they last, and when a client can refresh them.
     pub policy: TokenPolicy,
-    /// Their `iss`.
+    /// The `iss` claim.
     pub issuer: String,
-    /// Their `aud`; empty for none.
+    /// The `aud` claim; empty for none.
     pub audience: Vec<String>,
-    /// How many are remembered as verified.
+    /// How many verified tokens the server remembers.
     pub cache: usize,
 }
 
@@ -102,8 +102,8 @@ impl TokenConfig {
         let values = Values::read(settings)?;
         let config = Self {
             algorithm: values.algorithm,
-            secret: signing_key::secret(settings, values.secret_file)?,
-            key_file: signing_key::key_file(settings, values.key_file, values.algorithm)?,
+            secret: secret(settings, values.secret_file)?,
+            key_file: key_file(settings, values.key_file, values.algorithm)?,
             rotate_every: values.rotate_every,
             publish_ahead: values.publish_ahead,
             policy: TokenPolicy {
@@ -188,7 +188,35 @@ impl TokenConfig {
     }
 }
 
-/// A name, or a URL as RFC 8414, section 2, has it, except that it need not be `https`.
+/// The secret in `file` or in the environment; `None` if no user gave one.
+fn secret(settings: &Settings, file: String) -> Result<Option<Secret>, ConfigError> {
+    let named = settings.origin(&Values::secret_file().any());
+    match settings.secret() {
+        Some(_) if !file.is_empty() => Err(ConfigError::Conflict(format!(
+            "token.secret_file ({named}) and {SECRET_VARIABLE} are both set; leave one of them out"
+        ))),
+        Some(secret) => Secret::from_environment(secret).map(Some),
+        None if file.is_empty() => Ok(None),
+        None => Secret::read(file, named).map(Some),
+    }
+}
+
+/// The private key in `file`; `None` if no user gave one.
+fn key_file(settings: &Settings, file: String, algorithm: Algorithm) -> Result<Option<KeyFile>, ConfigError> {
+    let named = settings.origin(&Values::key_file().any());
+    if file.is_empty() {
+        return Ok(None);
+    }
+    if !algorithm.has_public_keys() {
+        return Err(ConfigError::Conflict(format!(
+            "token.key_file ({named}) is for EdDSA, ES256 and RS256, and token.algorithm is {algorithm} ({}); name a secret for it with token.secret_file",
+            settings.origin(&Values::algorithm().any()),
+        )));
+    }
+    KeyFile::read(file, named, algorithm).map(Some)
+}
+
+/// Whether `text` is a name, or a URL as RFC 8414, section 2, requires it. `http` is accepted too.
 fn is_issuer(text: &str) -> bool {
     let plain = !is_url(text)
         || text.parse().is_ok_and(|url: Uri| {
@@ -200,7 +228,7 @@ fn is_issuer(text: &str) -> bool {
     plain && (1..=200).contains(&text.chars().count())
 }
 
-/// Whether an issuer is meant as a URL. The scheme of one may be written in capitals (RFC 3986, section 3.1).
+/// Whether an issuer is a URL. Its scheme may be in capitals (RFC 3986, section 3.1).
 pub(super) fn is_url(issuer: &str) -> bool {
     let scheme = issuer.split_once("://").map_or("", |(scheme, _)| scheme);
     ["http", "https"]

@@ -4,7 +4,8 @@ use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
 use bytesize::ByteSize;
 
-use super::{Accepts, Form, Kind, Raw};
+use super::form::{Accepts, Form};
+use crate::config::raw::{Kind, Raw};
 
 /// A whole number within the range.
 pub(in crate::config) struct Whole<T>(pub(in crate::config) RangeInclusive<T>);

@@ -1,6 +1,7 @@
 //! Switches, names to choose from, texts of a form of their own, and lists of those.
 
-use super::{Accepts, Form, Kind, Raw};
+use super::form::{Accepts, Form};
+use crate::config::raw::{Kind, Raw};
 use crate::domain::{Role, Roles};
 
 /// `true` or `false`.

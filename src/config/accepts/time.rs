@@ -2,7 +2,8 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use super::{Accepts, Form, Kind, Raw};
+use super::form::{Accepts, Form};
+use crate::config::raw::{Kind, Raw};
 
 /// The longest time that any setting accepts, in seconds.
 pub(in crate::config) const CENTURY: u64 = 100 * 365 * DAY;

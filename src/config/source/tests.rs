@@ -1,0 +1,315 @@
+//! Settings from each source, and the messages about bad ones.
+
+use std::{os::unix::ffi::OsStringExt, time::Duration};
+
+use super::*;
+use crate::config::Config;
+
+fn file(text: &str) -> Result<Config, String> {
+    let mut settings = Settings::default();
+    let added = settings.add_file("jwt-server.toml", text);
+    added
+        .and_then(|()| Config::read(&settings))
+        .map_err(|error| error.to_string())
+}
+
+fn environment(name: &str, value: &str) -> Result<Config, String> {
+    let mut settings = Settings::default();
+    let added = settings.add_environment([(name.into(), value.into())].into_iter());
+    added
+        .and_then(|()| Config::read(&settings))
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_a_flag_over_both() {
+    let mut settings = Settings::default();
+    settings
+        .add_file(
+            "f",
+            "[token]\nlifetime = \"1m\"\nrefresh_window = \"7s\"\nissuer = \"file\"",
+        )
+        .unwrap();
+    let variables = [
+        ("JWT_SERVER__TOKEN__LIFETIME", "2m"),
+        ("JWT_SERVER__TOKEN__ISSUER", "environment"),
+        ("PATH", "/bin"),
+    ];
+    settings
+        .add_environment(
+            variables
+                .map(|(name, value)| (name.into(), value.into()))
+                .into_iter(),
+        )
+        .unwrap();
+    let issuer = settings_named("token.issuer");
+    settings.add_flag(&issuer, "--token.issuer", "flag").unwrap();
+
+    let config = Config::read(&settings).unwrap();
+    assert_eq!(config.token.policy.refresh_window, Duration::from_secs(7));
+    assert_eq!(config.token.policy.lifetime, Duration::from_mins(2));
+    assert_eq!(config.token.issuer, "flag");
+    assert_eq!(
+        settings.shown(&issuer),
+        ("\"flag\"".into(), Origin::Flag("--token.issuer".into()))
+    );
+    let window = settings.origin(&settings_named("token.refresh_window"));
+    assert_eq!(
+        window,
+        Origin::File {
+            file: "f".into(),
+            line: 3
+        }
+    );
+}
+
+fn settings_named(key: &str) -> AnySetting {
+    settings().find(|setting| setting.key == key).unwrap()
+}
+
+#[test]
+fn an_unknown_name_is_refused_with_the_nearest_known_one() {
+    for (given, message) in [
+        (
+            file("# a comment\n[token]\nlifetme = \"5m\""),
+            "jwt-server.toml, line 3: there is no setting token.lifetme; did you mean token.lifetime?",
+        ),
+        (
+            file("[nonsense]\nxyzzy = 1"),
+            "jwt-server.toml, line 2: there is no setting nonsense.xyzzy",
+        ),
+        (
+            file("[nonsense]"),
+            "jwt-server.toml, line 1: there is no setting nonsense",
+        ),
+        (
+            file("listen = \"127.0.0.1:1\""),
+            "jwt-server.toml, line 1: there is no setting listen; did you mean server.listen?",
+        ),
+        (
+            environment("JWT_SERVER__SERVER__LISTN", "127.0.0.1:1"),
+            "environment variable JWT_SERVER__SERVER__LISTN: there is no setting server.listn; did you mean server.listen?",
+        ),
+    ] {
+        assert!(given.clone().unwrap_err().starts_with(message), "{given:?}");
+    }
+}
+
+#[test]
+fn a_bad_value_is_refused_with_its_name_and_what_is_accepted() {
+    for (given, message) in [
+        (
+            file("[token]\nlifetime = \"5 parsecs\""),
+            "jwt-server.toml, line 2: token.lifetime can't be \"5 parsecs\"; accepted: a time in whole seconds",
+        ),
+        (
+            file("[token]\nlifetime = 300"),
+            "jwt-server.toml, line 2: token.lifetime can't be 300; accepted:",
+        ),
+        (
+            file("[token]\nlifetime = \"0s\""),
+            "jwt-server.toml, line 2: token.lifetime can't be \"0s\"",
+        ),
+        (
+            file("[token]\nlifetime = \"1500ms\""),
+            "jwt-server.toml, line 2: token.lifetime can't be",
+        ),
+        (
+            file("[server]\nbody_timeout = \"500000000y\""),
+            "jwt-server.toml, line 2: server.body_timeout can't be",
+        ),
+        (
+            file("[password]\nbcrypt_cost = 17"),
+            "jwt-server.toml, line 2: password.bcrypt_cost can't be 17",
+        ),
+        (
+            file("[password]\nbcrypt_cost = \"12\""),
+            "jwt-server.toml, line 2: password.bcrypt_cost can't be \"12\"",
+        ),
+        (
+            file("[signup]\nroles = [1]"),
+            "jwt-server.toml, line 2: signup.roles can't be a list of other",
+        ),
+        (
+            file("[signup]\nroles = [\"admin\"]"),
+            "jwt-server.toml, line 2: signup.roles can't be [\"admin\"]",
+        ),
+        (
+            file("[server]\nlisten = \"localhost\""),
+            "jwt-server.toml, line 2: server.listen can't be \"localhost\"",
+        ),
+        (
+            environment("JWT_SERVER__SIGNUP__ENABLED", "yes"),
+            "environment variable JWT_SERVER__SIGNUP__ENABLED: signup.enabled can't be \"yes\"; accepted: true or false",
+        ),
+    ] {
+        assert!(given.clone().unwrap_err().starts_with(message), "{given:?}");
+    }
+}
+
+#[test]
+fn a_message_is_one_line_for_any_name_of_a_variable() {
+    let error = environment("JWT_SERVER__A\nB\u{1b}", "1").unwrap_err();
+    assert!(
+        error.starts_with("environment variable JWT_SERVER__A\\nB\\u{1b}: there is no setting "),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_shown_value_is_toml_that_reads_back_as_the_same() {
+    let odd = "\0\u{7f}\u{85}\u{1b}[2J \"'\\ \r\n\u{202e}\u{301}é🙂";
+    for (key, given) in [("token.issuer", odd), ("token.audience", "a\u{7f},b\\")] {
+        let setting = settings_named(key);
+        let mut settings = Settings::default();
+        settings.add_flag(&setting, key, given).unwrap();
+        let (shown, _) = settings.shown(&setting);
+        assert!(!shown.chars().any(char::is_control), "{shown:?}");
+
+        let mut again = Settings::default();
+        again.add_file("f", &format!("{key} = {shown}")).unwrap();
+        let (was, is) = (Config::read(&settings).unwrap(), Config::read(&again).unwrap());
+        assert_eq!(is.token.issuer, was.token.issuer, "{shown}");
+        assert_eq!(is.token.audience, was.token.audience, "{shown}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_refused_with_its_line() {
+    let error = file("[token]\nlifetime = ").unwrap_err();
+    assert!(error.starts_with("jwt-server.toml, line 2: "), "{error}");
+    let twice = file("[token]\nissuer = \"a\"\nissuer = \"b\"").unwrap_err();
+    assert!(twice.starts_with("jwt-server.toml, line 3: "), "{twice}");
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused_by_name() {
+    let error = file("[token]\nlifetime = \"30s\"\nrefresh_window = \"31s\"").unwrap_err();
+    assert!(
+        error.contains("token.refresh_window") && error.contains("token.lifetime"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_secret_is_never_read_from_the_file_and_never_shown() {
+    let error = file("[token]\nsecret = \"do-not-print-me-do-not-print-me-do\"").unwrap_err();
+    assert!(
+        error.contains("line 2") && error.contains("token.secret_file"),
+        "{error}"
+    );
+    assert!(!error.contains("do-not-print-me"), "{error}");
+
+    let short = environment(SECRET_VARIABLE, "do-not-print-me").unwrap_err();
+    assert!(
+        short.contains("32 bytes") && !short.contains("do-not-print-me"),
+        "{short}"
+    );
+
+    for key in [
+        "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYI",
+        "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"\"}",
+    ] {
+        let error = environment(SECRET_VARIABLE, key).unwrap_err();
+        assert!(
+            error.contains("not a secret") && !error.contains("MFkw"),
+            "{error}"
+        );
+    }
+    let bytes: OsString = OsStringExt::from_vec(vec![0xff; 40]);
+    let error = Settings::default().add_environment([(SECRET_VARIABLE.into(), bytes)].into_iter());
+    assert!(matches!(error, Err(ConfigError::BadSecret { .. })));
+
+    let good = environment(SECRET_VARIABLE, "do-not-print-me-do-not-print-me-do").unwrap();
+    assert!(good.token.secret.is_some());
+    assert!(!format!("{good:?}").contains("do-not-print-me"));
+}
+
+#[test]
+fn keys_and_their_rotation_must_fit_together() {
+    for (text, named) in [
+        (
+            "algorithm = \"HS384\"",
+            "token.algorithm can't be \"HS384\"; accepted: HS256, EdDSA, ES256 or RS256",
+        ),
+        ("algorithm = \"none\"", "token.algorithm"),
+        (
+            "rotate_every = \"59s\"",
+            "token.rotate_every can't be \"59s\"; accepted: off, or",
+        ),
+        (
+            "rotate_every = \"14m\"",
+            "can't be shorter than token.publish_ahead",
+        ),
+        (
+            "rotate_every = \"1h\"\nlifetime = \"2h\"",
+            "can't be shorter than token.lifetime",
+        ),
+        (
+            "key_file = \"tests/keys/ed25519.pem\"",
+            "token.algorithm is HS256",
+        ),
+        (
+            "algorithm = \"EdDSA\"\nkey_file = \"tests/keys/ed25519.pem\"\nrotate_every = \"30d\"",
+            "comes from the settings (key file tests/keys/ed25519.pem)",
+        ),
+    ] {
+        let error = file(&format!("[token]\n{text}")).unwrap_err();
+        assert!(error.contains(named), "{text}: {error}");
+    }
+    let good =
+        "[token]\nalgorithm = \"ES256\"\nkey_file = \"tests/keys/ec-sec1.pem\"\npublish_ahead = \"1h\"";
+    assert!(file(good).unwrap().token.key_file.is_some());
+    let good = file("[token]\nrotate_every = \"90d\"").unwrap();
+    assert_eq!(good.token.rotate_every, Some(Duration::from_hours(90 * 24)));
+    assert_eq!(Config::default().token.rotate_every, None);
+}
+
+#[test]
+fn a_bad_key_file_is_named_with_what_it_holds() {
+    let error = |algorithm: &str, file_name: &str| {
+        let text = format!("[token]\nalgorithm = \"{algorithm}\"\nkey_file = {file_name:?}");
+        let error = file(&text).unwrap_err();
+        assert!(!error.contains('\n'), "{error}");
+        error
+    };
+    for (algorithm, name, why) in [
+        (
+            "RS256",
+            "rsa-1024.pem",
+            "an RSA key of 1024 bits; from 2048 to 8192 are accepted",
+        ),
+        (
+            "RS256",
+            "rsa-public.pem",
+            "it holds a public key; to sign, the private key is needed",
+        ),
+        (
+            "ES256",
+            "rsa-pkcs8.pem",
+            "it holds an RSA key, and ES256 takes an EC key on P-256",
+        ),
+        ("EdDSA", "README.md", "it is no PEM file"),
+    ] {
+        let said = error(algorithm, &format!("tests/keys/{name}"));
+        assert!(
+            said.starts_with(&format!("key file tests/keys/{name}: ")) && said.contains(why),
+            "{said}"
+        );
+    }
+    let missing = error("EdDSA", "tests/keys/nothing.pem");
+    assert!(
+        missing.contains("token.key_file") && missing.contains("tests/keys/nothing.pem"),
+        "{missing}"
+    );
+    let pasted = error("EdDSA", "-----BEGIN PRIVATE KEY-----\nMC4CAQ");
+    assert!(!pasted.contains("MC4CAQ"), "{pasted}");
+}
+
+#[test]
+fn a_list_from_the_environment_is_separated_by_commas() {
+    let config = environment("JWT_SERVER__SIGNUP__ROLES", "CLIENT, EDITOR").unwrap();
+    assert_eq!(config.signup.roles.to_string(), "CLIENT EDITOR");
+    let config = environment("JWT_SERVER__SIGNUP__ROLES", "").unwrap();
+    assert_eq!(config.signup.roles.to_string(), "");
+}

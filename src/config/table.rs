@@ -1,0 +1,26 @@
+//! The table of all settings.
+
+use super::{
+    api_tokens::ApiTokenConfig, introspection::IntrospectionConfig, log::LogConfig, password::PasswordConfig,
+    server::ServerConfig, session, setting::AnySetting, signup::SignupConfig, store::StoreConfig,
+    throttle::ThrottleConfig, token,
+};
+
+/// Every setting, section by section, in the order of the shipped file.
+pub fn settings() -> impl Iterator<Item = AnySetting> {
+    [
+        ServerConfig::SETTINGS,
+        StoreConfig::SETTINGS,
+        token::SETTINGS,
+        session::SETTINGS,
+        ApiTokenConfig::SETTINGS,
+        SignupConfig::SETTINGS,
+        PasswordConfig::SETTINGS,
+        ThrottleConfig::SETTINGS,
+        IntrospectionConfig::SETTINGS,
+        LogConfig::SETTINGS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+}
