@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use clap::Command;
 
-use super::{Failure, runtime, say};
+use super::{
+    failure::Failure,
+    process::{runtime, say},
+};
 use crate::{
     auth::{KeySource, SigningKeys},
     clock::Timestamp,

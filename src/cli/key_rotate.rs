@@ -4,7 +4,11 @@ use std::fmt::Write as _;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{Failure, key_list, runtime, say};
+use super::{
+    failure::Failure,
+    key_list,
+    process::{runtime, say},
+};
 use crate::{
     auth::{KeyRotation, Rotated, RotationError, SigningKeys},
     clock::Timestamp,

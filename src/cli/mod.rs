@@ -1,26 +1,29 @@
-//! The command line. Each command has a file; this one knows their names, the flags, and how a failure ends the process:
-//! one line on standard error, and exit code 2 for a bad argument, 1 for any other failure.
+//! The command line. Each command has a file; this one knows their names. A failure ends the process with one line on
+//! standard error, and exit code 2 for a bad argument, 1 for any other failure.
 
 mod check_config;
+mod failure;
+mod flags;
 mod key_list;
 mod key_rotate;
+mod process;
 mod serve;
 mod user_add;
 mod write_config;
 
 use std::{
-    env,
     io::{self, Write},
-    path::Path,
     process::ExitCode,
 };
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 
-use crate::config::{self, AnySetting, Config, ConfigError, Kind, Origin, Settings};
-
-/// The configuration file, unless `--config` names another.
-const DEFAULT_FILE: &str = "jwt-server.toml";
+use self::{
+    failure::Failure,
+    flags::{DEFAULT_FILE, add_flags, flag, gather},
+    process::say,
+};
+use crate::config::{self, Config, Settings};
 
 /// Runs the command that this process was started with.
 #[must_use]
@@ -41,40 +44,6 @@ pub fn main() -> ExitCode {
         Err(failure) => {
             let _ = writeln!(io::stderr(), "jwt-server: {failure}");
             ExitCode::from(failure.exit_code())
-        }
-    }
-}
-
-/// Why a command failed.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error(transparent)]
-    Open(#[from] crate::auth::StartError),
-    #[error(transparent)]
-    Rotation(#[from] crate::auth::RotationError),
-    /// A bad argument.
-    #[error("{0}")]
-    Argument(String),
-    #[error("{0}")]
-    Other(String),
-}
-
-impl Failure {
-    /// What failed, and the system's error.
-    fn io(what: &str, error: &io::Error) -> Self {
-        Self::Other(format!("{what}: {error}"))
-    }
-
-    fn exit_code(&self) -> u8 {
-        match self {
-            Self::Argument(_)
-            | Self::Config(ConfigError::BadValue {
-                origin: Origin::Flag(_),
-                ..
-            }) => 2,
-            Self::Config(_) | Self::Open(_) | Self::Rotation(_) | Self::Other(_) => 1,
         }
     }
 }
@@ -141,70 +110,6 @@ fn command() -> Command {
                 .subcommand(key_list::command())
                 .subcommand(key_rotate::command()),
         )
-}
-
-/// The flag of a setting.
-fn flag(setting: AnySetting) -> Arg {
-    let alias = match setting.key {
-        "server.listen" => Some("listen"),
-        "store.path" => Some("data"),
-        _ => None,
-    };
-    let value = match setting.kind() {
-        Kind::Text => "TEXT",
-        Kind::Integer => "NUMBER",
-        Kind::Boolean => "true|false",
-        Kind::List => "A,B,…",
-    };
-    Arg::new(setting.key)
-        .long(setting.key)
-        .visible_aliases(alias)
-        .value_name(value)
-        .action(ArgAction::Set)
-        .allow_hyphen_values(true)
-        .global(true)
-        .hide_short_help(true)
-        .help_heading("Settings")
-        .help(format!(
-            "{} Accepted: {}. [default: {}]",
-            setting.help,
-            setting.accepts(),
-            setting.default.trim_matches('"')
-        ))
-}
-
-/// The settings that the file, the environment and the flags give.
-fn gather(matches: &ArgMatches) -> Result<Settings, ConfigError> {
-    let mut settings = Settings::default();
-    match matches.get_one::<String>("config") {
-        Some(file) => settings.add_file_at(Path::new(file))?,
-        None if Path::new(DEFAULT_FILE).exists() => settings.add_file_at(Path::new(DEFAULT_FILE))?,
-        None => {}
-    }
-    settings.add_environment(env::vars_os())?;
-    add_flags(&mut settings, matches)?;
-    Ok(settings)
-}
-
-fn add_flags(settings: &mut Settings, matches: &ArgMatches) -> Result<(), ConfigError> {
-    for setting in config::settings() {
-        if let Some(value) = matches.get_one::<String>(setting.key) {
-            settings.add_flag(&setting, &format!("--{}", setting.key), value)?;
-        }
-    }
-    Ok(())
-}
-
-/// A runtime for a command.
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| Failure::io("the runtime can't start", &error))
-}
-
-/// Prints `text` on standard output. A failure is ignored: the command has done its work.
-fn say(text: &str) {
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 #[cfg(test)]

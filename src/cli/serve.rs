@@ -9,7 +9,7 @@ use std::io;
 use tokio::{net::TcpListener, task::spawn_blocking};
 
 use self::banner::Banner;
-use super::{Failure, say};
+use super::{failure::Failure, process::say};
 use crate::{auth::Auth, config::Config, http::Api, server::Cores, telemetry};
 
 /// How many files the server has open at most, beside its connections and those of each core.

@@ -5,7 +5,10 @@ use std::io::{self, BufRead, IsTerminal};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Failure, runtime, say};
+use super::{
+    failure::Failure,
+    process::{runtime, say},
+};
 use crate::{
     auth::{Accounts, AuthError},
     config::Config,

@@ -4,7 +4,7 @@ use std::{fs::OpenOptions, io::Write as _, path::Path};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{DEFAULT_FILE, Failure, say};
+use super::{failure::Failure, flags::DEFAULT_FILE, process::say};
 use crate::config::{self, Config, Settings};
 
 pub(super) fn command() -> Command {

@@ -1,0 +1,19 @@
+//! What a command needs of its process: a runtime, and standard output.
+
+use std::io::{self, Write};
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::failure::Failure;
+
+/// A runtime for a command.
+pub(super) fn runtime() -> Result<Runtime, Failure> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::io("the runtime can't start", &error))
+}
+
+/// Prints `text` on standard output. A failure is ignored: the command has done its work.
+pub(super) fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
