@@ -107,6 +107,20 @@ pub enum OpenError {
         /// The latest version that this server knows.
         known: u32,
     },
+    /// A newer version of this server wrote a record in it.
+    #[error(
+        "the database {database} has a record that a newer version of jwt-server wrote: {what} is of version {found}, and this version knows up to {known}; use the version that wrote it"
+    )]
+    NewerRecord {
+        /// The name of the database.
+        database: String,
+        /// Which record.
+        what: String,
+        /// The version of the record.
+        found: u32,
+        /// The latest version that this server knows.
+        known: u32,
+    },
     /// The runtime stopped meanwhile.
     #[error("the opening of the database was interrupted")]
     Interrupted,

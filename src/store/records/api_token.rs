@@ -1,9 +1,9 @@
-//! API tokens as they lie in the database. Of a token's text there is its SHA-256 and nothing else.
+//! An API token as a record. It has the SHA-256 of the token's text, and nothing else of the text.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-use super::format::{fixed, from_json, to_json, unreadable};
+use super::format::{Record, Version, fixed, from_json, to_json, unreadable};
 use crate::{
     clock::Timestamp,
     domain::{ApiToken, ApiTokenHash, ApiTokenId, ApiTokenName, Role, UserId},
@@ -12,6 +12,9 @@ use crate::{
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct ApiTokenRecord {
+    /// The version of this form.
+    #[serde(default)]
+    v: Version,
     user: String,
     /// SHA-256, base64url.
     hash: String,
@@ -23,9 +26,16 @@ pub(crate) struct ApiTokenRecord {
     used_at: Option<Timestamp>,
 }
 
+impl Record for ApiTokenRecord {
+    fn version(&self) -> Version {
+        self.v
+    }
+}
+
 impl ApiTokenRecord {
     pub(crate) fn write(token: &ApiToken) -> Result<Vec<u8>, StoreError> {
         to_json(&Self {
+            v: Self::LATEST,
             user: token.user.to_string(),
             hash: URL_SAFE_NO_PAD.encode(token.hash.as_bytes()),
             name: token.name.to_string(),
@@ -38,8 +48,9 @@ impl ApiTokenRecord {
 
     pub(crate) fn read(key: &[u8], bytes: &[u8]) -> Result<ApiToken, StoreError> {
         let id = ApiTokenId::from_bytes(fixed(key, "API token id")?);
-        let unreadable = || unreadable(&format!("API token {id}"));
-        let record: Self = from_json(bytes).ok_or_else(unreadable)?;
+        let what = || format!("API token {id}");
+        let unreadable = || unreadable(what());
+        let record: Self = from_json(bytes, what)?;
         let hash = URL_SAFE_NO_PAD.decode(&record.hash).map_err(|_| unreadable())?;
         let roles = record.roles.iter().map(|role| Role::parse(role));
         Ok(ApiToken {

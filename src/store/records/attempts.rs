@@ -1,5 +1,5 @@
 //! The failed attempts of one place as a record: 12 bytes, big endian. The number of failures in a row, a `u32`, and a moment in
-//! seconds, a `u64`.
+//! seconds, a `u64`. Its length is its version: another form has another length.
 
 use super::format::{fixed, unreadable};
 use crate::{clock::Timestamp, domain::FailedAttempts, store::error::StoreError};

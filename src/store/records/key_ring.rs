@@ -1,5 +1,5 @@
-//! The signing keys as they lie in the database. They lie where a single key lay before there could be several, so that an
-//! older version of this server says that it can't read them, instead of making a key of its own.
+//! The signing keys as one record. A database keeps it where it kept a single key before there could be several, so that an
+//! older version of this server fails to read it, instead of making a key of its own.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::{Deserialize, Serialize};
 
-use super::format::{from_json, to_json, unreadable};
+use super::format::{Record, Version, from_json, to_json, unreadable};
 use crate::{
     clock::Timestamp,
     domain::{Algorithm, KeyRing, RingKey},
@@ -17,17 +17,23 @@ use crate::{
     },
 };
 
-/// How long the tokens of a lone key may last at the most: its record does not say.
+/// The longest lifetime of the tokens of a lone key: its record has none.
 const LONGEST_BEFORE: Duration = Duration::from_hours(24);
+
+/// What an error calls the record.
+const SIGNING_KEYS: &str = "the signing keys";
 
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum KeyRingRecord {
     Ring {
+        /// The version of this form.
+        #[serde(default)]
+        v: Version,
         revision: u64,
         keys: Vec<KeyRecord>,
     },
-    /// Of a database from before there could be several.
+    /// The only key of a database from before there could be several.
     Lone(LoneKeyRecord),
 }
 
@@ -35,7 +41,7 @@ pub(crate) enum KeyRingRecord {
 pub(crate) struct KeyRecord {
     id: String,
     algorithm: String,
-    /// In base64; absent when the key comes from the settings.
+    /// In base64; absent if the settings give the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     private: Option<String>,
     mark: String,
@@ -51,24 +57,36 @@ pub(crate) struct KeyRecord {
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct LoneKeyRecord {
+    #[serde(default)]
+    v: Version,
     id: String,
     #[serde(default)]
     secret: Option<Vec<u8>>,
     check: String,
 }
 
+impl Record for KeyRingRecord {
+    fn version(&self) -> Version {
+        match self {
+            Self::Ring { v, .. } => *v,
+            Self::Lone(lone) => lone.v,
+        }
+    }
+}
+
 impl KeyRingRecord {
     pub(crate) fn write(ring: &StoredRing) -> Result<Vec<u8>, StoreError> {
         to_json(&Self::Ring {
+            v: Self::LATEST,
             revision: ring.revision,
             keys: ring.keys.keys().iter().map(KeyRecord::of).collect(),
         })
     }
 
     pub(crate) fn read(bytes: &[u8]) -> Result<StoredRing, StoreError> {
-        let unreadable = || unreadable("the signing keys");
-        match from_json(bytes).ok_or_else(unreadable)? {
-            Self::Ring { revision, keys } => {
+        let unreadable = || unreadable(SIGNING_KEYS);
+        match from_json(bytes, || SIGNING_KEYS.to_owned())? {
+            Self::Ring { revision, keys, .. } => {
                 let keys: Option<_> = keys.into_iter().map(KeyRecord::key).collect();
                 Ok(StoredRing {
                     revision,
@@ -139,38 +157,6 @@ impl LoneKeyRecord {
             signs_until: None,
             lifetime: LONGEST_BEFORE,
             tokens_until: long_ago,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lone_key_of_an_older_database_is_a_ring_of_one() {
-        let own = br#"{"id":"k1","secret":[7,7,7],"check":"mark"}"#;
-        let given = br#"{"id":"k1","check":"mark"}"#;
-        for (bytes, secret) in [(&own[..], Some(&[7; 3][..])), (given, None)] {
-            let ring = KeyRingRecord::read(bytes).unwrap();
-            let [key] = ring.keys.keys() else { panic!() };
-            assert_eq!((key.id.as_str(), key.algorithm), ("k1", Algorithm::Hs256));
-            let private = key.material.private.as_ref().map(ExposeSecret::expose_secret);
-            assert_eq!((private, key.material.mark.as_str()), (secret, "mark"));
-            assert_eq!((ring.revision, key.signs_until), (0, None));
-            let again = KeyRingRecord::read(&KeyRingRecord::write(&ring).unwrap()).unwrap();
-            assert_eq!(again.keys.keys()[0].id, "k1");
-        }
-    }
-
-    #[test]
-    fn a_record_that_makes_no_sense_is_an_error_and_shows_nothing_of_itself() {
-        for bytes in [&b"{}"[..], b"", br#"{"revision":1,"keys":[{"id":"secret"}]}"#] {
-            let error = KeyRingRecord::read(bytes).map(|_| ()).unwrap_err().to_string();
-            assert!(
-                error.contains("the signing keys") && !error.contains("secret"),
-                "{error}"
-            );
         }
     }
 }

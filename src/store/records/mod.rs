@@ -1,5 +1,6 @@
 //! What the server remembers, as records that any backend can read and write. They are JSON, so that a field can be added, and
-//! are read through the domain's own constructors, so that no invalid value gets in from a disk.
+//! are read through the domain's own constructors, so that no invalid value gets in from a disk. Each has a
+//! [version](format::Version): a record of a newer version is refused, never guessed at.
 
 pub(crate) mod api_token;
 pub(crate) mod attempts;
@@ -7,3 +8,6 @@ pub(crate) mod format;
 pub(crate) mod key_ring;
 pub(crate) mod session;
 pub(crate) mod user;
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::format::{fixed, from_json, to_json, unreadable};
+use super::format::{Record, Version, fixed, from_json, to_json, unreadable};
 use crate::{
     clock::Timestamp,
     domain::{
@@ -16,6 +16,9 @@ use crate::{
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct SessionRecord {
+    /// The version of this form.
+    #[serde(default)]
+    v: Version,
     user: String,
     created_at: Timestamp,
     ends_at: Timestamp,
@@ -32,6 +35,12 @@ pub(crate) struct SessionRecord {
     used_at: Timestamp,
 }
 
+impl Record for SessionRecord {
+    fn version(&self) -> Version {
+        self.v
+    }
+}
+
 impl SessionRecord {
     pub(crate) fn write(session: &Session) -> Result<Vec<u8>, StoreError> {
         let row = |entry: &WhitelistEntry| {
@@ -44,6 +53,7 @@ impl SessionRecord {
             )
         };
         to_json(&Self {
+            v: Self::LATEST,
             user: session.user.to_string(),
             created_at: session.created_at,
             ends_at: session.ends_at,
@@ -59,8 +69,9 @@ impl SessionRecord {
 
     pub(crate) fn read(key: &[u8], bytes: &[u8]) -> Result<Session, StoreError> {
         let id = SessionId::from_bytes(fixed(key, "session id")?);
-        let unreadable = || unreadable(&format!("session {id}"));
-        let record: Self = from_json(bytes).ok_or_else(unreadable)?;
+        let what = || format!("session {id}");
+        let unreadable = || unreadable(what());
+        let record: Self = from_json(bytes, what)?;
         let entry = |(jti, issued_at, expires_at, accepted_until): &(String, _, _, _)| {
             Ok(WhitelistEntry {
                 token: TokenRecord {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::format::{from_json, to_json, unreadable};
+use super::format::{Record, Version, from_json, to_json, unreadable};
 use crate::{
     clock::Timestamp,
     domain::{DisplayName, Network, PasswordHash, Role, User, UserId, Username},
@@ -13,6 +13,9 @@ use crate::{
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct UserRecord {
+    /// The version of this form.
+    #[serde(default)]
+    v: Version,
     username: String,
     password_hash: String,
     password_version: u32,
@@ -21,15 +24,22 @@ pub(crate) struct UserRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     display_name: Option<String>,
     created_at: Timestamp,
-    /// An address of each network that they signed in from, and when they last did.
+    /// An address of each network that the user signed in from, and when the user last did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     networks: Vec<(IpAddr, Timestamp)>,
 }
 
+impl Record for UserRecord {
+    fn version(&self) -> Version {
+        self.v
+    }
+}
+
 impl UserRecord {
-    /// A user who has signed in from nowhere.
+    /// The record of a user of whom no network is known.
     pub(crate) fn of(user: &User) -> Self {
         Self {
+            v: Self::LATEST,
             username: user.username.to_string(),
             password_hash: user.password_hash.expose().to_owned(),
             password_version: user.password_version,
@@ -41,7 +51,7 @@ impl UserRecord {
         }
     }
 
-    /// The user as they are now, with what is known of them besides.
+    /// The record of the same user, changed to `user`. The networks stay.
     pub(crate) fn update(self, user: &User) -> Self {
         Self {
             networks: self.networks,
@@ -50,7 +60,7 @@ impl UserRecord {
     }
 
     pub(crate) fn read(id: UserId, bytes: &[u8]) -> Result<Self, StoreError> {
-        from_json(bytes).ok_or_else(|| unreadable(&format!("user {id}")))
+        from_json(bytes, || format!("user {id}"))
     }
 
     pub(crate) fn write(&self) -> Result<Vec<u8>, StoreError> {
@@ -61,9 +71,9 @@ impl UserRecord {
         &self.username
     }
 
-    /// The user, whose id is `id`.
+    /// Returns the user, whose id is `id`.
     pub(crate) fn user(&self, id: UserId) -> Result<User, StoreError> {
-        let unreadable = || unreadable(&format!("user {id}"));
+        let unreadable = || unreadable(format!("user {id}"));
         let roles = self.roles.iter().map(|role| Role::parse(role));
         let display_name = self.display_name.as_deref().map(DisplayName::parse);
         Ok(User {
@@ -78,7 +88,7 @@ impl UserRecord {
         })
     }
 
-    /// When they last signed in from `network`.
+    /// Returns when the user last signed in from `network`.
     pub(crate) fn last_sign_in(&self, network: Network) -> Option<Timestamp> {
         let noted = self
             .networks
@@ -87,7 +97,7 @@ impl UserRecord {
         noted.map(|(_, at)| *at)
     }
 
-    /// Notes that they signed in from `network` at `now`. Of more than [`MAX_NETWORKS`] the one longest ago is forgotten.
+    /// Remembers that the user signed in from `network` at `now`. Of more than [`MAX_NETWORKS`], forgets the least recent.
     pub(crate) fn note_sign_in(&mut self, network: Network, now: Timestamp) {
         self.networks.retain(|(address, _)| *address != network.address());
         if self.networks.len() >= MAX_NETWORKS {

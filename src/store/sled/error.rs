@@ -34,8 +34,17 @@ pub(crate) fn is_of_room(error: &StoreError) -> bool {
 
 /// What it means that the database in `path` could not be read or written while it was opened.
 pub(crate) fn while_opening(path: &Path, error: &StoreError) -> OpenError {
-    let StoreError::Failed(cause) = error else {
-        return OpenError::damaged(path, error);
+    let cause = match error {
+        StoreError::Failed(cause) => cause,
+        StoreError::NewerRecord { what, found, known } => {
+            return OpenError::NewerRecord {
+                database: path.display().to_string(),
+                what: what.clone(),
+                found: *found,
+                known: *known,
+            };
+        }
+        other => return OpenError::damaged(path, other),
     };
     match cause.downcast_ref::<sled::Error>() {
         Some(sled::Error::Io(source)) => {

@@ -1,0 +1,301 @@
+//! Each record is read back as it was written, also from a database from before records had versions, and never from a newer one.
+
+use std::{net::IpAddr, time::Duration};
+
+use secrecy::ExposeSecret;
+
+use super::{
+    api_token::ApiTokenRecord, attempts::AttemptsRecord, key_ring::KeyRingRecord, session::SessionRecord,
+    user::UserRecord,
+};
+use crate::{
+    clock::Timestamp,
+    domain::{
+        Algorithm, ApiToken, ApiTokenHash, ApiTokenId, ApiTokenName, Client, ClientAddress, Device,
+        DisplayName, FailedAttempts, PasswordHash, RefreshGrant, Role, Session, SessionId, TokenId,
+        TokenRecord, User, UserId, Username, WhitelistEntry,
+    },
+    store::{error::StoreError, users::MAX_NETWORKS},
+};
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+const DAY: Duration = Duration::from_hours(24);
+
+/// A record in the repository.
+macro_rules! fixture {
+    ($name:literal) => {
+        include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/fixtures/records/",
+            $name
+        ))
+        .trim_end()
+    };
+}
+
+/// The record as a server writes it that knows versions.
+fn of_version(version: u32, record: &str) -> String {
+    record.replacen('{', &format!("{{\"v\":{version},"), 1)
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
+}
+
+fn later(seconds: u64) -> Timestamp {
+    NOW.plus(Duration::from_secs(seconds))
+}
+
+fn user_id() -> UserId {
+    UserId::parse("0192f0c1-2e3d-7a4b-8c5d-6e7f80910213").unwrap()
+}
+
+fn user() -> User {
+    User {
+        id: user_id(),
+        username: Username::parse("ada").unwrap(),
+        password_hash: PasswordHash::parse(&format!("$2b$12${}", "a".repeat(53))).unwrap(),
+        password_version: 3,
+        roles: [Role::ADMIN, Role::CLIENT].into_iter().collect(),
+        disabled: false,
+        display_name: DisplayName::parse("Ada ✨").ok(),
+        created_at: NOW,
+    }
+}
+
+fn token(id: &str, issued_at: u64, accepted_until: u64) -> WhitelistEntry {
+    WhitelistEntry {
+        token: TokenRecord {
+            id: TokenId::parse(id).unwrap(),
+            issued_at: later(issued_at),
+            expires_at: later(issued_at + 300),
+        },
+        accepted_until: later(accepted_until),
+    }
+}
+
+fn session() -> Session {
+    Session {
+        id: SessionId::from_bytes([7; 16]),
+        user: user_id(),
+        created_at: NOW,
+        ends_at: NOW.plus(30 * DAY),
+        tokens: [
+            token("BwcHBwcHBwcHBwcHBwcHBw", 0, 280),
+            token("CAgICAgICAgICAgICAgICA", 270, 570),
+        ]
+        .into_iter()
+        .collect(),
+        refresh: Some(RefreshGrant {
+            generation: 2,
+            granted_at: later(270),
+            expires_at: NOW.plus(7 * DAY),
+        }),
+        client: Client {
+            address: Some(ClientAddress::new(IpAddr::from([192, 0, 2, 7]))),
+            device: Device::parse("Firefox on Linux"),
+        },
+        used_at: later(271),
+    }
+}
+
+fn api_token() -> ApiToken {
+    ApiToken {
+        id: ApiTokenId::from_bytes([7; 16]),
+        user: user_id(),
+        hash: ApiTokenHash::from_bytes([7; 32]),
+        name: ApiTokenName::parse("nightly build").unwrap(),
+        roles: [Role::CLIENT].into_iter().collect(),
+        created_at: NOW,
+        expires_at: NOW.plus(30 * DAY),
+        used_at: Some(later(3600)),
+    }
+}
+
+#[test]
+fn a_user_is_read_as_written_with_and_without_a_version() {
+    let old = fixture!("user.json");
+    let new = of_version(1, old);
+    for record in [old, &new] {
+        let record = UserRecord::read(user_id(), record.as_bytes()).unwrap();
+        assert_eq!(record.user(user_id()).unwrap(), user());
+        assert_eq!(text(record.write().unwrap()), new);
+    }
+    let least = UserRecord::read(user_id(), fixture!("user-least.json").as_bytes()).unwrap();
+    let expected = User {
+        password_version: 0,
+        roles: [].into_iter().collect(),
+        disabled: true,
+        display_name: None,
+        ..user()
+    };
+    assert_eq!(least.user(user_id()).unwrap(), expected);
+}
+
+#[test]
+fn a_session_is_read_as_written_with_and_without_a_version() {
+    let old = fixture!("session.json");
+    let new = of_version(1, old);
+    for record in [old, &new] {
+        let read = SessionRecord::read(&[7; 16], record.as_bytes()).unwrap();
+        assert_eq!(read, session());
+        assert_eq!(text(SessionRecord::write(&read).unwrap()), new);
+    }
+    let least = SessionRecord::read(&[7; 16], fixture!("session-least.json").as_bytes()).unwrap();
+    let expected = Session {
+        tokens: [token("BwcHBwcHBwcHBwcHBwcHBw", 0, 300)].into_iter().collect(),
+        refresh: None,
+        client: Client::default(),
+        used_at: NOW,
+        ..session()
+    };
+    assert_eq!(least, expected);
+}
+
+#[test]
+fn an_api_token_is_read_as_written_with_and_without_a_version() {
+    let old = fixture!("api_token.json");
+    let new = of_version(1, old);
+    for record in [old, &new] {
+        let read = ApiTokenRecord::read(&[7; 16], record.as_bytes()).unwrap();
+        assert_eq!(read, api_token());
+        assert_eq!(text(ApiTokenRecord::write(&read).unwrap()), new);
+    }
+    let least = ApiTokenRecord::read(&[7; 16], fixture!("api_token-least.json").as_bytes()).unwrap();
+    let expected = ApiToken {
+        roles: [].into_iter().collect(),
+        used_at: None,
+        ..api_token()
+    };
+    assert_eq!(least, expected);
+}
+
+#[test]
+fn a_key_ring_is_read_as_written_with_and_without_a_version() {
+    let old = fixture!("key_ring.json");
+    let new = of_version(1, old);
+    for record in [old, &new] {
+        let ring = KeyRingRecord::read(record.as_bytes()).unwrap();
+        let [first, second] = ring.keys.keys() else {
+            panic!()
+        };
+        let private = first.material.private.as_ref().map(ExposeSecret::expose_secret);
+        assert_eq!((ring.revision, private), (4, Some(&[7; 32][..])));
+        assert_eq!(
+            (first.signs_until, second.signs_until),
+            (Some(NOW.plus(30 * DAY)), None)
+        );
+        assert_eq!(second.algorithm, Algorithm::EdDsa);
+        assert!(second.material.private.is_none() && !second.published);
+        assert_eq!(text(KeyRingRecord::write(&ring).unwrap()), new);
+    }
+}
+
+#[test]
+fn a_lone_key_is_read_as_a_ring_of_one() {
+    let own = fixture!("key_ring-lone.json");
+    let given = r#"{"id":"k1","check":"mark of k1"}"#;
+    for (record, secret) in [(own, Some(&[7; 3][..])), (given, None)] {
+        let ring = KeyRingRecord::read(record.as_bytes()).unwrap();
+        let [key] = ring.keys.keys() else { panic!() };
+        assert_eq!((key.id.as_str(), key.algorithm), ("k1", Algorithm::Hs256));
+        let private = key.material.private.as_ref().map(ExposeSecret::expose_secret);
+        assert_eq!((private, key.material.mark.as_str()), (secret, "mark of k1"));
+        assert_eq!((ring.revision, key.signs_until), (0, None));
+        let again = KeyRingRecord::read(&KeyRingRecord::write(&ring).unwrap()).unwrap();
+        assert_eq!(again.keys.keys()[0].id, "k1");
+    }
+}
+
+#[test]
+fn failed_attempts_are_read_as_written() {
+    let attempts = FailedAttempts { failures: 7, at: NOW };
+    let record = AttemptsRecord::write(attempts);
+    assert_eq!(AttemptsRecord::read(&record).unwrap(), attempts);
+    for length in (0..12).chain([13]) {
+        let error = AttemptsRecord::read(&[0; 13][..length]).unwrap_err();
+        assert!(matches!(error, StoreError::Unreadable(_)), "{error}");
+    }
+}
+
+/// What reading `record` as each kind of record fails with.
+fn errors(record: &str) -> [StoreError; 4] {
+    let bytes = record.as_bytes();
+    [
+        UserRecord::read(user_id(), bytes).err().unwrap(),
+        SessionRecord::read(&[7; 16], bytes).err().unwrap(),
+        ApiTokenRecord::read(&[7; 16], bytes).err().unwrap(),
+        KeyRingRecord::read(bytes).err().unwrap(),
+    ]
+}
+
+#[test]
+fn a_record_of_a_newer_version_is_refused_and_said_to_be_newer() {
+    let key = of_version(2, fixture!("key_ring-lone.json"));
+    let refused = KeyRingRecord::read(key.as_bytes()).err().unwrap();
+    assert!(matches!(refused, StoreError::NewerRecord { .. }), "{refused}");
+    // Whether the present version can make sense of the other fields or not.
+    for record in [
+        fixture!("user.json"),
+        fixture!("session.json"),
+        fixture!("api_token.json"),
+        fixture!("key_ring.json"),
+        r#"{"what":"no version known today has"}"#,
+    ] {
+        for error in errors(&of_version(2, record)) {
+            let newer = matches!(
+                error,
+                StoreError::NewerRecord {
+                    found: 2,
+                    known: 1,
+                    ..
+                }
+            );
+            assert!(newer, "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_record_that_makes_no_sense_is_an_error_and_shows_nothing_of_itself() {
+    for record in [
+        "",
+        "{}",
+        "[]",
+        r#"{"v":"secret"}"#,
+        r#"{"v":0,"username":"secret"}"#,
+        r#"{"v":-1,"user":"secret"}"#,
+        r#"{"revision":1,"keys":[{"id":"secret"}]}"#,
+        r#"{"username":"secret","password_hash":"secret"}"#,
+    ] {
+        for error in errors(record) {
+            assert!(matches!(error, StoreError::Unreadable(_)), "{error}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+    let zero = of_version(0, fixture!("session.json"));
+    let refused = SessionRecord::read(&[7; 16], zero.as_bytes()).unwrap_err();
+    assert!(matches!(refused, StoreError::Unreadable(_)), "{refused}");
+}
+
+#[test]
+fn a_user_keeps_their_networks_and_the_least_recent_of_too_many_goes() {
+    let network = |n: usize| {
+        let [high, low] = u16::try_from(n).unwrap().to_be_bytes();
+        ClientAddress::new([10, high, low, 1].into()).network()
+    };
+    let mut record = UserRecord::of(&user());
+    for n in 0..=MAX_NETWORKS {
+        record.note_sign_in(network(n), later(n as u64));
+    }
+    let record = record.update(&User {
+        disabled: true,
+        ..user()
+    });
+    let record = UserRecord::read(user_id(), &record.write().unwrap()).unwrap();
+    assert!(record.user(user_id()).unwrap().disabled);
+    assert_eq!(record.last_sign_in(network(0)), None);
+    for n in 1..=MAX_NETWORKS {
+        assert_eq!(record.last_sign_in(network(n)), Some(later(n as u64)));
+    }
+}
