@@ -625,7 +625,7 @@ async fn a_power_cut_loses_nothing_that_was_acknowledged() {
     assert!(tallied.lost.is_empty(), "{tallied:?}");
     // The committer says why.
     assert!(tallied.group < 2 * SEGMENT, "{tallied:?}");
-    // A refusal is right as well, and rare: SECURITY.md has how rare. One in a hundred wants an explanation.
+    // A refusal is right as well, and rare: ARCHITECTURE.md has how rare. One in a hundred wants an explanation.
     assert!(
         tallied.refused.values().sum::<usize>() * 100 <= cuts,
         "{tallied:?}"
