@@ -6,7 +6,7 @@ use std::fmt;
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
-    /// HMAC with SHA-256: who can check a token could have made it, so nobody but this server checks one.
+    /// HMAC with SHA-256. One secret signs and verifies, so only this server can verify its tokens.
     Hs256,
     /// Ed25519.
     EdDsa,
@@ -17,7 +17,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Every one of them.
+    /// Every algorithm.
     pub const ALL: [Self; 4] = [Self::Hs256, Self::EdDsa, Self::Es256, Self::Rs256];
 
     /// The algorithm that is called exactly `name`.
@@ -37,7 +37,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether its keys have a public half, with which others can check a token and can't make one.
+    /// Whether its keys have a public half, which verifies tokens and can't sign them.
     #[must_use]
     pub const fn has_public_keys(self) -> bool {
         !matches!(self, Self::Hs256)

@@ -1,35 +1,35 @@
-//! An API token: what a service presents instead of a person's password. It speaks for the user who made it, with some of
-//! their roles, until a moment that was set when it was made. The text of it is not here: see `auth`.
+//! API tokens: what a service presents instead of a user's password. An API token speaks for the user who made it, with some
+//! of that user's roles, until it expires. Its text is not handled here: see `tokens`.
 
 use std::fmt;
 
 use super::{ApiTokenId, ApiTokenName, Roles, User, UserId};
 use crate::clock::Timestamp;
 
-/// An API token, as it is remembered.
+/// An API token, as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiToken {
-    /// Names it, to list and to revoke it.
+    /// The id by which its user lists and revokes it.
     pub id: ApiTokenId,
-    /// Who made it, and whom it speaks for.
+    /// The user who made it and for whom it speaks.
     pub user: UserId,
-    /// What is kept of its text.
+    /// The hash of its text.
     pub hash: ApiTokenHash,
-    /// What its user calls it.
+    /// The name that its user gave it.
     pub name: ApiTokenName,
-    /// What it may be at the most.
+    /// The most roles that it can have.
     pub roles: Roles,
     /// When it was made.
     pub created_at: Timestamp,
-    /// The first second at which it is no longer good.
+    /// The first second at which it is refused.
     pub expires_at: Timestamp,
-    /// When it was used last, as far as that is known.
+    /// When it was used last, as far as the store has noted it; `None` if it was never noted.
     pub used_at: Option<Timestamp>,
 }
 
 impl ApiToken {
-    /// What it may be, now that `user` is this: never more than they are, so that a role that is taken from them is taken
-    /// from their tokens.
+    /// The roles that it has while its `user` is this one: never more than the user has. So a role that is taken from the
+    /// user is taken from their tokens.
     #[must_use]
     pub fn roles_as_of(&self, user: &User) -> Roles {
         self.roles.shared_with(&user.roles)
@@ -38,7 +38,7 @@ impl ApiToken {
 
 #[cfg(test)]
 impl ApiToken {
-    /// One of `user`'s, without roles, whose text nobody knows.
+    /// A token of `user` without roles, whose hash belongs to no known text.
     pub(crate) fn somebodys(user: UserId, created_at: Timestamp) -> Self {
         Self {
             id: ApiTokenId::generate(created_at),
@@ -53,8 +53,8 @@ impl ApiToken {
     }
 }
 
-/// SHA-256 of an API token's text. The text has 256 random bits, so nobody can guess it from this, however fast they are:
-/// the slow hashes are for what people think up.
+/// The SHA-256 of an API token's text. The text has 256 random bits, so it can't be guessed from its hash at any speed. Slow
+/// hashes are for passwords, which people choose.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ApiTokenHash([u8; 32]);
 

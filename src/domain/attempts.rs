@@ -1,36 +1,38 @@
-//! When a stranger may try a password of an account: the line they stand in.
+//! When a stranger may try a password of an account. A stranger is a client network from which the account's user has not
+//! signed in lately.
 //!
-//! The first failures in a row are free. After them strangers are let through one at a time, at a distance that grows when
-//! the failures reach [`MAX_FAILURES`]. Who comes too early gets a place in the line and is told when its turn comes. It
-//! is a line and not a bucket that refills, because whoever asks most often takes every drop of a bucket: somebody who
-//! hammers an account would keep its owner out for ever, and in a line stands only once, in front of them or behind.
+//! The first failures in a row are free. After them strangers are admitted one at a time, at an interval that grows when the
+//! failures reach [`MAX_FAILURES`]. A stranger that comes too early gets a place in the account's queue, and is told when its
+//! turn comes. A bucket that refills would not do: the client that asks most often would take every token of it, and so keep
+//! the owner of the account out. In the queue each client network holds one place, and repeated attempts gain nothing.
 
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 
-/// How many failures in a row an account may have without the long delay between them (NIST SP 800-63B-4, section 3.2.2).
+/// How many failures in a row an account may have before the long delay applies between them (NIST SP 800-63B-4, section
+/// 3.2.2).
 pub const MAX_FAILURES: u32 = 100;
-/// After so long without an attempt the failures are forgotten.
+/// The failures of an account or a client are forgotten after this long without an attempt.
 pub const FORGOTTEN_AFTER: Duration = Duration::from_hours(24);
-/// How long a place is good once its turn has come.
+/// How long a place stays valid once its turn has come.
 const PLACE_KEPT: Duration = Duration::from_hours(1);
-/// A line longer than this takes nobody in.
+/// The longest wait for which a place is given.
 pub const LONGEST_LINE: Duration = Duration::from_hours(24);
 
 /// How fast strangers may try the passwords of one account.
 #[derive(Clone, Copy, Debug)]
 pub struct LinePolicy {
-    /// Failures in a row that delay nobody; at most [`MAX_FAILURES`].
+    /// Failures in a row that delay no stranger; at most [`MAX_FAILURES`].
     pub free_failures: u32,
-    /// The distance between two attempts after them.
+    /// The interval between two attempts after them.
     pub delay: Duration,
-    /// The distance after [`MAX_FAILURES`].
+    /// The interval after [`MAX_FAILURES`].
     pub long_delay: Duration,
 }
 
 impl LinePolicy {
-    /// How long nobody is let through after the attempt that may be the last of `failures` in a row.
+    /// How long no stranger is admitted after an attempt that may be the last of `failures` in a row.
     fn distance(&self, failures: u32) -> Duration {
         if failures >= MAX_FAILURES {
             self.long_delay
@@ -42,18 +44,18 @@ impl LinePolicy {
     }
 }
 
-/// What is remembered of the attempts at an account, or of one client's at one account. The default is nothing.
+/// What is remembered of the attempts at an account, or of one client's attempts at one account. The default is no attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FailedAttempts {
-    /// Failures in a row, those that may still become one included.
+    /// Failures in a row, with the attempts that have not succeeded yet.
     pub failures: u32,
-    /// For an account, from when on the next stranger is let through; for a stranger, when its turn comes; for a client that
-    /// is none, when it last failed.
+    /// For an account: when the next stranger is admitted. For a stranger: when its turn comes. For a client that is no
+    /// stranger: when it last failed.
     pub at: Timestamp,
 }
 
 impl FailedAttempts {
-    /// Whether there is nothing to remember any more.
+    /// Whether they are old enough to be forgotten.
     #[must_use]
     pub fn are_forgotten(self, now: Timestamp) -> bool {
         self.at.plus(FORGOTTEN_AFTER) <= now
@@ -69,11 +71,11 @@ impl FailedAttempts {
     }
 }
 
-/// Whether a stranger may try a password of `account` at `now`, where `place` is what is remembered of that stranger there. Who
-/// is let through has failed until the contrary is known, so that many at once are no more than many in turn.
+/// Admits a stranger to one password attempt at `account`, where `place` is what is remembered of that stranger at the account.
+/// An admitted attempt counts as a failure until it succeeds, so concurrent attempts gain nothing over successive ones.
 ///
 /// # Errors
-/// How long the stranger has to wait.
+/// Fails with the time that the stranger has to wait.
 pub fn admit_stranger(
     account: &mut FailedAttempts,
     place: &mut FailedAttempts,
@@ -109,7 +111,7 @@ pub fn admit_stranger(
     Err(wait)
 }
 
-/// Takes back that a stranger was let through, because nobody looked at the password: the next attempt is let through at once.
+/// Undoes the admission of a stranger whose password was not checked: its next attempt is admitted at once.
 pub fn readmit_stranger(
     account: &mut FailedAttempts,
     place: &mut FailedAttempts,
@@ -123,7 +125,7 @@ pub fn readmit_stranger(
     }
 }
 
-/// Takes back the `own` failures of who has given the right password.
+/// Takes back the `own` failures of a user who has given the right password.
 pub fn forgive(account: &mut FailedAttempts, own: u32, policy: &LinePolicy, now: Timestamp) {
     account.failures = account.failures.saturating_sub(own);
     if policy.distance(account.failures).is_zero() {
@@ -142,14 +144,14 @@ mod tests {
     };
     const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-    /// An account, and some strangers who try their luck there.
-    struct Door {
+    /// An account, and three strangers that guess its password.
+    struct Target {
         account: FailedAttempts,
         places: [FailedAttempts; 3],
         now: Timestamp,
     }
 
-    impl Door {
+    impl Target {
         fn new() -> Self {
             Self {
                 account: FailedAttempts::default(),
@@ -158,8 +160,8 @@ mod tests {
             }
         }
 
-        /// Whether `stranger` is let through; else, how many seconds it has to wait.
-        fn knock(&mut self, stranger: usize) -> Result<(), u64> {
+        /// Admits `stranger`, or returns how many seconds it has to wait.
+        fn attempt(&mut self, stranger: usize) -> Result<(), u64> {
             let place = &mut self.places[stranger];
             admit_stranger(&mut self.account, place, &POLICY, self.now).map_err(|wait| wait.as_secs())
         }
@@ -168,12 +170,12 @@ mod tests {
             self.now = self.now.plus(Duration::from_secs(seconds));
         }
 
-        /// Lets a stranger fail as fast as it is let through, and returns after how many seconds each time.
-        fn hammer(&mut self, times: u32) -> Vec<u64> {
+        /// Lets one stranger fail as fast as it is admitted, and returns its waits in seconds.
+        fn fail(&mut self, times: u32) -> Vec<u64> {
             let mut waits = Vec::new();
             for _ in 0..times {
                 let start = self.now;
-                while let Err(wait) = self.knock(0) {
+                while let Err(wait) = self.attempt(0) {
                     self.wait(wait);
                 }
                 waits.push(self.now.since(start).as_secs());
@@ -183,16 +185,16 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_failures_in_a_row_and_then_one_an_hour() {
-        let mut door = Door::new();
-        let waits = door.hammer(103);
+    fn after_a_hundred_failures_in_a_row_comes_one_an_hour() {
+        let mut target = Target::new();
+        let waits = target.fail(103);
         assert!(waits[..20].iter().all(|wait| *wait == 0), "{waits:?}");
         assert!(waits[20..100].iter().all(|wait| *wait == 30), "{waits:?}");
         assert!(waits[100..].iter().all(|wait| *wait == 3600), "{waits:?}");
     }
 
     #[test]
-    fn at_most_a_hundred_failures_come_without_the_long_delay_however_many_strangers_hold_places() {
+    fn many_strangers_get_no_more_than_a_hundred_fast_failures() {
         let mut account = FailedAttempts::default();
         let mut places = vec![FailedAttempts::default(); 3000];
         let (mut now, mut through) = (START, Vec::new());
@@ -215,69 +217,69 @@ mod tests {
     }
 
     #[test]
-    fn who_hammers_stands_in_the_line_only_once_and_the_next_one_comes_after_them() {
-        let mut door = Door::new();
-        door.hammer(25);
-        assert_eq!(door.knock(0), Err(30));
-        assert_eq!(door.knock(1), Err(60), "the owner, from somewhere new");
+    fn repeated_attempts_gain_no_second_place_in_the_queue() {
+        let mut target = Target::new();
+        target.fail(25);
+        assert_eq!(target.attempt(0), Err(30));
+        assert_eq!(target.attempt(1), Err(60), "the owner, from somewhere new");
         for _ in 0..60 {
-            assert!(door.knock(1).is_err());
-            let _ = door.knock(0);
-            door.wait(1);
+            assert!(target.attempt(1).is_err());
+            let _ = target.attempt(0);
+            target.wait(1);
         }
         assert_eq!(
-            door.knock(1),
+            target.attempt(1),
             Ok(()),
-            "though the other one has asked every second"
+            "although the other stranger has asked every second"
         );
     }
 
     #[test]
-    fn a_day_without_an_attempt_and_all_is_forgotten() {
-        let mut door = Door::new();
-        door.hammer(101);
-        door.wait(23 * 3600);
-        assert_eq!(door.knock(1), Ok(()));
-        assert_eq!(door.knock(2), Err(3600), "not yet");
-        door.wait(26 * 3600);
+    fn failures_are_forgotten_after_a_day_without_an_attempt() {
+        let mut target = Target::new();
+        target.fail(101);
+        target.wait(23 * 3600);
+        assert_eq!(target.attempt(1), Ok(()));
+        assert_eq!(target.attempt(2), Err(3600), "not yet");
+        target.wait(26 * 3600);
         for _ in 0..20 {
-            assert_eq!(door.knock(1), Ok(()));
+            assert_eq!(target.attempt(1), Ok(()));
         }
-        assert_eq!(door.knock(1), Err(30));
+        assert_eq!(target.attempt(1), Err(30));
     }
 
     #[test]
     fn a_place_is_lost_an_hour_after_its_turn() {
-        let mut door = Door::new();
-        door.hammer(20);
-        assert_eq!(door.knock(1), Err(30));
-        door.wait(30 + 3599);
-        assert_eq!(door.knock(1), Ok(()));
-        door.wait(60);
-        assert_eq!(door.knock(1), Ok(()), "the line is empty");
-        assert_eq!(door.knock(2), Err(30));
-        door.wait(30 + 3600);
-        let before = door.account.failures;
-        assert_eq!(door.knock(2), Ok(()));
-        assert_eq!(door.account.failures, before + 1, "as somebody who has just come");
+        let mut target = Target::new();
+        target.fail(20);
+        assert_eq!(target.attempt(1), Err(30));
+        target.wait(30 + 3599);
+        assert_eq!(target.attempt(1), Ok(()));
+        target.wait(60);
+        assert_eq!(target.attempt(1), Ok(()), "the queue is empty");
+        assert_eq!(target.attempt(2), Err(30));
+        target.wait(30 + 3600);
+        let before = target.account.failures;
+        assert_eq!(target.attempt(2), Ok(()));
+        assert_eq!(target.account.failures, before + 1, "as if it had just come");
     }
 
     #[test]
-    fn whose_password_nobody_looked_at_may_try_again_at_once() {
+    fn an_attempt_that_was_not_checked_may_be_made_again_at_once() {
         for failures in [5, 20, 60] {
-            let mut door = Door::new();
-            door.hammer(failures);
-            door.wait(30);
-            let before = door.account.failures;
-            assert_eq!(door.knock(1), Ok(()));
-            readmit_stranger(&mut door.account, &mut door.places[1], &POLICY, door.now);
-            assert_eq!(door.knock(1), Ok(()));
-            assert_eq!(door.account.failures, before + 1, "after {failures}");
+            let mut target = Target::new();
+            target.fail(failures);
+            target.wait(30);
+            let before = target.account.failures;
+            assert_eq!(target.attempt(1), Ok(()));
+            readmit_stranger(&mut target.account, &mut target.places[1], &POLICY, target.now);
+            assert_eq!(target.attempt(1), Ok(()));
+            assert_eq!(target.account.failures, before + 1, "after {failures}");
         }
     }
 
     #[test]
-    fn a_line_of_a_day_takes_nobody_in() {
+    fn a_wait_of_more_than_a_day_gives_no_place() {
         let mut account = FailedAttempts {
             failures: MAX_FAILURES,
             at: START,

@@ -1,17 +1,17 @@
-//! A token as somebody presented it.
+//! A token as a client presented it.
 
 use std::fmt;
 
-/// A text that may be a token: `b64token` of RFC 6750, section 2.1, and no longer than [`MAX`](Self::MAX). Whether it is
-/// any good is for `auth` to say.
+/// A text that may be a token: a `b64token` of RFC 6750, section 2.1, of at most [`MAX`](Self::MAX) bytes. Whether it is
+/// accepted is decided by `auth`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BearerToken(Box<str>);
 
 impl BearerToken {
-    /// The longest text that is looked at, in bytes: many times what this server ever issues.
+    /// The longest text that is a token, in bytes: many times what this server issues.
     pub const MAX: usize = 8192;
 
-    /// The token that `text` may be; `None` if it has not the form of one.
+    /// The token with this text. Returns `None` if the text does not have the form of a token.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let body = text.trim_end_matches('=');
@@ -29,10 +29,10 @@ impl BearerToken {
     }
 }
 
-/// Whether `b64token` has this byte before its padding. `-`, `.`, `/` and the digits are neighbours.
+/// Whether a `b64token` may have this byte before its padding. The bytes of `-`, `.`, `/` and the digits are consecutive.
 #[expect(
     clippy::needless_bitwise_bool,
-    reason = "without a way out in the middle the processor looks at many bytes at a time"
+    reason = "without an early exit the compiler can check many bytes at a time"
 )]
 const fn is_allowed(b: u8) -> bool {
     b.is_ascii_alphabetic() | (b'-' <= b && b <= b'9') | (b == b'_') | (b == b'~') | (b == b'+')
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_b64token_is_looked_at() {
+    fn only_a_b64token_is_a_bearer_token() {
         for good in ["a", "a.b-c_d~e+f/g", "YQ==", &"x".repeat(BearerToken::MAX)] {
             assert_eq!(BearerToken::parse(good).unwrap().expose(), good);
         }
@@ -70,7 +70,7 @@ mod tests {
 
     /// RFC 6750: `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
     #[test]
-    fn of_all_bytes_those_of_a_b64token_are_allowed_wherever_they_stand() {
+    fn a_bearer_token_allows_only_the_bytes_of_a_b64token() {
         for byte in 0..=u8::MAX {
             let right = byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
             assert_eq!(is_allowed(byte), right, "{byte:#04x}");

@@ -1,4 +1,4 @@
-//! Where a request comes from.
+//! Which client a request comes from: its address, its network, and the device that it names.
 
 use std::{
     fmt,
@@ -7,8 +7,8 @@ use std::{
 
 use super::Device;
 
-/// The address of whoever sent a request, as far as this server can tell: behind a proxy that it trusts, the one that the
-/// proxy saw. An IPv4 address that came as an IPv6 one is IPv4 again.
+/// The address of the client that sent a request, as far as the server can tell: behind a proxy that it trusts, the address
+/// that the proxy saw. An IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2) is the IPv4 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientAddress(IpAddr);
 
@@ -38,22 +38,22 @@ impl fmt::Display for ClientAddress {
     }
 }
 
-/// Who sends a request, as far as it says so and can be seen.
+/// The client that sends a request, as far as the server knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Client {
-    /// Where it is, if that is known.
+    /// Its address; `None` if it is unknown.
     pub address: Option<ClientAddress>,
-    /// What it says that it is.
+    /// The device that it claims to be; `None` if it names none.
     pub device: Option<Device>,
 }
 
-/// What one household, one office or one machine usually has: an IPv4 address, or the /64 of an IPv6 one, in which a client
-/// can take a new address for every request.
+/// The addresses that count as one client: one IPv4 address, or one IPv6 /64. A household, an office or a machine usually has
+/// one of these, and inside a /64 a client can take a new address for each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Network(IpAddr);
 
 impl Network {
-    /// The network that `address` is in. An IPv4 address that came as an IPv6 one is in that of the IPv4 address.
+    /// The network of `address`. An IPv4-mapped IPv6 address is in the network of the IPv4 address.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
@@ -71,7 +71,7 @@ impl Network {
         self.0
     }
 
-    /// The bytes that tell it from every other: 4 of an IPv4 address, 8 of an IPv6 prefix.
+    /// The bytes that tell it from every other network: the 4 of an IPv4 address, or the 8 of an IPv6 prefix.
     #[must_use]
     pub fn to_bytes(self) -> Vec<u8> {
         match self.0 {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_client_counts_as_its_slash_64_and_an_ipv4_one_as_itself() {
+    fn a_network_is_one_ipv4_address_or_one_ipv6_slash_64() {
         assert_eq!(
             network("2001:db8:1:2::3"),
             network("2001:db8:1:2:ffff:ffff:ffff:ffff")

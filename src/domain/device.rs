@@ -1,13 +1,13 @@
-//! What a person would call the device that they signed in from.
+//! The name of the device that a user signed in from.
 
 use std::fmt;
 
-/// A device in a few words, such as `Firefox on Linux` or `curl`: enough to tell one's own sessions apart. It is what the
-/// client says of itself, so it proves nothing.
+/// A device in a few words, such as `Firefox on Linux` or `curl`, so that users can tell their own sessions apart. The client
+/// states it, so it proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device(Box<str>);
 
-/// Browsers, by what only they write; those that write what others do as well come first.
+/// Browsers, by a mark in the `User-Agent`. A browser that also writes the mark of another one stands before that one.
 const BROWSERS: [(&str, &str); 9] = [
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -20,7 +20,7 @@ const BROWSERS: [(&str, &str); 9] = [
     ("Safari/", "Safari"),
 ];
 
-/// Systems, likewise.
+/// Operating systems, in the same way.
 const SYSTEMS: [(&str, &str); 7] = [
     ("iPhone", "iPhone"),
     ("iPad", "iPad"),
@@ -35,8 +35,8 @@ const SYSTEMS: [(&str, &str); 7] = [
 const MAX_CHARS: usize = 64;
 
 impl Device {
-    /// The device whose `User-Agent` (RFC 9110, section 10.1.5) is `text`: a known browser and system, else the first product
-    /// that it names. `None` if it names none.
+    /// The device with the `User-Agent` (RFC 9110, section 10.1.5) `text`: its browser and system if they are known, else the
+    /// first product that it names. Returns `None` if it names none.
     #[must_use]
     pub fn of_user_agent(text: &str) -> Option<Self> {
         let find = |known: &[(&str, &'static str)]| {
@@ -51,7 +51,8 @@ impl Device {
         Self::parse(&name)
     }
 
-    /// The name `text`, if it has 1 to 64 characters and none that does something in a terminal.
+    /// The device named `text`. Returns `None` unless the name has 1 to 64 characters, each a space or visible ASCII, so that
+    /// none of them controls a terminal.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let good = (1..=MAX_CHARS).contains(&text.chars().count())

@@ -1,5 +1,5 @@
-//! The ids of things. Those of users, sessions and API tokens are `UUIDv7` (RFC 9562): they sort by age, which keeps the database compact.
-//! A token's id is 16 random bytes, because a token must not be guessable from another.
+//! Ids. Those of users, sessions and API tokens are `UUIDv7` (RFC 9562): they sort by age, which keeps the database compact.
+//! The id of an access token is 16 random bytes, because one token must not reveal another.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 
-/// The text is not an id of the kind that was asked for.
+/// The text is not an id of the expected kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an id")]
 pub struct InvalidId;
@@ -20,7 +20,7 @@ macro_rules! uuid_v7 {
         pub struct $name(Uuid);
 
         impl $name {
-            /// A new one, never seen before, made at `now`.
+            /// A new, unique id, made at `now`.
             #[must_use]
             pub fn generate(now: Timestamp) -> Self {
                 let millis = now.as_secs().saturating_mul(1000);
@@ -60,15 +60,15 @@ macro_rules! uuid_v7 {
 }
 
 uuid_v7! {
-    /// Names a user for ever: the `sub` of a token (RFC 7519, section 4.1.2).
+    /// Names a user, and never changes: the `sub` of a token (RFC 7519, section 4.1.2).
     UserId
 }
 uuid_v7! {
-    /// Names one sign-in and everything that was issued from it: the `sid` of a token.
+    /// Names one session, which is one sign-in and every token issued from it: the `sid` of a token.
     SessionId
 }
 uuid_v7! {
-    /// Names one API token, and is no secret: the token's text is another.
+    /// Names one API token. It is no secret: the token's text is independent of it.
     ApiTokenId
 }
 
@@ -77,16 +77,16 @@ uuid_v7! {
 pub struct TokenId([u8; 16]);
 
 impl TokenId {
-    /// A new one that nobody can guess.
+    /// A new id that can't be guessed.
     #[must_use]
     pub fn generate() -> Self {
         Self(random())
     }
 
-    /// The id that `text` spells.
+    /// The id with this text.
     ///
     /// # Errors
-    /// [`InvalidId`] unless it is exactly what [`Display`](fmt::Display) writes.
+    /// [`InvalidId`] unless `text` is exactly what [`Display`](fmt::Display) writes.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         let mut bytes = [0; 16];
         match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
@@ -117,7 +117,7 @@ impl fmt::Display for TokenId {
 /// Bytes from the operating system's random source.
 #[expect(
     clippy::expect_used,
-    reason = "without randomness no id can be made, and Linux fails only before it has booted"
+    reason = "no id can be made without randomness, and Linux provides it from boot on"
 )]
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_read_back_what_they_write_and_nothing_else() {
+    fn an_id_reads_back_what_it_writes_and_nothing_else() {
         let id = UserId::generate(Timestamp::from_secs(1_795_290_812));
         assert_eq!(UserId::parse(&id.to_string()), Ok(id));
         assert_eq!(UserId::parse(&id.to_string().to_uppercase()), Err(InvalidId));

@@ -1,59 +1,59 @@
-//! The rules of rotation, as a value: a [`KeyRing`] holds the signing keys and says which of them signs at a moment, which
-//! verify, which are published, which can go, and when the next one is due. It does no I/O and knows no cryptography: what
-//! a key is made of is the `M` that each key carries along.
+//! The rules of key rotation, as a value: a [`KeyRing`] holds the signing keys. It says which of them signs at a moment, which
+//! verify, which are published, which can be dropped, and when the next one is due. It does no I/O and knows no cryptography:
+//! the material of each key is an opaque `M`.
 //!
 //! ```text
-//!            published      signs                     verifies                gone
-//!   old  ───────────────────────────────┬───────────────────────────────┬─────────
+//!            published      signs                     verifies                dropped
+//!   old  ───────────────────────────────┬───────────────────────────────┬────────────
 //!   new            ├── publish_ahead ───┤ signs …   last token of old ──┘
 //! ```
 //!
-//! What happens when is settled when the new key is added, so the moments pass without a write: a ring that is on the disk
-//! says the same after a crash.
+//! Every moment is settled when the new key is added, so the moments pass without a write: a ring read from the disk after a
+//! crash says the same.
 
 use std::time::Duration;
 
 use super::Algorithm;
 use crate::clock::Timestamp;
 
-/// One key, and when it does what.
+/// One key, and when it signs and verifies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RingKey<M> {
     /// Its `kid`.
     pub id: String,
-    /// The one algorithm that it is for.
+    /// The algorithm that it signs with.
     pub algorithm: Algorithm,
-    /// What it is made of.
+    /// Its key material.
     pub material: M,
-    /// When it was made, or given.
+    /// When it was generated, or read from the settings for the first time.
     pub created_at: Timestamp,
-    /// Whether a running server has shown it to others, or it signs without waiting for that.
+    /// Whether a running server has published it, or it signs without waiting for that.
     pub published: bool,
     /// The first second at which it signs.
     pub signs_from: Timestamp,
-    /// The first second at which its successor signs instead; `None` if it has none.
+    /// The first second at which its successor signs instead; `None` if it has no successor.
     pub signs_until: Option<Timestamp>,
-    /// How long a token lasts that it signs now.
+    /// The lifetime of the tokens that it signs now.
     pub lifetime: Duration,
-    /// The end of all tokens that it signed while they lasted another time, and of those that it has taken over.
+    /// When the last of its other tokens expires: those that it signed under another lifetime, and those that it took over.
     pub tokens_until: Timestamp,
 }
 
 impl<M> RingKey<M> {
-    /// The first second at which none of its tokens is good any more; `None` as long as it has no successor.
+    /// The first second at which all of its tokens have expired; `None` as long as it has no successor.
     #[must_use]
     pub fn verifies_until(&self) -> Option<Timestamp> {
         let signs_until = self.signs_until?;
         Some(signs_until.plus(self.lifetime).max(self.tokens_until))
     }
 
-    /// Whether it is of no use any more.
+    /// Whether all of its tokens have expired, so that it can be dropped.
     #[must_use]
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.verifies_until().is_some_and(|end| end <= now)
     }
 
-    /// What it is doing at `now`.
+    /// What it is used for at `now`.
     #[must_use]
     pub fn state(&self, now: Timestamp) -> KeyState {
         if now < self.signs_from {
@@ -66,19 +66,19 @@ impl<M> RingKey<M> {
     }
 }
 
-/// What a key is doing.
+/// What a key is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
     /// It is published, and does not sign yet.
     Next,
     /// It signs.
     Signing,
-    /// It signs no more; its tokens are good to their end.
+    /// It no longer signs. Its tokens are accepted until they expire.
     Verifying,
 }
 
-/// Every key that can still be met, in the order in which they sign. The last one has no successor, and each other one's is
-/// the next. One that is to sign again after another one is there twice.
+/// Every key of which a token may still be accepted, in the order in which they sign. The last one has no successor; the
+/// successor of each other one is the next. A key that is to sign again after another one is in the ring twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRing<M> {
     keys: Vec<RingKey<M>>,
@@ -103,7 +103,7 @@ impl<M> KeyRing<M> {
         &self.keys
     }
 
-    /// The same ring, of other material.
+    /// The same ring with other material.
     #[must_use]
     pub fn map<N>(&self, mut material: impl FnMut(&RingKey<M>) -> N) -> KeyRing<N> {
         let keys = self.keys.iter().map(|key| RingKey {
@@ -120,7 +120,7 @@ impl<M> KeyRing<M> {
         KeyRing { keys: keys.collect() }
     }
 
-    /// The same ring without the keys for which `material` gives nothing, and of other material.
+    /// The same ring with other material, without the keys for which `material` returns `None`.
     #[must_use]
     pub fn filter_map<N>(self, mut material: impl FnMut(M) -> Option<N>) -> KeyRing<N> {
         let keys = self.keys.into_iter().filter_map(|key| {
@@ -139,20 +139,21 @@ impl<M> KeyRing<M> {
         KeyRing { keys: keys.collect() }
     }
 
-    /// The key that signs a token issued at `at`: the last one that had begun to. `None` only for an empty ring.
+    /// The key that signs a token issued at `at`: the last one that signs from then or earlier, else the first. Returns `None`
+    /// only for an empty ring.
     #[must_use]
     pub fn signing(&self, at: Timestamp) -> Option<&RingKey<M>> {
         let begun = self.keys.iter().rfind(|key| key.signs_from <= at);
         begun.or(self.keys.first())
     }
 
-    /// The key called `id`, if a token of it can be good at `now`.
+    /// The key named `id`. Returns `None` if there is none, or if all of its tokens have expired at `now`.
     #[must_use]
     pub fn verifying(&self, id: &str, now: Timestamp) -> Option<&RingKey<M>> {
         self.keys.iter().find(|key| key.id == id && !key.is_over(now))
     }
 
-    /// The keys whose public half others may need, always in the same order, each once.
+    /// The keys whose public half other services need, in a fixed order, each once.
     pub fn published(&self, now: Timestamp) -> impl Iterator<Item = &RingKey<M>> {
         let known = self.keys.iter().filter(|key| key.algorithm.has_public_keys());
         known.filter(move |key| {
@@ -161,20 +162,20 @@ impl<M> KeyRing<M> {
         })
     }
 
-    /// The key that was added last: it signs, or will.
+    /// The key that was added last: it signs, or will sign.
     #[must_use]
     pub fn newest(&self) -> Option<&RingKey<M>> {
         self.keys.last()
     }
 
-    /// The key that waits to sign, if there is one.
+    /// The key that waits to sign. Returns `None` if no key waits.
     #[must_use]
     pub fn next(&self, now: Timestamp) -> Option<&RingKey<M>> {
         self.newest().filter(|key| key.state(now) == KeyState::Next)
     }
 
-    /// Adds a key that signs from `signs_from` on, in place of all others. One that was still waiting is withdrawn: nothing
-    /// was signed with it.
+    /// Adds a key that signs from `signs_from` on, instead of every other. A key that still waits is withdrawn: it has signed
+    /// nothing.
     pub fn add(
         &mut self,
         (id, algorithm, material): (String, Algorithm, M),
@@ -186,9 +187,9 @@ impl<M> KeyRing<M> {
         if let Some(old) = self.keys.last_mut() {
             old.signs_until = Some(signs_from);
         }
-        // What the others signed may be signed again by this one, when it is asked for once more.
+        // A refresh may return a token of another key again, and this key then signs it.
         let tokens_until = self.keys.iter().filter_map(RingKey::verifies_until).max();
-        // A key that comes back is no other key. But while it waits it may be withdrawn, and what it signed before stays good.
+        // A key that returns is the same key. But while it waits it may be withdrawn, and what it signed before stays valid.
         self.keys.retain(|key| key.id != id || now < signs_from);
         self.keys.push(RingKey {
             id,
@@ -203,13 +204,13 @@ impl<M> KeyRing<M> {
         });
     }
 
-    /// Takes back the keys that have not signed yet; the one that signs goes on.
+    /// Withdraws the keys that have not signed yet; the key that signs goes on. Returns whether there were any.
     pub fn withdraw_next(&mut self, now: Timestamp) -> bool {
         let before = self.keys.len();
         let mut place = 0;
         self.keys.retain(|key| {
             place += 1;
-            // The first one signs, whatever the clock says.
+            // The first key signs, whatever the clock says.
             place == 1 || key.signs_from <= now
         });
         let withdrawn = self.keys.len() < before;
@@ -219,7 +220,7 @@ impl<M> KeyRing<M> {
         withdrawn
     }
 
-    /// Lets the key that waits sign from `now` on.
+    /// Lets the key that waits sign from `now` on. Returns whether a key waited.
     pub fn promote_next(&mut self, now: Timestamp) -> bool {
         let waits = self.next(now).is_some();
         if waits {
@@ -229,8 +230,8 @@ impl<M> KeyRing<M> {
         waits
     }
 
-    /// Lets a key that no server has shown yet wait for `ahead`, counted from `now`: it has not signed, whatever its time was.
-    /// Returns whether its time has changed. One that was to sign at once does not wait.
+    /// Lets a key that no server has published yet wait for `ahead`, counted from `now`. It has not signed, even if its time
+    /// has come. A key that was to sign at once does not wait. Returns whether the key's time has changed.
     pub fn hold_back_unseen(&mut self, ahead: Duration, now: Timestamp) -> bool {
         let unseen = self
             .newest()
@@ -243,7 +244,7 @@ impl<M> KeyRing<M> {
         early
     }
 
-    /// Takes note that a running server shows the keys from now on. Returns whether that was news.
+    /// Notes that a running server publishes the keys. Returns whether that was new for any of them.
     pub fn publish(&mut self) -> bool {
         let unseen = self.keys.iter_mut().filter(|key| !key.published);
         unseen.map(|key| key.published = true).count() > 0
@@ -269,15 +270,15 @@ impl<M> KeyRing<M> {
         self.keys.drain(..older);
     }
 
-    /// Drops the keys whose last token has run out, and returns how many.
+    /// Drops the keys whose last token has expired, and returns how many.
     pub fn drop_over(&mut self, now: Timestamp) -> usize {
         let before = self.keys.len();
         self.keys.retain(|key| !key.is_over(now));
         before - self.keys.len()
     }
 
-    /// Takes note that tokens last for `lifetime` from `now` on: those that were signed before last as long as they said.
-    /// Returns whether that was news.
+    /// Notes that tokens last for `lifetime` from `now` on. A token that was signed before lasts as long as it says. Returns
+    /// whether that was new.
     pub fn tokens_last(&mut self, lifetime: Duration, now: Timestamp) -> bool {
         let mut news = false;
         for key in &mut self.keys {
@@ -291,8 +292,8 @@ impl<M> KeyRing<M> {
         news
     }
 
-    /// When the next key should begin to sign, if it is time to publish it: `every` after the last one began, and never
-    /// before it has been published for `ahead`.
+    /// When the next key should begin to sign: `every` after the last one began, and never before it has been published for
+    /// `ahead`. Returns `None` until it is time to publish the next key.
     #[must_use]
     pub fn rotation_due(&self, every: Duration, ahead: Duration, now: Timestamp) -> Option<Timestamp> {
         let due = self.newest()?.signs_from.plus(every);

@@ -1,5 +1,6 @@
-//! Values that exist only valid. Untrusted text becomes one of these types at the edge, or an error that a person can
-//! act on; below the edge nobody checks again. Nothing here knows of HTTP, of storage or of cryptography.
+//! Values that exist only valid, and the pure rules over them. Untrusted text becomes one of these types at the edge, or an
+//! error that says what to change; no code below the edge checks it again. This room does not know HTTP, storage or
+//! cryptography.
 
 mod algorithm;
 mod api_token;

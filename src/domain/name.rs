@@ -1,4 +1,4 @@
-//! What people call things: themselves, and their API tokens. One rule for all of them.
+//! The names that users choose: their own display name, and the names of their API tokens. One rule holds for both.
 
 use std::fmt;
 
@@ -12,10 +12,10 @@ macro_rules! name {
         pub struct $name(Box<str>);
 
         impl $name {
-            /// The name that `input` is, without the white space around it.
+            /// The name `input`, without the white space around it.
             ///
             /// # Errors
-            /// [`NameError`] if it is empty, too long, or has a control character.
+            /// [`NameError`] if it is empty, has more than 64 characters, or has a control character.
             pub fn parse(input: &str) -> Result<Self, NameError> {
                 check(input.trim()).map(|name| Self(name.into()))
             }
@@ -36,11 +36,11 @@ macro_rules! name {
 }
 
 name! {
-    /// What a user wants to be called: 1 to 64 characters, none of them a control character.
+    /// The name under which a user is shown: 1 to 64 characters, none of them a control character.
     DisplayName
 }
 name! {
-    /// What a user calls one of their API tokens: 1 to 64 characters, none of them a control character.
+    /// The name that a user gives to an API token: 1 to 64 characters, none of them a control character.
     ApiTokenName
 }
 
@@ -49,7 +49,7 @@ fn check(name: &str) -> Result<&str, NameError> {
     good.then_some(name).ok_or(NameError)
 }
 
-/// The text is no name.
+/// The text is not a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("A name has 1 to 64 characters and no control characters.")]
 pub struct NameError;

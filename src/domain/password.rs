@@ -1,25 +1,26 @@
-//! A password as a person typed it, and the hash that is kept of it. Neither shows itself in a log or a debugger.
+//! A password as a user typed it, and the hash that the store keeps of it. `Debug` shows neither. How strong a password must
+//! be is not decided here.
 
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// The longest password, in bytes of UTF-8. bcrypt reads 72 and the last of them is its own NUL; a longer password
-/// would be cut without a word, so it is refused instead.
+/// The longest password, in bytes of UTF-8. bcrypt reads 72 bytes, of which the last is its own NUL. It would cut a longer
+/// password silently, so a longer password is refused.
 pub const MAX_PASSWORD_BYTES: usize = 71;
 
 /// A password that can be hashed whole: not empty, no NUL, at most [`MAX_PASSWORD_BYTES`].
 ///
-/// It is compared exactly: nothing is trimmed, folded or normalised. Whether it is *good enough* is the settings'
-/// business, not the type's.
+/// It is compared exactly: nothing is trimmed, folded or normalised. Whether it is strong enough is for the settings to say,
+/// not for this type.
 #[derive(Debug)]
 pub struct Password(SecretString);
 
 impl Password {
-    /// The password that `input` is.
+    /// The password `input`.
     ///
     /// # Errors
-    /// Every variant of [`PasswordError`], for what it says.
+    /// Each variant of [`PasswordError`], for the reason that it names.
     pub fn parse(input: SecretString) -> Result<Self, PasswordError> {
         let text = input.expose_secret();
         if text.is_empty() {
@@ -47,11 +48,11 @@ impl Password {
     }
 }
 
-/// Why a text is no [`Password`].
+/// Why a text is not a [`Password`].
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    /// There is nothing in it.
+    /// The text is empty.
     #[error("A password can't be empty.")]
     Empty,
     /// More than [`MAX_PASSWORD_BYTES`] bytes.
@@ -59,7 +60,7 @@ pub enum PasswordError {
         "A password has at most {MAX_PASSWORD_BYTES} bytes (letters a to z take one, others up to four)."
     )]
     TooLong,
-    /// It has a NUL character, where bcrypt would stop reading.
+    /// The text has a NUL character, at which bcrypt would stop reading.
     #[error("A password can't contain a NUL character.")]
     ContainsNul,
 }
@@ -67,12 +68,12 @@ pub enum PasswordError {
 /// How many characters a bcrypt hash has.
 const HASH_CHARS: usize = 60;
 
-/// What is kept of a password: a bcrypt hash in its modular crypt form, `$2b$12$…`, 60 characters of ASCII.
+/// The hash of a password, as the store keeps it: bcrypt in its modular crypt form, `$2b$12$…`, 60 characters of ASCII.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash([u8; HASH_CHARS]);
 
 impl PasswordHash {
-    /// The hash that `text` spells; `None` unless it has the form of one.
+    /// The hash with this text. Returns `None` unless the text has the form of a bcrypt hash.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let hash = text.as_bytes().try_into().ok()?;
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_form_of_a_bcrypt_hash_is_one() {
+    fn only_text_of_the_form_of_a_bcrypt_hash_is_a_hash() {
         for text in [
             "",
             "$2b$12$short",

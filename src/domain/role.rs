@@ -1,4 +1,4 @@
-//! What a user may be: role names, and the set of them that a user has.
+//! Roles: their names, and the set of roles that a user has.
 
 use std::{
     borrow::Cow,
@@ -12,15 +12,15 @@ use std::{
 pub struct Role(Cow<'static, str>);
 
 impl Role {
-    /// What everybody who signs up is, unless the settings say otherwise.
+    /// The role that each user gets at sign-up, unless the settings give others.
     pub const CLIENT: Self = Self(Cow::Borrowed("CLIENT"));
-    /// Who runs the place.
+    /// The role of administrators.
     pub const ADMIN: Self = Self(Cow::Borrowed("ADMIN"));
 
-    /// The role that `input` names, exactly: case counts and nothing is trimmed.
+    /// The role named `input`, exactly: case matters, and nothing is trimmed.
     ///
     /// # Errors
-    /// [`RoleError`] if it is not of the form above.
+    /// [`RoleError`] if `input` does not have the form above.
     pub fn parse(input: &str) -> Result<Self, RoleError> {
         let starts_well = input.starts_with(|c: char| c.is_ascii_uppercase());
         let goes_on_well = input
@@ -57,14 +57,14 @@ impl fmt::Display for Role {
     }
 }
 
-/// The text names no role.
+/// The text is not the name of a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("A role has 1 to 32 of A-Z, 0-9, _ and -, and starts with a letter.")]
 pub struct RoleError;
 
 static CLIENT_ALONE: LazyLock<Roles> = LazyLock::new(|| Roles([Role::CLIENT].into()));
 
-/// The roles of one user, each once, in the order they were given. Cheap to clone.
+/// The roles of one user, each once, in the order in which they were given. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Roles(Arc<[Role]>);
 
@@ -75,19 +75,19 @@ impl Roles {
         self.0.contains(role)
     }
 
-    /// Whether there is none.
+    /// Whether there are no roles.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether each of them is among `others`.
+    /// Whether each of these roles is among `others`.
     #[must_use]
     pub fn are_among(&self, others: &Self) -> bool {
         self.iter().all(|role| others.contains(role))
     }
 
-    /// Those of them that are among `others`.
+    /// Those of these roles that are among `others`, in this order.
     #[must_use]
     pub fn shared_with(&self, others: &Self) -> Self {
         if self.are_among(others) {
@@ -99,7 +99,7 @@ impl Roles {
             .collect()
     }
 
-    /// They, in the order they were given.
+    /// The roles, in the order in which they were given.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Role> {
         self.0.iter()
@@ -114,7 +114,7 @@ impl FromIterator<Role> for Roles {
                 unique.push(role);
             }
         }
-        // Nearly everybody is a client and nothing else, and they are many.
+        // Nearly every user has this role alone, so they share one allocation.
         if unique == [Role::CLIENT] {
             return CLIENT_ALONE.clone();
         }
@@ -122,7 +122,7 @@ impl FromIterator<Role> for Roles {
     }
 }
 
-/// Separated by one space.
+/// The names of the roles, separated by one space.
 impl fmt::Display for Roles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, role) in self.0.iter().enumerate() {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_are_kept_once_and_in_order() {
+    fn each_role_is_kept_once_and_in_order() {
         let roles: Roles = [Role::CLIENT, Role::ADMIN, Role::CLIENT].into_iter().collect();
         assert_eq!(roles.to_string(), "CLIENT ADMIN");
         assert!(roles.contains(&Role::ADMIN));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_sets_of_roles_share_is_in_both() {
+    fn the_roles_that_two_sets_share_are_in_both() {
         let roles = |names: &[&str]| {
             names
                 .iter()

@@ -1,5 +1,5 @@
-//! The rules of refresh tokens (RFC 9700, section 4.14.2), as part of a [`Session`]: each use spends one and gives the
-//! next. They are numbered within their session, so a session knows which of them was spent without keeping any.
+//! The rules of refresh tokens (RFC 9700, section 4.14.2), as part of a [`Session`]: each use spends one refresh token and
+//! gives the next. They are numbered within their session, so a session knows which were spent without keeping them.
 //!
 //! ```text
 //!   generation 0 ──use──▶ 1 ──use──▶ 2
@@ -8,16 +8,16 @@
 //!                         the grace
 //! ```
 //!
-//! Who comes with the one before the last, within the grace, has lost an answer or has two tabs open, and gets what the
-//! first one got. Whoever comes with an older one, or later, has a copy: one of the two who have it is a thief, and nobody
-//! can tell which, so the session is over.
+//! A client that presents the token before the last one, within the grace, has lost an answer or has two tabs open: it gets
+//! the same pair. A client that presents an older one, or presents it later, has a copy. One of the two holders is a thief,
+//! and the server can't tell which, so the session ends.
 
 use std::time::Duration;
 
 use super::{RefreshGrant, Session, TokenPolicy, TokenRecord};
 use crate::clock::Timestamp;
 
-/// What the use of a refresh token gives.
+/// What the use of a refresh token gives. A caller must handle each case, so the set is closed.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshTokenOutcome {
@@ -25,14 +25,14 @@ pub enum RefreshTokenOutcome {
     Minted(TokenRecord, RefreshGrant),
     /// The pair that an earlier use of the same refresh token gave.
     Stands(TokenRecord, RefreshGrant),
-    /// It was spent, and not just now: the session is over.
+    /// The refresh token was spent before, outside the grace: the session must end.
     Reused,
-    /// It is not good, and never was or has run out.
+    /// The refresh token was never granted, or it has expired.
     Refused,
 }
 
 impl Session {
-    /// Gives the session its first refresh token, good for `lifetime` if it is not used, and never past the session's end.
+    /// Gives the session its first refresh token. Unused, it lasts for `lifetime`, but never past the session's end.
     pub fn grant_refresh(&mut self, lifetime: Duration, now: Timestamp) -> RefreshGrant {
         let grant = RefreshGrant {
             generation: 0,
@@ -43,8 +43,8 @@ impl Session {
         grant
     }
 
-    /// Uses the refresh token of this `generation` at `now`. The access token that comes with the next one is the successor
-    /// of the session's newest, which stays accepted for the grace.
+    /// Uses the refresh token of this `generation` at `now`. The access token that comes with the next refresh token is the
+    /// successor of the session's newest access token, which stays accepted for the grace.
     pub fn rotate(
         &mut self,
         generation: u32,
@@ -73,7 +73,7 @@ impl Session {
         }
         let token = self.mint(policy, now);
         if spent {
-            // Its access token ran out within the grace. The refresh token that came with it is as good as it was.
+            // Its access token expired within the grace. The refresh token that came with it stays valid.
             return RefreshTokenOutcome::Minted(token, grant);
         }
         let next = RefreshGrant {
@@ -122,21 +122,21 @@ mod tests {
     }
 
     #[test]
-    fn each_use_gives_a_new_pair_and_the_old_access_token_the_grace() {
+    fn each_use_gives_a_pair_and_the_old_access_token_the_grace() {
         let (mut session, first) = session();
         let (second, grant) = minted(rotate(&mut session, 0, 100));
         assert_eq!((grant.generation, grant.expires_at), (1, at(100).plus(WEEK)));
         assert_eq!(second.expires_at, at(400));
         assert_eq!(session.accepts(first.id, at(109)), Some(first));
         assert_eq!(session.accepts(first.id, at(110)), None);
-        // Days later, when no access token is left.
+        // Days later, when no access token is accepted.
         let (third, grant) = minted(rotate(&mut session, 1, 400_000));
         assert_eq!(grant.generation, 2);
         assert_eq!(session.accepts(third.id, at(400_001)), Some(third));
     }
 
     #[test]
-    fn who_comes_second_within_the_grace_gets_the_same_pair() {
+    fn a_second_use_within_the_grace_gets_the_same_pair() {
         let (mut session, _) = session();
         let (token, grant) = minted(rotate(&mut session, 0, 100));
         for now in [100, 109] {
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_grace_lets_no_grandparent_through() {
+    fn the_grace_accepts_only_the_last_spent_refresh_token() {
         let (mut session, _) = session();
         let _ = minted(rotate(&mut session, 0, 100));
         let (token, grant) = minted(rotate(&mut session, 1, 101));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_token_runs_out_unused_and_with_its_session() {
+    fn a_refresh_token_expires_unused_and_with_its_session() {
         let (mut session, _) = session();
         let week = WEEK.as_secs();
         assert_eq!(session.expires_at(), at(week));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_run_out_or_was_never_given_is_no_reuse() {
+    fn an_expired_or_unknown_refresh_token_is_no_reuse() {
         let (mut session, _) = session();
         let _ = minted(rotate(&mut session, 0, 100));
         assert_eq!(rotate(&mut session, 7, 101), RefreshTokenOutcome::Refused);
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_of_refresh_go_on_one_chain() {
+    fn both_forms_of_refresh_extend_one_chain() {
         let (mut session, first) = session();
         let Refresh::Minted(second) = session.refresh(first.id, &POLICY, at(280)) else {
             panic!()
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn many_uses_within_one_grace_never_pass_the_bound() {
+    fn many_uses_within_one_grace_never_exceed_the_bound() {
         let (mut session, _) = session();
         for generation in 0..100 {
             let expected = u32::try_from(MAX_ACCEPTED - 1).unwrap();
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_access_token_that_ran_out_within_the_grace_is_made_anew() {
+    fn an_access_token_that_expired_in_the_grace_is_minted_again() {
         let short = TokenPolicy {
             lifetime: Duration::from_secs(2),
             ..POLICY

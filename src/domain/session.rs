@@ -1,8 +1,8 @@
-//! The refresh and whitelist rules, as a value: a [`Session`] holds the token ids that are accepted now and decides what
+//! The refresh and whitelist rules, as a value: a [`Session`] holds the token ids that are accepted now, and decides what
 //! a refresh of one of them gives. It does no I/O, so a store runs it inside its own transaction.
 //!
-//! The tokens of a session are a chain, oldest first: each one's successor is the next one. Only the last can be given
-//! a new successor, which is why two refreshes of one token can't make two.
+//! The tokens of a session are a chain, oldest first: the successor of each is the next one. Only the last token can get a
+//! new successor, so two refreshes of one token can't mint two.
 //!
 //! ```text
 //!   t0 ──refresh──▶ t1 ──refresh──▶ t2
@@ -18,41 +18,40 @@ use super::{
 };
 use crate::clock::Timestamp;
 
-/// The most tokens that one session has accepted at a time. Only a client that refreshes many times within one grace
-/// comes near; it then gets the same token back until the oldest has run out.
+/// The most tokens of one session that are accepted at a time. Only a client that refreshes many times within one grace
+/// reaches it, and then gets the same token back until the oldest one has expired.
 pub const MAX_ACCEPTED: usize = 32;
 
-/// One sign-in, and the tokens of it that are accepted.
+/// One sign-in, and those of its tokens that are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// Names the session.
     pub id: SessionId,
-    /// Whose it is.
+    /// The user who signed in.
     pub user: UserId,
-    /// When they signed in.
+    /// When the user signed in.
     pub created_at: Timestamp,
-    /// The first second at which the session is over, whatever is refreshed.
+    /// The first second at which the session has ended, whatever is refreshed.
     pub ends_at: Timestamp,
     /// The whitelist of this session: a chain, oldest first.
     pub tokens: Whitelist,
-    /// The refresh token that is good, if the session has one.
+    /// The refresh token that is accepted; `None` if the session has none.
     pub refresh: Option<RefreshGrant>,
-    /// Who signed in.
+    /// The client that signed in.
     pub client: Client,
-    /// When one of its tokens was used last, at the least.
+    /// When one of its tokens was used last; it may have been used later than this.
     pub used_at: Timestamp,
 }
 
-/// What a refresh gives.
+/// What a refresh gives. A caller must handle each case, so the set is closed.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refresh {
     /// A new token, now the session's newest.
     Minted(TokenRecord),
-    /// A token that was there already: the presented one itself outside its window, or the successor that an earlier
-    /// refresh of it gave.
+    /// An existing token: the presented one itself outside its window, or the successor that an earlier refresh of it gave.
     Stands(TokenRecord),
-    /// The presented token is not accepted (any more).
+    /// The presented token is not accepted, or no longer accepted.
     Refused,
 }
 
@@ -80,14 +79,14 @@ impl Session {
         (session, token)
     }
 
-    /// The token named `id`, if it is accepted at `now`.
+    /// The token named `id`. Returns `None` if it is not accepted at `now`.
     #[must_use]
     pub fn accepts(&self, id: TokenId, now: Timestamp) -> Option<TokenRecord> {
         let entry = self.tokens.iter().find(|entry| entry.token.id == id)?;
         (now < entry.accepted_until).then_some(entry.token)
     }
 
-    /// The first second at which none of its tokens is good.
+    /// The first second at which none of its tokens is accepted.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         let access = self.tokens.last().map(|entry| entry.accepted_until);
@@ -95,8 +94,8 @@ impl Session {
         access.max(refresh).unwrap_or_default()
     }
 
-    /// Exchanges the token named `presented` at `now`. Inside its window it gets a successor, and stays accepted itself
-    /// for the grace but never past its own `exp`. Whoever comes second with the same token gets what the first one got.
+    /// Exchanges the token named `presented` at `now`. Inside its window it gets a successor, and stays accepted itself for
+    /// the grace, but never past its own `exp`. A second refresh of the same token gives the same successor.
     pub fn refresh(&mut self, presented: TokenId, policy: &TokenPolicy, now: Timestamp) -> Refresh {
         self.tokens.retain(|entry| now < entry.accepted_until);
         let Some(place) = self.tokens.iter().position(|entry| entry.token.id == presented) else {
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_caller_gets_the_first_ones_successor_and_after_the_grace_nothing() {
+    fn a_second_refresh_gets_the_same_successor_within_the_grace() {
         let (mut session, first) = session();
         let second = mint(&mut session, first, 280);
 
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_lasts_to_the_end_of_its_session_has_no_successor() {
+    fn a_token_that_lasts_as_long_as_its_session_has_no_successor() {
         let (mut session, mut token) = session();
         for now in [270, 540, 810] {
             token = mint(&mut session, token, now);
@@ -218,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn with_an_eager_window_each_token_still_leads_to_its_own_successor() {
+    fn in_an_always_open_window_each_token_keeps_its_successor() {
         let eager = TokenPolicy {
             refresh_window: POLICY.lifetime,
             ..POLICY
@@ -260,6 +259,6 @@ mod tests {
             session.refresh(newest.id, &eager, at(10)),
             Refresh::Minted(_)
         ));
-        assert_eq!(session.tokens.len(), 2, "the grace of all the others is over");
+        assert_eq!(session.tokens.len(), 2, "the grace of all other tokens has ended");
     }
 }

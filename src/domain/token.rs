@@ -8,19 +8,19 @@ use smallvec::SmallVec;
 use super::TokenId;
 use crate::clock::Timestamp;
 
-/// What a token says of itself.
+/// What an access token says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenRecord {
     /// Its `jti`.
     pub id: TokenId,
     /// Its `iat`.
     pub issued_at: Timestamp,
-    /// Its `exp`: the first second at which it is no longer good.
+    /// Its `exp`: the first second at which it has expired.
     pub expires_at: Timestamp,
 }
 
 impl TokenRecord {
-    /// A new token, good from `now` for `lifetime`, but not past `end`.
+    /// A new token, which lasts from `now` for `lifetime`, but not past `end`.
     #[must_use]
     pub fn issue(now: Timestamp, lifetime: Duration, end: Timestamp) -> Self {
         Self {
@@ -31,7 +31,7 @@ impl TokenRecord {
     }
 }
 
-/// A token that is accepted, and until when.
+/// An access token that is accepted, and until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WhitelistEntry {
     /// The token.
@@ -51,22 +51,22 @@ impl WhitelistEntry {
     }
 }
 
-/// The tokens of a session that are accepted. It is nearly always one, which then lies within the session: there are many
-/// sessions in memory, and each further place in it costs the token check time.
+/// The tokens of a session that are accepted. It is nearly always one, which then lies within the session: memory holds many
+/// sessions, and each further place to read costs the token check time.
 pub type Whitelist = SmallVec<[WhitelistEntry; 1]>;
 
-/// Which refresh token of a session is good.
+/// The refresh token of a session that is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshGrant {
-    /// How many were spent before it.
+    /// How many refresh tokens of the session were spent before it.
     pub generation: u32,
-    /// When the one before it was spent.
+    /// When the one before it was spent, or when the session got its first one.
     pub granted_at: Timestamp,
-    /// The first second at which it is no longer good.
+    /// The first second at which it is refused.
     pub expires_at: Timestamp,
 }
 
-/// How long tokens last, and when they can be exchanged. Whole seconds.
+/// How long tokens last, and when they can be refreshed. Whole seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenPolicy {
     /// From `iat` to `exp`.
@@ -78,8 +78,8 @@ pub struct TokenPolicy {
 }
 
 impl TokenPolicy {
-    /// The first second at which a refresh of `token` mints its successor. A token that lasts to the end of its session
-    /// has nothing to gain by one: its window never opens, and this is its `exp`.
+    /// The first second at which a refresh of `token` mints its successor. A successor would not outlast a token that lasts
+    /// to the end of its session: the window of such a token never opens, and this is its `exp`.
     #[must_use]
     pub fn window_opens(&self, token: TokenRecord, session_ends_at: Timestamp) -> Timestamp {
         if token.expires_at >= session_ends_at {

@@ -1,28 +1,28 @@
-//! A user, and what can change about one.
+//! A user, and the changes that can be made to one.
 
 use std::{fmt, ops::Deref, sync::Arc};
 
 use super::{DisplayName, PasswordHash, Roles, UserId, Username};
 use crate::clock::Timestamp;
 
-/// Somebody who signed up.
+/// A user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// Names the user for ever.
+    /// Names the user, and never changes.
     pub id: UserId,
-    /// What they sign in with.
+    /// The name that the user signs in with.
     pub username: Username,
-    /// What is kept of their password.
+    /// The hash of their password.
     pub password_hash: PasswordHash,
-    /// Which password of theirs that is: one more with each change. The same password under another cost is the same.
+    /// The number of that password: each change of the password adds one, a rehash under another cost does not.
     pub password_version: u32,
-    /// What they may be.
+    /// Their roles.
     pub roles: Roles,
-    /// A disabled user can't sign in, and no token speaks for them.
+    /// Whether the user is disabled: a disabled user can't sign in, and none of their tokens is accepted.
     pub disabled: bool,
-    /// What to call them, if they said.
+    /// The name under which they are shown; `None` if they have not chosen one.
     pub display_name: Option<DisplayName>,
-    /// When they signed up.
+    /// When the user was created.
     pub created_at: Timestamp,
 }
 
@@ -32,8 +32,8 @@ pub struct User {
 pub enum UserChange {
     /// Another password.
     Password(PasswordHash),
-    /// The same password under another cost: takes effect only while the hash is still `from`, so that a rehash never
-    /// undoes a password change that came between.
+    /// The same password under another cost. It takes effect only while the hash is still `from`, so a rehash never undoes a
+    /// password change that came between.
     Rehash {
         /// The hash that was verified.
         from: PasswordHash,
@@ -42,9 +42,9 @@ pub enum UserChange {
     },
     /// Other roles.
     Roles(Roles),
-    /// Shut out, or let in again.
+    /// Disabled, or enabled again.
     Disabled(bool),
-    /// Another name to be called by, or none.
+    /// Another display name, or none.
     DisplayName(Option<DisplayName>),
 }
 
@@ -73,7 +73,7 @@ impl AsRef<Self> for User {
     }
 }
 
-/// A user, who may lie in one piece of memory with something else, so that there is one place less to look at. Cheap to clone.
+/// A user inside an allocation that may hold more than the user, which saves one read from memory. Cheap to clone.
 #[derive(Clone)]
 pub struct SharedUser(Arc<dyn AsRef<User> + Send + Sync>);
 
@@ -107,7 +107,7 @@ impl fmt::Debug for SharedUser {
 
 #[cfg(test)]
 impl User {
-    /// Somebody without roles, whose password nobody knows.
+    /// A user without roles, whose hash belongs to no known password.
     pub(crate) fn somebody(username: &str, created_at: Timestamp) -> Self {
         let hash = format!("$2b$04${}", ".".repeat(53));
         Self {

@@ -1,4 +1,4 @@
-//! The name a person signs in with: folded and checked once, here.
+//! The name that a user signs in with: folded and checked once, here.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use smol_str::SmolStr;
 
 /// 3 to 64 of `a-z 0-9 . _ @ + -`, starting with a letter or a digit.
 ///
-/// Text is trimmed and ASCII lower-cased first, so `" Ada "` and `ada` are one user. Nothing outside ASCII is let in:
-/// two names that look alike can't be two users.
+/// Text is trimmed and ASCII lower-cased first, so `" Ada "` and `ada` are one user. Only ASCII is accepted, so two names
+/// that look alike can't be two users.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Username(SmolStr);
 
@@ -15,10 +15,10 @@ impl Username {
     const MIN: usize = 3;
     const MAX: usize = 64;
 
-    /// The username that `input` spells.
+    /// The username `input`, trimmed and in lower case.
     ///
     /// # Errors
-    /// Every variant of [`UsernameError`], for what it says.
+    /// Each variant of [`UsernameError`], for the reason that it names.
     pub fn parse(input: &str) -> Result<Self, UsernameError> {
         let name = input.trim_matches(|c: char| c.is_ascii_whitespace());
         if !name.bytes().all(is_allowed) {
@@ -53,7 +53,7 @@ impl fmt::Display for Username {
     }
 }
 
-/// Why a text is no [`Username`].
+/// Why a text is not a [`Username`].
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsernameError {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_username_says_why() {
+    fn a_text_that_is_no_username_is_refused_with_the_reason() {
         for (input, why) in [
             ("", UsernameError::TooShort),
             ("ab", UsernameError::TooShort),

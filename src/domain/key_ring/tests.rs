@@ -1,4 +1,4 @@
-//! The rules, with plain numbers for times.
+//! The rules of key rotation, with plain numbers for times.
 
 use super::*;
 
@@ -26,7 +26,7 @@ fn published(ring: &KeyRing<()>, now: u64) -> Vec<&str> {
 }
 
 #[test]
-fn a_key_is_published_before_it_signs_and_the_old_one_verifies_until_its_last_token_ends() {
+fn an_old_key_verifies_until_its_last_token_expires() {
     let ring = rotated();
     let signing = |now| ring.signing(at(now)).map(|key| key.id.as_str());
     let verifies = |id, now| ring.verifying(id, at(now)).is_some();
@@ -47,7 +47,7 @@ fn a_key_is_published_before_it_signs_and_the_old_one_verifies_until_its_last_to
 }
 
 #[test]
-fn a_key_says_what_it_is_doing() {
+fn each_key_has_the_state_of_its_time() {
     let ring = rotated();
     let states = |now| ring.keys().iter().map(move |key| key.state(at(now)));
     assert!(states(1899).eq([KeyState::Signing, KeyState::Next]));
@@ -57,7 +57,7 @@ fn a_key_says_what_it_is_doing() {
 }
 
 #[test]
-fn a_key_is_dropped_when_its_last_token_has_run_out_and_the_last_one_never() {
+fn a_key_is_dropped_when_its_last_token_has_expired() {
     let mut ring = rotated();
     assert_eq!(ring.drop_over(at(2199)), 0);
     assert_eq!(ring.drop_over(at(2200)), 1);
@@ -73,7 +73,7 @@ fn a_shared_secret_is_never_published() {
 }
 
 #[test]
-fn tokens_that_were_signed_while_they_lasted_longer_are_good_to_their_end() {
+fn a_shorter_lifetime_leaves_older_tokens_their_own() {
     let mut ring = rotated();
     // A restart at 1500, while `a` signs and `b` waits: tokens now last a minute, and those from before another 300 s.
     assert!(ring.tokens_last(Duration::from_mins(1), at(1500)));
@@ -85,16 +85,16 @@ fn tokens_that_were_signed_while_they_lasted_longer_are_good_to_their_end() {
     assert!(ring.tokens_last(Duration::from_mins(1), at(1899)));
     assert_eq!(ring.keys()[0].verifies_until(), Some(at(2199)));
 
-    // And the other way round: what `a` signs until 1900 may last an hour.
+    // The reverse: what `a` signs until 1900 may last an hour.
     assert!(ring.tokens_last(Duration::from_hours(1), at(1899)));
     assert_eq!(ring.keys()[0].verifies_until(), Some(at(5500)));
-    // One that signs no more has signed nothing that lasts longer.
+    // A key that no longer signs has signed nothing that lasts longer.
     assert!(ring.tokens_last(Duration::from_hours(2), at(1900)));
     assert_eq!(ring.keys()[0].verifies_until(), Some(at(5500)));
 }
 
 #[test]
-fn what_a_successor_signs_again_is_good_to_its_end_as_well() {
+fn a_token_that_a_successor_signs_again_lasts_to_its_end() {
     let mut ring = rotated();
     ring.tokens_last(Duration::from_hours(1), at(1000));
     add(&mut ring, "c", 2000, 2000);
@@ -106,7 +106,7 @@ fn what_a_successor_signs_again_is_good_to_its_end_as_well() {
 }
 
 #[test]
-fn a_key_that_has_not_signed_can_be_withdrawn_and_one_that_has_can_not() {
+fn only_a_key_that_has_not_signed_can_be_withdrawn() {
     let mut ring = rotated();
     assert!(ring.clone().withdraw_next(at(1899)));
     assert!(!ring.withdraw_next(at(1900)), "it signs");
@@ -124,31 +124,34 @@ fn a_key_that_has_not_signed_can_be_withdrawn_and_one_that_has_can_not() {
 }
 
 #[test]
-fn a_key_that_waits_can_be_told_to_sign_now() {
+fn a_waiting_key_can_be_promoted_to_sign_now() {
     let mut ring = rotated();
     assert!(ring.promote_next(at(1500)));
     assert_eq!(ring.signing(at(1500)).unwrap().id, "b");
     assert_eq!(ring.keys()[0].verifies_until(), Some(at(1800)));
-    assert!(!ring.promote_next(at(1500)), "nobody waits any more");
+    assert!(!ring.promote_next(at(1500)), "no key waits any more");
 }
 
 #[test]
-fn a_key_that_was_made_while_no_server_ran_is_still_shown_before_it_signs() {
+fn a_key_made_while_no_server_ran_is_published_before_it_signs() {
     let ahead = Duration::from_mins(15);
     let mut ring = rotated();
-    assert!(!ring.hold_back_unseen(ahead, at(1000)), "it is early enough");
-    // Its time has come and gone, and nobody has signed with it.
+    assert!(
+        !ring.hold_back_unseen(ahead, at(1000)),
+        "it is published early enough"
+    );
+    // Its time has passed, and no server has signed with it.
     assert!(ring.hold_back_unseen(ahead, at(5000)));
     assert_eq!(ring.newest().unwrap().signs_from, at(5900));
     assert_eq!(ring.keys()[0].signs_until, Some(at(5900)));
 
     assert!(ring.publish());
-    assert!(!ring.hold_back_unseen(ahead, at(9000)), "once is enough");
+    assert!(!ring.hold_back_unseen(ahead, at(9000)), "it has been published");
     assert!(!ring.publish());
 
     let mut ring = rotated();
     ring.promote_next(at(1500));
-    assert!(!ring.hold_back_unseen(ahead, at(1500)), "it is not to wait");
+    assert!(!ring.hold_back_unseen(ahead, at(1500)), "it does not wait");
     add(&mut ring, "c", 2000, 2000);
     assert!(
         !ring.hold_back_unseen(ahead, at(2000)),
@@ -157,7 +160,7 @@ fn a_key_that_was_made_while_no_server_ran_is_still_shown_before_it_signs() {
 }
 
 #[test]
-fn a_key_that_comes_back_is_in_the_ring_once_and_its_older_tokens_stay_good() {
+fn a_key_that_returns_is_in_the_ring_once() {
     let mut ring = rotated();
     add(&mut ring, "a", 2000, 2000);
     let ids: Vec<_> = ring.keys().iter().map(|key| key.id.as_str()).collect();
@@ -166,7 +169,7 @@ fn a_key_that_comes_back_is_in_the_ring_once_and_its_older_tokens_stay_good() {
 }
 
 #[test]
-fn a_key_that_comes_back_and_is_withdrawn_before_it_signs_again_keeps_its_older_tokens() {
+fn a_returning_key_that_is_withdrawn_keeps_its_older_tokens() {
     let mut ring = rotated();
     add(&mut ring, "a", 2900, 2000);
     assert_eq!(published(&ring, 2000), ["a", "b"]);
@@ -184,7 +187,7 @@ fn a_key_that_comes_back_and_is_withdrawn_before_it_signs_again_keeps_its_older_
 }
 
 #[test]
-fn a_rotation_is_due_early_enough_to_publish_the_key_and_never_skips_that() {
+fn a_rotation_is_due_early_enough_to_publish_the_key() {
     let (day, hour) = (Duration::from_hours(24), Duration::from_hours(1));
     let mut ring = KeyRing::default();
     assert_eq!(ring.rotation_due(day, hour, at(0)), None);
@@ -192,7 +195,7 @@ fn a_rotation_is_due_early_enough_to_publish_the_key_and_never_skips_that() {
     assert_eq!(ring.rotation_due(day, hour, at(23 * 3600 - 1)), None);
     let due = ring.rotation_due(day, hour, at(23 * 3600));
     assert_eq!(due, Some(at(24 * 3600)));
-    // Nobody was there at that time.
+    // No server ran at that time.
     let late = ring.rotation_due(day, hour, at(30 * 3600));
     assert_eq!(late, Some(at(31 * 3600)));
     // A key that waits counts as the last one.
