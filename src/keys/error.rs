@@ -1,51 +1,51 @@
-//! Why a text holds no key that this server can sign with, and how long an RSA key may be.
+//! Why a text holds no key that the server can sign with, and how long an RSA key may be.
 
 use crate::domain::Algorithm;
 
-/// The shortest RSA key, in bits (RFC 7518, section 3.3), and the one that is made: what is longer signs several times
-/// slower and makes every token longer, and against those who can break this one by the time that a token has run out,
-/// neither helps.
+/// The length of the shortest RSA key, in bits (RFC 7518, section 3.3), and of those that the server generates. A longer key
+/// signs several times slower and makes each token longer. It would protect only against an attacker who can break a key of
+/// this length before its tokens expire.
 pub(super) const MIN_RSA_BITS: usize = 2048;
-/// The longest RSA key: beyond that a signature takes as long as a password.
+/// The length of the longest RSA key, in bits: a longer one takes as long to sign as a password takes to hash.
 pub(super) const MAX_RSA_BITS: usize = 8192;
 
-/// Why a key can't be used. Nothing of the key itself is in it.
+/// Why a key can't be used. It holds nothing of the key itself.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// It is not the text of a key.
-    #[error("it is no PEM file with a private key (it would begin with -----BEGIN PRIVATE KEY-----)")]
+    /// The text is no PEM file with a private key.
+    #[error("it is no PEM file with a private key (such a file begins with -----BEGIN PRIVATE KEY-----)")]
     NotPem,
-    /// It has only the half that everybody may know.
-    #[error("it holds a public key; to sign, the private key is needed")]
+    /// The text has only a public key.
+    #[error("it holds a public key; to sign, the server needs the private key")]
     Public,
-    /// A passphrase protects it.
+    /// A passphrase encrypts the key.
     #[error("its key is encrypted; write it without a passphrase: openssl pkey -in KEY.pem -out PLAIN.pem")]
     Encrypted,
-    /// It is a private key in some other form.
+    /// The text holds something in a form that is not read.
     #[error(
-        "what it holds is not read here: PKCS #8, PKCS #1 and SEC 1 are, and an OpenSSH key is none of them; make a key with openssl genpkey"
+        "it holds something that is not supported: PKCS #8, PKCS #1 and SEC 1 are, an OpenSSH key is not; make a key with openssl genpkey"
     )]
     UnknownForm,
-    /// Which of them signs can't be told.
+    /// The text holds several private keys, and does not say which of them signs.
     #[error("it holds several private keys; leave one in it")]
     Several,
-    /// It is a good key for something else.
+    /// The key is valid, but for another algorithm.
     #[error("it holds {found}, and {wanted} takes {}", takes(*wanted))]
     WrongKind {
-        /// What it is.
+        /// What the text holds.
         found: &'static str,
-        /// What it should be for.
+        /// The algorithm that a key is needed for.
         wanted: Algorithm,
     },
-    /// An RSA key is too weak, or too slow.
+    /// The RSA key has this many bits, which is too weak or too slow.
     #[error("it holds an RSA key of {0} bits; from {MIN_RSA_BITS} to {MAX_RSA_BITS} are accepted")]
     BadSize(usize),
-    /// Its numbers make no key.
+    /// The numbers of the key form no valid key.
     #[error("its key is damaged")]
     Damaged,
-    /// The cryptographic library made none.
-    #[error("no key could be made")]
+    /// The cryptographic library failed to generate a key.
+    #[error("the key could not be generated")]
     NotMade,
 }
 

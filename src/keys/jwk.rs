@@ -1,4 +1,4 @@
-//! The public half of a key as others read it: a JSON Web Key (RFC 7517), and its name, the thumbprint (RFC 7638).
+//! The public half of a key as other services read it: a JSON Web Key (RFC 7517), named by its thumbprint (RFC 7638).
 //!
 //! | algorithm | `kty` | `crv` | members |
 //! |---|---|---|---|
@@ -6,7 +6,7 @@
 //! | `ES256` | `EC` | `P-256` | `x`, `y` (RFC 7518, section 6.2) |
 //! | `EdDSA` | `OKP` | `Ed25519` | `x` (RFC 8037, section 2) |
 //!
-//! A private member can't get in: nothing here has one.
+//! No type in this file has a private member, so none can be published.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::digest::sha256;
 use crate::domain::Algorithm;
 
-/// The public half of a key pair: whole numbers, big endian.
+/// The public half of a key pair. Each number is an unsigned integer, big endian.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PublicKey {
@@ -39,7 +39,7 @@ pub enum PublicKey {
     },
 }
 
-/// A public key, as it is served and stored.
+/// A public key, as the server publishes and stores it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Jwk {
     kty: String,
@@ -60,7 +60,7 @@ pub struct Jwk {
 }
 
 impl PublicKey {
-    /// The one algorithm that it is for.
+    /// The algorithm that it verifies.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         match self {
@@ -70,11 +70,11 @@ impl PublicKey {
         }
     }
 
-    /// The hash of its required members, in base64url: RFC 7638, section 3. The same key has the same one everywhere.
+    /// The SHA-256 of its required members, in base64url (RFC 7638, section 3). It depends on the key alone.
     #[must_use]
     pub fn thumbprint(&self) -> String {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        // In the order of the alphabet, and nothing between them.
+        // RFC 7638, section 3.3: in alphabetical order, without white space.
         let members = match self {
             Self::Rsa { n, e } => format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, text(e), text(n)),
             Self::P256 { x, y } => {
@@ -120,7 +120,7 @@ impl PublicKey {
 }
 
 impl Jwk {
-    /// The key that it describes; `None` unless it is one that [`PublicKey::jwk`] writes.
+    /// The key that it describes. Returns `None` unless it is exactly what [`PublicKey::jwk`] writes for that key.
     #[must_use]
     pub fn public_key(&self) -> Option<PublicKey> {
         let bytes = |text: &Option<String>| URL_SAFE_NO_PAD.decode(text.as_deref()?).ok();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_reads_back_and_nothing_else_does() {
+    fn a_jwk_reads_back_what_it_writes_and_nothing_else() {
         let keys = [
             PublicKey::Rsa {
                 n: vec![0xc1; 256],

@@ -1,5 +1,5 @@
-//! Key pairs: made, read from a PEM file, and shown to others as JSON Web Keys. Which of them signs when is
-//! [`domain::KeyRing`](crate::domain::KeyRing)'s to say.
+//! Key pairs: generated, read from a PEM file, and published as JSON Web Keys. Which of them signs when is decided by
+//! [`domain::KeyRing`](crate::domain::KeyRing).
 
 mod digest;
 mod error;

@@ -28,7 +28,7 @@ pub struct KeyPair {
 }
 
 impl KeyPair {
-    /// A new one. RSA takes a good part of a second.
+    /// A new key pair. An RSA key takes a good part of a second.
     ///
     /// # Errors
     /// [`KeyError::WrongKind`] for HS256, which has no pairs; [`NotMade`](KeyError::NotMade).
@@ -48,10 +48,10 @@ impl KeyPair {
         Self::from_pkcs8(algorithm, document.map_err(failed)?.as_ref())
     }
 
-    /// The key in the text of a PEM file: PKCS #8 for all, PKCS #1 for RSA as well, and SEC 1 for EC.
+    /// The key in the text of a PEM file: in PKCS #8, or for RSA in PKCS #1, or for EC in SEC 1.
     ///
     /// # Errors
-    /// [`KeyError`], which says what the text holds instead of a private key for `algorithm`.
+    /// [`KeyError`], which names what the text holds instead of a private key for `algorithm`.
     pub fn from_pem(text: &str, algorithm: Algorithm) -> Result<Self, KeyError> {
         let read = pem::private_key(text)?;
         let der = read.der.expose_secret();
@@ -81,10 +81,10 @@ impl KeyPair {
         }
     }
 
-    /// The key that `der`, in the form of PKCS #8, holds.
+    /// The key in `der`, which is in the form of PKCS #8.
     ///
     /// # Errors
-    /// [`KeyError::Damaged`] if it holds none for `algorithm`.
+    /// [`KeyError::Damaged`] if `der` holds no key for `algorithm`; [`WrongKind`](KeyError::WrongKind) for HS256, which has no pairs.
     pub fn from_pkcs8(algorithm: Algorithm, der: &[u8]) -> Result<Self, KeyError> {
         let damaged = |_| KeyError::Damaged;
         let public = match algorithm {
@@ -132,21 +132,21 @@ impl KeyPair {
         &self.pkcs8
     }
 
-    /// The private key of an RSA pair, in the form of PKCS #1.
+    /// The private key of an RSA pair, in the form of PKCS #1. Returns `None` if it can't be read from the PKCS #8.
     #[must_use]
     pub fn pkcs1(&self) -> Option<SecretSlice<u8>> {
         let inside = pem::pkcs1_of_pkcs8(self.pkcs8.expose_secret());
         inside.map(|der| der.to_vec().into())
     }
 
-    /// The half that everybody may know.
+    /// The public half.
     #[must_use]
     pub fn public(&self) -> &PublicKey {
         &self.public
     }
 }
 
-/// Names the key, and shows nothing of its private half.
+/// Shows the algorithm and the thumbprint, and nothing of the private half.
 impl fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

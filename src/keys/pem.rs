@@ -1,29 +1,29 @@
-//! The private key in a PEM file (RFC 7468), and as much of its DER (X.690) as tells what kind of key it is. The numbers
-//! in it are for the cryptographic library to check.
+//! The private key in a PEM file (RFC 7468), and as much of its DER (X.690) as says which kind of key it is. The cryptographic
+//! library checks the numbers in it.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use super::error::KeyError;
 
-/// A private key, as it stands in a file.
+/// A private key, as a file holds it.
 pub(super) struct PrivateDer {
     pub(super) kind: Kind,
     pub(super) form: Form,
     pub(super) der: SecretSlice<u8>,
 }
 
-/// What a key is for.
+/// Which kind of key it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// With this many bits.
+    /// An RSA key of this many bits.
     Rsa(usize),
     P256,
     Ed25519,
     Other(&'static str),
 }
 
-/// How it is written down.
+/// In which form the DER holds the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Pkcs8,
@@ -44,7 +44,10 @@ const SEQUENCE: u8 = 0x30;
 /// The curve of a SEC 1 key.
 const PARAMETERS: u8 = 0xa0;
 
-/// The one private key in `text`.
+/// The only private key in `text`.
+///
+/// # Errors
+/// [`KeyError`], which names what `text` holds instead.
 pub(super) fn private_key(text: &str) -> Result<PrivateDer, KeyError> {
     let mut found = None;
     let mut public = false;
@@ -117,12 +120,12 @@ fn curve(object: &[u8]) -> Kind {
     }
 }
 
-/// The RSA key of PKCS #1 that a PKCS #8 key has inside.
+/// The PKCS #1 key inside a PKCS #8 RSA key.
 pub(super) fn pkcs1_of_pkcs8(der: &[u8]) -> Option<&[u8]> {
     pkcs8(der).map(|(_, key)| key)
 }
 
-/// `PrivateKeyInfo` (RFC 5208, section 5): what the algorithm is said to be, and the key itself.
+/// The algorithm and the key of a `PrivateKeyInfo` (RFC 5208, section 5).
 fn pkcs8(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (info, _) = value(der, SEQUENCE)?;
     let (_, rest) = value(info, INTEGER)?;
@@ -131,7 +134,7 @@ fn pkcs8(der: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((algorithm, key))
 }
 
-/// How long the modulus of an `RSAPrivateKey` (RFC 8017, appendix A.1.2) is.
+/// The bits of the modulus of an `RSAPrivateKey` (RFC 8017, appendix A.1.2).
 fn modulus_bits(der: &[u8]) -> Option<usize> {
     let (key, _) = value(der, SEQUENCE)?;
     let (_, rest) = value(key, INTEGER)?;
@@ -140,7 +143,7 @@ fn modulus_bits(der: &[u8]) -> Option<usize> {
     Some((modulus.len() - first) * 8 - modulus[first].leading_zeros() as usize)
 }
 
-/// The value at the head of `der`, which must have this `tag`, and what follows it.
+/// The first value of `der`, and the bytes after it. Returns `None` unless it has this `tag` and is whole.
 fn value(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let [found, length, rest @ ..] = der else {
         return None;
@@ -151,7 +154,7 @@ fn value(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (length, rest) = match usize::from(*length) {
         short @ 0..0x80 => (short, rest),
         long => {
-            // A key is never longer than its length fits two bytes.
+            // The length of every accepted key fits two bytes.
             let (bytes, rest) = rest.split_at_checked(long - 0x80)?;
             if bytes.len() > 2 {
                 return None;

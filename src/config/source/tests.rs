@@ -282,7 +282,7 @@ fn a_bad_key_file_is_named_with_what_it_holds() {
         (
             "RS256",
             "rsa-public.pem",
-            "it holds a public key; to sign, the private key is needed",
+            "it holds a public key; to sign, the server needs the private key",
         ),
         (
             "ES256",

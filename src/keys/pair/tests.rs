@@ -1,4 +1,4 @@
-//! Keys that OpenSSL made (`tests/keys`), and keys made here.
+//! Keys that OpenSSL generated (`tests/keys`), and keys that the server generates.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ fn read(name: &str, algorithm: Algorithm) -> Result<KeyPair, KeyError> {
 }
 
 #[test]
-fn every_form_of_a_good_key_is_read_and_gives_the_same_key() {
+fn every_form_of_a_private_key_gives_the_same_key() {
     for (names, algorithm) in [
         (&["rsa-pkcs8", "rsa-pkcs1"][..], Algorithm::Rs256),
         (&["ec-pkcs8", "ec-sec1"], Algorithm::Es256),
@@ -32,7 +32,7 @@ fn every_form_of_a_good_key_is_read_and_gives_the_same_key() {
 }
 
 #[test]
-fn a_public_half_is_the_one_that_openssl_sees() {
+fn a_public_half_is_the_one_that_openssl_reads() {
     let PublicKey::P256 { x, y } = *read("ec-sec1", Algorithm::Es256).unwrap().public() else {
         panic!()
     };
@@ -48,7 +48,7 @@ fn a_public_half_is_the_one_that_openssl_sees() {
 }
 
 #[test]
-fn a_key_of_another_kind_is_named_and_so_is_what_is_wanted() {
+fn the_error_names_the_kind_of_the_key_and_the_wanted_one() {
     for (name, algorithm, found, wanted) in [
         ("rsa-pkcs8", Algorithm::Es256, "an RSA key", "an EC key on P-256"),
         ("rsa-pkcs1", Algorithm::EdDsa, "an RSA key", "an Ed25519 key"),
@@ -82,7 +82,7 @@ fn a_key_of_another_kind_is_named_and_so_is_what_is_wanted() {
 }
 
 #[test]
-fn what_is_no_usable_private_key_says_what_it_is() {
+fn a_text_without_a_usable_key_is_refused_with_the_reason() {
     let cut = file("ed25519").replace("MC4C", "MC4A");
     let twice = file("ed25519") + &file("ec-pkcs8");
     let (ed25519, rs256) = (Algorithm::EdDsa, Algorithm::Rs256);
@@ -120,9 +120,9 @@ fn what_is_no_usable_private_key_says_what_it_is() {
     }
 }
 
-/// The reader of DER must end in an error, never in a panic, whatever it is given.
+/// The reader of DER must end in an error and never in a panic, for any input.
 #[test]
-fn a_key_cut_anywhere_or_with_any_byte_changed_is_read_or_refused() {
+fn no_cut_or_changed_key_makes_the_reader_panic() {
     for (name, algorithm) in [("ed25519", Algorithm::EdDsa), ("ec-sec1", Algorithm::Es256)] {
         let pem = file(name).trim_end().to_owned();
         for place in 0..pem.len() {
@@ -137,7 +137,7 @@ fn a_key_cut_anywhere_or_with_any_byte_changed_is_read_or_refused() {
 }
 
 #[test]
-fn made_keys_differ_and_read_back() {
+fn generated_keys_differ_and_read_back() {
     for algorithm in [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256] {
         let [one, two] = [(); 2].map(|()| KeyPair::generate(algorithm).unwrap());
         assert_ne!(one.public(), two.public());
@@ -151,7 +151,7 @@ fn made_keys_differ_and_read_back() {
 }
 
 #[test]
-fn a_key_pair_shows_its_name_and_nothing_private() {
+fn debug_of_a_key_pair_shows_nothing_private() {
     let pair = read("ed25519", Algorithm::EdDsa).unwrap();
     let shown = format!("{pair:?}");
     assert_eq!(shown, format!("KeyPair(EdDSA, {})", pair.public().thumbprint()));
