@@ -1,17 +1,17 @@
-//! The refresh and whitelist rules as a state machine: random lives of a few users over a real store, each step compared
-//! with a model that is written from the rules' words and shares no code with the server.
+//! The refresh and whitelist rules as a state machine: random runs of a few users over a real store. Each step is compared with
+//! a model that is written from the rules and shares no code with the server.
 //!
-//! What the model says, and no more:
+//! The model says this, and no more:
 //!
-//! - A token is good from its sign-in or refresh for `lifetime`, but not past the end of its session.
-//! - In the last `refresh_window` of its life a refresh makes its successor; earlier, and always if it lasts to the end
-//!   of its session or the session has 32 good tokens, it comes back as it is.
-//! - With a successor it stays good for `refresh_grace`, but not past its own end; refreshed again, it leads to the
-//!   same successor.
-//! - Log-out ends the session. A disabled user's tokens are refused, and good again once the user is let in again.
+//! - A token is accepted for `lifetime` from its sign-in or refresh on, but not past the end of its session.
+//! - In the last `refresh_window` of its life a refresh mints its successor. Earlier, a refresh returns the same token. So does
+//!   every refresh if the token lasts to the end of its session, or if the session has 32 accepted tokens.
+//! - A token with a successor stays accepted for `refresh_grace`, but not past its own `exp`. A refresh of it gives the same
+//!   successor.
+//! - Log-out ends the session. The tokens of a disabled user are refused, and accepted again once the user is enabled again.
 //! - A restart changes none of this.
 //!
-//! `PROPTEST_CASES` says how many lives are tried.
+//! The environment variable `PROPTEST_CASES` sets the number of runs.
 
 #![expect(
     clippy::unwrap_used,
@@ -35,10 +35,10 @@ use tokio::runtime::Runtime;
 
 const START: u64 = 1_800_000_000;
 const NAMES: [&str; 3] = ["ada", "bob", "cyd"];
-/// The most tokens of one session that are good at a time.
+/// The most tokens of one session that are accepted at a time.
 const MAX_ACCEPTED: usize = 32;
 
-/// One thing that happens. Which user or token it happens to is a number that is taken modulo how many there are.
+/// One thing that happens. The user or the token is a number, taken modulo how many there are.
 #[derive(Clone, Debug)]
 enum Step {
     SignUp(usize),
@@ -47,9 +47,9 @@ enum Step {
         right: bool,
     },
     Refresh(Pick),
-    /// One after the other, each with the token that the one before gave.
+    /// One refresh after the other, each of the token that the one before gave.
     RefreshAgainAndAgain(Pick, usize),
-    /// At the same moment, with the same token.
+    /// Concurrent refreshes of the same token.
     RefreshAtOnce(Pick, usize),
     LogOut(Pick),
     LogOutAmidRefreshes(Pick),
@@ -62,20 +62,20 @@ enum Step {
 /// A token.
 #[derive(Clone, Copy, Debug)]
 enum Pick {
-    /// One of the newest, which are the ones in use.
+    /// One of the newest tokens, which are those in use.
     Newest(usize),
     Any(usize),
 }
 
-/// A step of the clock: some seconds, or to the edge of something that the model knows.
+/// A step of the clock: some seconds, or to the next moment at which the model changes.
 #[derive(Clone, Copy, Debug)]
 enum Wait {
     Seconds(u64),
-    /// To one second before, the very second of, or one second after the next change of what is good or refreshed.
+    /// To the second before, the second of, or the second after the next moment at which a token expires or its window opens.
     NextEdge(u64),
 }
 
-/// The settings of one life.
+/// The settings of one run, in seconds.
 #[derive(Clone, Copy, Debug)]
 struct Rules {
     lifetime: u64,
@@ -141,7 +141,7 @@ struct Session {
     user: usize,
     ends_at: u64,
     logged_out: bool,
-    /// Whether the store is still to have it: one that has run out is forgotten by a prune or a restart.
+    /// Whether the store still has it: a prune or a restart removes a session that has expired.
     kept: bool,
 }
 
@@ -180,13 +180,13 @@ impl Model {
         }
     }
 
-    /// The first second at which the token is no longer good, if nothing else happens.
+    /// The first second at which the token is refused, unless its session ends or its user is disabled before.
     fn good_until(&self, token: &Token) -> u64 {
         let grace_ends = token.successor.map(|(_, at)| at + self.rules.grace);
         grace_ends.map_or(token.expires_at, |end| end.min(token.expires_at))
     }
 
-    /// The same, whether or not the user is disabled.
+    /// Whether the token is on the whitelist: it is accepted unless its user is disabled.
     fn is_listed(&self, token: &Token) -> bool {
         !self.sessions[token.session].logged_out && self.now < self.good_until(token)
     }
@@ -204,7 +204,7 @@ impl Model {
         token.expires_at == self.sessions[token.session].ends_at
     }
 
-    /// The first second at which a refresh makes a successor.
+    /// The first second at which a refresh mints a successor.
     fn window_opens(&self, token: &Token) -> u64 {
         if self.lasts_to_the_end(token) {
             token.expires_at
@@ -253,7 +253,7 @@ impl Model {
         session.kept = false;
     }
 
-    /// Forgets the sessions that have run out, and returns how many.
+    /// Removes the sessions that have expired, and returns how many.
     fn prune(&mut self) -> usize {
         let gone: Vec<_> = (0..self.sessions.len())
             .filter(|session| self.sessions[*session].kept && self.listed_in(*session) == 0)
@@ -264,7 +264,7 @@ impl Model {
         gone.len()
     }
 
-    /// The next second after this one at which a token dies or its window opens.
+    /// The next second after this one at which a token expires or its window opens.
     fn next_edge(&self) -> Option<u64> {
         let listed = self.tokens.iter().filter(|token| self.is_listed(token));
         let edges = listed.flat_map(|token| [self.window_opens(token), self.good_until(token)]);
@@ -297,7 +297,7 @@ impl World {
         config.store.path = directory.path().join("data");
         config.store.cache = 1 << 20;
         config.password.bcrypt_cost = 4;
-        // Guessing is another story, told in `api::throttle`.
+        // The throttle is tested in `api::throttle`.
         config.throttle.account_failures = 100;
         config.password.hash_threads = 2;
         config.password.min_strength = 0;
@@ -456,7 +456,7 @@ impl World {
         Ok(())
     }
 
-    /// All get the same token, and at most one of them made it.
+    /// All get the same token, and at most one refresh minted it.
     fn refresh_at_once(&mut self, pick: Pick, times: usize) -> Result<(), TestCaseError> {
         let Some(token) = self.model.pick(pick) else {
             return Ok(());
@@ -466,14 +466,18 @@ impl World {
             (0..times).map(|_| self.auth().refresh(&bearer)),
         ));
         if self.model.rules.grace == 0 && self.model.refresh_of(token) == Expected::Minted {
-            // Without a grace the first of them ends the token, and the others come too late.
+            // Without a grace the first refresh ends the token, and the others come too late.
             return self.settle_without_grace(token, answers);
         }
-        let (mut makers, others): (Vec<_>, Vec<_>) = answers
+        let (mut minting, others): (Vec<_>, Vec<_>) = answers
             .into_iter()
             .partition(|answer| answer.as_ref().is_ok_and(|issued| issued.refreshed));
-        prop_assert!(makers.len() <= 1, "{} made a successor", makers.len());
-        for answer in makers.drain(..).chain(others) {
+        prop_assert!(
+            minting.len() <= 1,
+            "{} refreshes minted a successor",
+            minting.len()
+        );
+        for answer in minting.drain(..).chain(others) {
             self.settle(token, answer)?;
         }
         Ok(())
@@ -492,7 +496,7 @@ impl World {
         Ok(())
     }
 
-    /// Compares the answer to a refresh of `token` with what the model says, and returns the token that was given.
+    /// Compares the answer to a refresh of `token` with the model, and returns the token that the answer gave.
     fn settle(
         &mut self,
         token: usize,
@@ -519,7 +523,7 @@ impl World {
                 successor
             }
         };
-        // A token's text is its claims, key and nothing else, so the same token is the same text.
+        // A token's text depends on its claims and its key alone, so the same token has the same text.
         prop_assert_eq!(text, &self.model.tokens[given].text, "{:?}", expected);
         self.check_times(&issued, given)?;
         Ok(Some(given))
@@ -545,7 +549,7 @@ impl World {
         Ok(())
     }
 
-    /// Whatever the refreshes were told, the session is over when the log-out has been answered.
+    /// Once the log-out has been answered the session has ended, whatever the refreshes gave.
     fn log_out_amid_refreshes(&mut self, pick: Pick) -> Result<(), TestCaseError> {
         let Some(token) = self.model.pick(pick) else {
             return Ok(());
@@ -566,7 +570,7 @@ impl World {
             prop_assert!(answer.is_err());
             return Ok(());
         }
-        // Without a grace, the refresh may have ended the token before the log-out came; then the session goes on.
+        // Without a grace, a refresh may end the token before the log-out comes. Then the session goes on.
         if self.model.rules.grace == 0 && answer.is_err() {
             self.settle(token, given.0)?;
             return Ok(());
@@ -584,7 +588,7 @@ impl World {
         BearerToken::parse(&self.model.tokens[token].text).unwrap()
     }
 
-    /// Every token that was ever given is accepted exactly if the model says so, and speaks for who it should.
+    /// Every token that was ever issued is accepted exactly if the model says so, and speaks for the right user.
     fn check(&self) -> Result<(), TestCaseError> {
         let model = &self.model;
         for (n, token) in model.tokens.iter().enumerate() {
@@ -598,7 +602,7 @@ impl World {
             }
             prop_assert!(
                 answer.is_err(),
-                "token {n} should be dead at {}: {model}",
+                "token {n} should be refused at {}: {model}",
                 model.now
             );
             if model.is_listed(token) {
@@ -615,7 +619,7 @@ impl World {
     }
 }
 
-/// What is needed to see why a comparison failed.
+/// The tokens, for the message of a failed comparison.
 impl fmt::Display for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, token) in self.tokens.iter().enumerate() {
@@ -645,7 +649,7 @@ fn refused(error: &AuthError) -> TestCaseError {
     TestCaseError::fail(format!("the model grants this, the server says: {error}"))
 }
 
-/// Few enough lives for every run of the tests.
+/// Few enough cases for every run of the tests.
 fn settings() -> ProptestConfig {
     let given = ProptestConfig::default();
     ProptestConfig {
@@ -665,12 +669,12 @@ proptest! {
     #![proptest_config(settings())]
 
     #[test]
-    fn every_life_of_sessions_goes_as_the_rules_say(
+    fn random_steps_of_sessions_follow_the_rules(
         rules in rules(),
         steps in prop::collection::vec(step(), 1..60),
     ) {
         let mut world = World::new(rules);
-        // Without anybody to sign in, most lives would be over before they began.
+        // Without a user who has signed in, most runs would have no token.
         world.take(&Step::SignUp(0))?;
         world.take(&Step::SignIn { user: 0, right: true })?;
         for step in &steps {

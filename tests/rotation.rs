@@ -1,15 +1,16 @@
-//! Refresh tokens as a state machine: random lives of sessions over a real store, each step compared with a model that is
-//! written from the rules' words and shares no code with the server.
+//! Refresh tokens as a state machine: random runs of sessions over a real store. Each step is compared with a model that is
+//! written from the rules and shares no code with the server.
 //!
-//! What the model says, and no more:
+//! The model says this, and no more:
 //!
-//! - The newest refresh token of a session is good for its lifetime, but not past the session's end; its use gives the next.
+//! - The newest refresh token of a session is accepted for its lifetime, but not past the session's end. Its use gives the next
+//!   one.
 //! - The one before it gives the same next one within the grace.
-//! - Any older one, or that one later, ends the session.
-//! - An access token is good until its end, or until the grace has passed since the next one was made.
-//! - Log-out ends the session, and what is presented after that is no reuse. A restart changes none of this.
+//! - An older one, or the one before it after the grace, ends the session.
+//! - An access token is accepted until its `exp`, or until the grace has passed since its successor was minted.
+//! - Log-out ends the session, and a token presented after that is no reuse. A restart changes none of this.
 //!
-//! `PROPTEST_CASES` says how many lives are tried.
+//! The environment variable `PROPTEST_CASES` sets the number of runs.
 
 #![expect(
     clippy::unwrap_used,
@@ -34,7 +35,7 @@ use tokio::runtime::Runtime;
 const START: u64 = 1_800_000_000;
 const PASSWORD: &str = "correct horse battery";
 
-/// In seconds.
+/// The settings of one run, in seconds.
 #[derive(Clone, Copy, Debug)]
 struct Rules {
     access: u64,
@@ -43,11 +44,11 @@ struct Rules {
     session: u64,
 }
 
-/// Which session or token it happens to is a number that is taken modulo how many there are.
+/// One thing that happens. The session is a number, taken modulo the number of sessions.
 #[derive(Clone, Debug)]
 enum Step {
     SignIn,
-    /// Counted from the newest: mostly that one, or the one before.
+    /// `back` counts from the newest refresh token: mostly 0 or 1.
     Use {
         session: usize,
         back: usize,
@@ -85,20 +86,21 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// One pair, and when it was given.
+/// An access token and a refresh token, and when they were issued.
 struct Pair {
     access: String,
     refresh: String,
-    given_at: u64,
+    issued_at: u64,
 }
 
-struct Life {
+/// A session as the model has it.
+struct SessionModel {
     pairs: Vec<Pair>,
     ends_at: u64,
     over: bool,
 }
 
-/// What the model expects of a use.
+/// What the use of a refresh token should give.
 #[derive(Debug, PartialEq)]
 enum Expected {
     Next,
@@ -107,10 +109,10 @@ enum Expected {
     Refused,
 }
 
-impl Life {
+impl SessionModel {
     fn expect(&self, at: usize, rules: Rules, now: u64) -> Expected {
         let newest = self.pairs.len() - 1;
-        let granted_at = self.pairs[newest].given_at;
+        let granted_at = self.pairs[newest].issued_at;
         if self.over || now >= (granted_at + rules.refresh).min(self.ends_at) {
             Expected::Refused
         } else if at == newest {
@@ -122,18 +124,19 @@ impl Life {
         }
     }
 
-    /// Whether the access token of a pair is good.
+    /// Whether the access token of a pair is accepted.
     fn is_good(&self, at: usize, rules: Rules, now: u64) -> bool {
         let pair = &self.pairs[at];
-        let end = (pair.given_at + rules.access).min(self.ends_at);
-        let grace = self.pairs.get(at + 1).map(|next| next.given_at + rules.grace);
+        let end = (pair.issued_at + rules.access).min(self.ends_at);
+        let grace = self.pairs.get(at + 1).map(|next| next.issued_at + rules.grace);
         !self.over && now < grace.map_or(end, |grace| grace.min(end))
     }
 }
 
+/// The server beside the model.
 struct World {
     rules: Rules,
-    lives: Vec<Life>,
+    sessions: Vec<SessionModel>,
     server: Option<Auth>,
     clock: Arc<ManualClock>,
     config: Config,
@@ -162,7 +165,7 @@ impl World {
             .build();
         let mut world = Self {
             rules,
-            lives: Vec::new(),
+            sessions: Vec::new(),
             server: None,
             clock: Arc::new(ManualClock::new(Timestamp::from_secs(START))),
             config,
@@ -210,7 +213,7 @@ impl World {
         let (auth, client) = (self.auth(), Client::default());
         let issued = self.runtime.block_on(auth.sign_in(claimed, &client));
         let now = self.now();
-        self.lives.push(Life {
+        self.sessions.push(SessionModel {
             pairs: vec![pair(&issued.unwrap(), now)],
             ends_at: now + self.rules.session,
             over: false,
@@ -218,29 +221,29 @@ impl World {
     }
 
     fn log_out(&mut self, session: usize) {
-        let count = self.lives.len();
-        let life = &mut self.lives[session % count];
-        let token = BearerToken::parse(&life.pairs.last().unwrap().access).unwrap();
+        let count = self.sessions.len();
+        let model = &mut self.sessions[session % count];
+        let token = BearerToken::parse(&model.pairs.last().unwrap().access).unwrap();
         let auth = self.server.clone().unwrap();
         if self.runtime.block_on(auth.log_out(&token)).is_ok() {
-            life.over = true;
+            model.over = true;
         }
     }
 
     fn use_at_once(&mut self, session: usize, back: usize, times: usize) -> Result<(), TestCaseError> {
-        let (now, rules, count) = (self.now(), self.rules, self.lives.len());
-        let life = &self.lives[session % count];
-        let at = life.pairs.len() - 1 - back % life.pairs.len();
-        // More of them within one grace than may be good at a time is another story.
-        let recent = life
+        let (now, rules, count) = (self.now(), self.rules, self.sessions.len());
+        let model = &self.sessions[session % count];
+        let at = model.pairs.len() - 1 - back % model.pairs.len();
+        // The bound of accepted tokens, which so many uses within one grace reach, is tested in `model.rs`.
+        let recent = model
             .pairs
             .iter()
-            .filter(|pair| now < pair.given_at + rules.grace + 1);
+            .filter(|pair| now < pair.issued_at + rules.grace + 1);
         if recent.count() > 25 {
             return Ok(());
         }
-        let expected = life.expect(at, rules, now);
-        let text = life.pairs[at].refresh.clone();
+        let expected = model.expect(at, rules, now);
+        let text = model.pairs[at].refresh.clone();
         let auth = self.auth();
         let answers: Vec<_> = self.runtime.block_on(async {
             let uses = (0..times).map(|_| {
@@ -254,32 +257,32 @@ impl World {
             }
             answers
         });
-        let life = &mut self.lives[session % count];
+        let model = &mut self.sessions[session % count];
         let mut reused = 0;
         for answer in &answers {
             match (&expected, answer) {
                 (Expected::Next, Ok(issued)) => {
                     let newest = pair(issued, now);
-                    if life.pairs.len() == at + 1 {
-                        life.pairs.push(newest);
+                    if model.pairs.len() == at + 1 {
+                        model.pairs.push(newest);
                     } else {
-                        prop_assert_eq!(&life.pairs[at + 1].refresh, &newest.refresh);
+                        prop_assert_eq!(&model.pairs[at + 1].refresh, &newest.refresh);
                     }
                 }
-                // With no grace, who comes second of many at once has come too late.
+                // Without a grace, the second of several concurrent uses comes too late.
                 (Expected::Next, Err(AuthError::TokenRefused(_))) if rules.grace == 0 && times > 1 => {
-                    life.over = true;
+                    model.over = true;
                 }
                 (Expected::Same, Ok(issued)) => {
-                    prop_assert_eq!(&life.pairs[at + 1].refresh, &pair(issued, now).refresh);
+                    prop_assert_eq!(&model.pairs[at + 1].refresh, &pair(issued, now).refresh);
                 }
                 (Expected::Reuse, Err(AuthError::TokenRefused(TokenRefusal::Reused))) => {
                     reused += 1;
-                    life.over = true;
+                    model.over = true;
                 }
                 (Expected::Reuse, Err(AuthError::TokenRefused(_))) if reused > 0 || times > 1 => {}
                 (Expected::Refused, Err(AuthError::TokenRefused(why))) => {
-                    prop_assert_ne!(*why, TokenRefusal::Reused, "that is no reuse");
+                    prop_assert_ne!(*why, TokenRefusal::Reused, "this is no reuse");
                 }
                 other => prop_assert!(false, "{other:?} at {now}"),
             }
@@ -288,14 +291,14 @@ impl World {
         Ok(())
     }
 
-    /// Every access token that was ever given is accepted exactly if the model says so.
+    /// Every access token that was ever issued is accepted exactly if the model says so.
     fn check(&self) -> Result<(), TestCaseError> {
         let (auth, now) = (self.auth(), self.now());
-        for (session, life) in self.lives.iter().enumerate() {
-            for (at, pair) in life.pairs.iter().enumerate() {
+        for (session, model) in self.sessions.iter().enumerate() {
+            for (at, pair) in model.pairs.iter().enumerate() {
                 let token = BearerToken::parse(&pair.access).unwrap();
                 let accepted = self.runtime.block_on(auth.authenticate(&token)).is_ok();
-                let good = life.is_good(at, self.rules, now);
+                let good = model.is_good(at, self.rules, now);
                 prop_assert_eq!(accepted, good, "session {}, pair {}, at {}", session, at, now);
             }
         }
@@ -308,7 +311,7 @@ fn pair(issued: &IssuedToken, now: u64) -> Pair {
     Pair {
         access: issued.token.expose_secret().to_owned(),
         refresh: refresh.expose_secret().to_owned(),
-        given_at: now,
+        issued_at: now,
     }
 }
 
@@ -320,7 +323,7 @@ proptest! {
     })]
 
     #[test]
-    fn every_life_of_refresh_tokens_goes_as_the_rules_say(
+    fn random_uses_of_refresh_tokens_follow_the_rules(
         rules in rules(),
         steps in prop::collection::vec(step(), 1..60),
     ) {
