@@ -1,15 +1,15 @@
-//! The `Authorization` header: nothing but a token that is good now opens a door, whatever is put around or into it.
+//! The `Authorization` header: only a token that is accepted now grants access, for any bytes around it or in it.
 //!
-//! The first byte chooses the route. The rest is the header's value; a line feed begins another one. Bytes that no
-//! header has stand for what no fuzzer could find out:
+//! The first byte chooses the route. The rest is the value of the header; a line feed begins another header. Bytes that no
+//! header can have stand for what a fuzzer can't guess:
 //!
 //! | byte | stands for |
 //! |---|---|
-//! | `01` `02` `03` | the header, the payload, the signature of a good token |
-//! | `04` | a good token, whole |
-//! | `05` | a token that has been logged out |
+//! | `01` `02` `03` | the header, the payload, the signature of an accepted token |
+//! | `04` | an accepted token |
+//! | `05` | a token of a session that was logged out |
 //! | `06` | a token that has expired |
-//! | `07` | a good token of another server with the same key |
+//! | `07` | an accepted token of another server with the same key |
 
 #![no_main]
 
@@ -62,7 +62,7 @@ impl World {
         value
     }
 
-    /// Whether these values are one, of the scheme Bearer, with exactly the good token.
+    /// Whether there is one value, of the scheme Bearer, with exactly the accepted token.
     fn is_good(&self, values: &[HeaderValue]) -> bool {
         let [value] = values else { return false };
         let Ok(text) = value.to_str() else { return false };
@@ -117,7 +117,7 @@ fn attack(world: &World, choice: u8, rest: &[u8]) -> Corpus {
             _ => {}
         }
     } else {
-        // The good token with a tab is refused or granted, as the grammar has it; with spaces it is always granted.
+        // The grammar decides whether the accepted token with a tab is granted. With spaces it is always granted.
         assert!(!world.is_good(&values) || has_tab(&values), "refused: {values:?}");
         assert!(matches!(
             answer.status,

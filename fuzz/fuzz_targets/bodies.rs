@@ -1,4 +1,4 @@
-//! The bodies of sign-up and sign-in: only what is exactly a username and a password gets anywhere.
+//! The bodies of sign-up and sign-in: only exactly a username and a password succeeds.
 //!
 //! The first byte chooses the route (its lowest bit) and how many bytes a chunk of the body has; the rest is the body.
 
@@ -12,7 +12,7 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::{Map, Value};
 use warp::http::{Request, StatusCode, header::CONTENT_TYPE};
 
-/// How many may sign up before the server is made anew: a longer run would fill the disk.
+/// How many sign-ups succeed before the target makes a new server: a longer run would fill the disk.
 const MANY: u32 = 2000;
 
 thread_local! {
@@ -61,7 +61,7 @@ fn attack(server: &Server, choice: u8, body: &[u8]) -> StatusCode {
         }
         ("/signin", 200) => {
             let (username, password) = fields(body);
-            // Another name may be somebody who has signed up since.
+            // Another name may be that of a user who has signed up since.
             let is_first = username.trim().eq_ignore_ascii_case(NAME);
             assert!(!is_first || password == PASSWORD, "{username:?} {password:?}");
             assert!(is_username(&username) && is_password(&password));
@@ -92,13 +92,13 @@ fn attack(server: &Server, choice: u8, body: &[u8]) -> StatusCode {
     answer.status
 }
 
-/// A name twice, or more fields than anybody needs: JSON for a lenient reader.
+/// Whether the body has a name twice or too many fields, which a lenient JSON reader accepts.
 fn is_ambiguous(problem: &Value) -> bool {
     let detail = problem["detail"].as_str().unwrap_or_default();
     detail.contains("twice") || detail.contains("too many")
 }
 
-/// The two fields, and no others.
+/// The username and the password, which must be the only fields.
 fn fields(body: &[u8]) -> (String, String) {
     let object: Map<String, Value> = serde_json::from_slice(body).expect("what was read is a JSON object");
     let text = |name: &str| {

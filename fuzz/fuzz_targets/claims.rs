@@ -1,11 +1,11 @@
-//! What stands behind a right signature: header and claims of the fuzzer's making, signed with the server's own key.
+//! Tokens with a valid signature: header and claims from the fuzzer, signed with the server's own key.
 //!
-//! The input is the header, a `00`, and the claims. Bytes that no JSON has stand for what only the server knows:
+//! The input is the header, a `00`, and the claims. Bytes that no JSON can have stand for what only the server knows:
 //!
 //! | byte | stands for |
 //! |---|---|
 //! | `01` | the `kid` |
-//! | `02` `03` `04` | `sub`, `sid` and `jti` of a good token |
+//! | `02` `03` `04` | `sub`, `sid` and `jti` of an accepted token |
 //! | `05` `06` | its `iat` and `exp` |
 
 #![no_main]
@@ -87,7 +87,7 @@ fn attack(world: &World, header: &[u8], claims: &[u8]) -> Corpus {
     let request = Request::get("/me").header(AUTHORIZATION, value);
     let answer = world.server.send(request.body(Vec::new()).expect("a request"));
     if answer.status != StatusCode::OK {
-        // One longer than a token may be is malformed; any other has the form of one.
+        // A text longer than a token can be is malformed; a shorter one has the form of a token.
         let too_long = signed.len() + 1 + signature.len() > 8192;
         assert_eq!(
             answer.status,
@@ -108,7 +108,7 @@ fn attack(world: &World, header: &[u8], claims: &[u8]) -> Corpus {
     for name in ["iss", "sub", "sid", "jti", "iat", "exp"] {
         assert_eq!(claims[name], world.claims[name], "{name}");
     }
-    // The server asks its store for these, so they may be anything of their type.
+    // The server reads these from its store, so they may have any value of their type.
     assert!(claims["username"].is_string());
     assert!(
         claims["roles"]

@@ -1,8 +1,7 @@
-//! `X-Forwarded-For` and `Forwarded`: whatever stands there, nobody is taken for somebody else by what they wrote
-//! themselves.
+//! `X-Forwarded-For` and `Forwarded`: no content of these headers lets a client pass for another one.
 //!
-//! The first byte chooses the header, and whether a trusted proxy sends it; the rest is its value, in which a line feed begins
-//! another line of the same name.
+//! The lowest bit of the first byte chooses the header. The rest is its value, in which a line feed begins another line of the
+//! same name.
 
 #![no_main]
 
@@ -51,7 +50,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         "a stranger was believed"
     );
 
-    // Whatever a client writes, the proxies write behind it.
+    // The proxies write behind whatever a client writes.
     let seen = client(PROXY, &headers);
     let mut written_before = HeaderMap::new();
     written_before.append(&name, HeaderValue::from_static(forged));
@@ -65,7 +64,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
             "what a client wrote was believed"
         );
     }
-    // A proxy writes one of the two, and which one can't be told.
+    // A proxy writes one of the two headers, and the server can't tell which.
     headers.append(&other, HeaderValue::from_static("whatever"));
     assert_eq!(client(PROXY, &headers), own(PROXY), "both headers were believed");
     Corpus::Keep

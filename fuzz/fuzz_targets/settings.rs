@@ -1,4 +1,4 @@
-//! The settings: any file and any environment end in a configuration that can be run or in one line that says why not.
+//! The settings: each file and environment gives either a configuration that a server can run, or an error in one line.
 //!
 //! The input is the file, and after each `00` a variable, `NAME=value`.
 
@@ -13,8 +13,8 @@ use jwt_server::{
 use libfuzzer_sys::{Corpus, fuzz_target};
 use secrecy::ExposeSecret;
 
-/// The end of every secret that is given, to be found nowhere.
-const MARK: &str = "-not-to-be-shown-to-anybody";
+/// The end of each secret, which no output may contain.
+const MARK: &str = "-secret-that-no-output-shows";
 
 fuzz_target!(|input: &[u8]| -> Corpus {
     let mut parts = input.split(|byte| *byte == 0);
@@ -30,7 +30,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let added = settings.add_file("jwt-server.toml", file);
     let added = added.and_then(|()| settings.add_environment(variables.into_iter()));
     if names_a_secret_file(&settings) {
-        // It would be read, and might be a device without an end.
+        // The server would read the file, which might be an endless device.
         return Corpus::Reject;
     }
     match added.and_then(|()| Config::read(&settings)) {
@@ -54,7 +54,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-/// One that the system could have: a name without `=`.
+/// The variable `NAME=value`. Returns `None` unless it has a name.
 fn variable(text: &[u8]) -> Option<(OsString, OsString)> {
     let middle = text.iter().position(|byte| *byte == b'=')?;
     let (name, mut value) = (text[..middle].to_vec(), text[middle + 1..].to_vec());
@@ -70,7 +70,7 @@ fn names_a_secret_file(settings: &Settings) -> bool {
     named.any(|setting| settings.shown(&setting).0 != "\"\"")
 }
 
-/// What `check-config` shows: a file of the same meaning.
+/// A file with the same meaning, as `check-config` shows it.
 fn shown(settings: &Settings) -> String {
     let lines =
         config::settings().map(|setting| format!("{} = {}\n", setting.key, settings.shown(&setting).0));
@@ -83,7 +83,7 @@ fn read(file: &str) -> Result<Config, ConfigError> {
     Config::read(&settings)
 }
 
-/// A secret is shown nowhere, so it is not read back.
+/// Whether both are the same but for the secret, which no output shows.
 fn same(again: &Config, config: &Config) -> bool {
     let without_secret = |config: &Config| {
         let mut config = config.clone();

@@ -1,4 +1,4 @@
-//! What the targets share: a server over a store of its own, and what must hold of every answer.
+//! What the targets share: a server over a store of its own, and the checks that each answer must pass.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -30,10 +30,10 @@ use warp::{
 pub const START: u64 = 1_800_000_000;
 pub const NAME: &str = "ada";
 pub const PASSWORD: &str = "correct horse battery";
-/// The key that every server of a target signs with.
+/// The secret that each server of a target signs with.
 pub const SECRET: &[u8] = b"a signing secret for fuzzing, known to the fuzzer";
 
-/// A server in this process: its only user is [`NAME`].
+/// A server in this process. At the start its only user is [`NAME`].
 pub struct Server {
     auth: Auth,
     app: BoxedFilter<(Response,)>,
@@ -42,7 +42,7 @@ pub struct Server {
     _directory: TempDir,
 }
 
-/// What came back.
+/// The answer to a request.
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -93,7 +93,7 @@ impl Server {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// A token of a session of its own.
+    /// An access token of a new session.
     pub fn sign_in(&self) -> String {
         let claimed = Credentials::new(NAME, PASSWORD.into());
         let issued = self
@@ -110,10 +110,10 @@ impl Server {
     pub fn log_out(&self, token: &str) {
         let token = BearerToken::parse(token).expect("a token");
         let answer = self.runtime.block_on(self.auth.log_out(&token));
-        answer.expect("a token that is good");
+        answer.expect("a token that is accepted");
     }
 
-    /// Sends the request with its body in `chunks`, and checks what must hold of every answer.
+    /// Sends the request, its body in chunks, and checks what must hold of each answer.
     pub fn send(&self, request: Request<Vec<Bytes>>) -> Answer {
         let head = request.method() == Method::HEAD;
         let request = request.map(|chunks| {
@@ -148,7 +148,7 @@ impl Answer {
             .map(|value| value.to_str().expect("a header of ASCII"))
     }
 
-    /// It is no 5xx; and a failure is a problem as RFC 9457 has it, which says no more than it should.
+    /// The answer is no 5xx. A failure is a problem of RFC 9457, and reveals nothing of the inside of the server.
     fn check(&self, head: bool) {
         let status = self.status.as_u16();
         let text = String::from_utf8_lossy(&self.body);

@@ -149,7 +149,7 @@ struct Reader<'a> {
     tokens: &'a [String],
     at: usize,
     code: Code,
-    /// The inline modules that are open, each with the depth of braces below it; and every other open brace.
+    /// The braces that are open: each with the name of its inline module, or `None` for any other brace.
     within: Vec<Option<String>>,
 }
 
