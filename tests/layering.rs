@@ -93,17 +93,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("src/auth/accounts.rs", "src/auth/mod.rs"),
     ("src/auth/signing_keys/mod.rs", "src/auth/mod.rs"),
     ("src/auth/signing_keys/settle.rs", "src/auth/signing_keys/mod.rs"),
-    // Commands.
-    ("src/cli/key_list.rs", "src/cli/mod.rs"),
-    ("src/cli/key_rotate.rs", "src/cli/mod.rs"),
-    ("src/cli/serve.rs", "src/cli/mod.rs"),
-    ("src/cli/user_add.rs", "src/cli/mod.rs"),
-    ("src/cli/write_config.rs", "src/cli/mod.rs"),
-    // Settings.
-    ("src/config/source.rs", "src/config/mod.rs"),
-    ("src/config/accepts/mod.rs", "src/config/setting.rs"),
-    ("src/config/error.rs", "src/config/setting.rs"),
-    ("src/config/signing_key.rs", "src/config/token.rs"),
     // The throttle.
     ("src/throttle/attempt.rs", "src/throttle/mod.rs"),
 ];

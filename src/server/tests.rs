@@ -15,7 +15,7 @@ async fn a_unix_socket_is_served_as_any_other_listener() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let listener = UnixListener::bind(&path).unwrap();
-    let mut limits = crate::Config::default().server;
+    let mut limits = crate::config::Config::default().server;
     limits.trusted_proxies = vec!["0.0.0.0/0".parse().unwrap()];
     limits.max_connections_per_address = 1;
     let routes = warp::ext::optional::<ClientAddress>().map(|client: Option<ClientAddress>| {

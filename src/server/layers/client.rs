@@ -9,7 +9,7 @@ use std::{
 use tower_service::Service;
 use warp::{http::Request, reply::Response};
 
-use super::Shared;
+use super::shared::Shared;
 use crate::server::listener::Peer;
 
 #[derive(Clone)]

@@ -12,7 +12,7 @@ use warp::{
     reply::Response,
 };
 
-use super::Answer;
+use super::shared::Answer;
 
 /// What every answer of an API says to browsers: it is what its type says, it shows nothing, and no cache keeps it. A route
 /// that has something else to say of one of them is not overruled.

@@ -14,7 +14,7 @@ use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 use warp::{http::StatusCode, reply::Response};
 
-use super::Answer;
+use super::shared::Answer;
 
 const PAUSE: Duration = Duration::from_secs(1);
 

@@ -14,7 +14,7 @@ use warp::{
     reply::Response,
 };
 
-use super::Answer;
+use super::shared::Answer;
 use crate::{clock::Stopwatch, domain::ClientAddress, http};
 
 #[derive(Clone)]

@@ -14,7 +14,7 @@ use futures_util::{
 use tower_service::Service;
 use warp::{Reply, reply::Response};
 
-use super::Answer;
+use super::shared::Answer;
 use crate::http::ApiError;
 
 /// An answer, from a handler that may have panicked.
