@@ -1,5 +1,5 @@
-//! HTTP/1.1 by hand over plain sockets: what well-behaved clients send, and what the others do. No wait in here lasts
-//! longer than [`PATIENCE`], and one that fails says what it waited for.
+//! HTTP/1.1 by hand over plain sockets, so that a test can also send what a well-behaved client would not. No wait here lasts
+//! longer than [`PATIENCE`], and a wait that fails says what it waited for.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -10,7 +10,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-/// How long anything may take before it counts as hanging: far more than it takes on a busy machine.
+/// The longest time that a step may take. It takes far less, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
@@ -41,7 +41,7 @@ impl Deadline {
     }
 }
 
-/// Somebody who talks to the server at an address, one connection a request.
+/// A client of the server at an address. It opens a connection for each request.
 #[derive(Clone, Copy)]
 pub(crate) struct Client(pub(crate) SocketAddr);
 
@@ -66,7 +66,7 @@ impl Client {
         self.ask(&with_token("GET", "/me", token))
     }
 
-    /// The answer to `request`, or the test's end.
+    /// The answer to `request`. Panics if there is none.
     pub(crate) fn ask(self, request: &str) -> Answer {
         let answer = self.try_ask(request);
         answer.unwrap_or_else(|error| {
@@ -75,7 +75,7 @@ impl Client {
         })
     }
 
-    /// The answer to `request`, or what happened to the connection.
+    /// The answer to `request`. Fails with the connection's error.
     pub(crate) fn try_ask(self, request: &str) -> io::Result<Answer> {
         let mut connection = self.try_connect()?;
         connection.send(request)?;
@@ -121,7 +121,7 @@ pub(crate) fn revoke(token: &str) -> String {
     )
 }
 
-/// The header of a `POST` of JSON to `path`, with these lines in it as well.
+/// The header of a `POST` of JSON to `path`, with these lines added.
 pub(crate) fn json_head(path: &str, lines: &[&str]) -> String {
     let mut head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n");
     for line in lines {
@@ -149,7 +149,7 @@ pub(crate) fn with_token_and_json(method: &str, path: &str, token: &str, body: &
 /// One connection, written to and read from by hand.
 pub(crate) struct Connection {
     stream: TcpStream,
-    /// What has arrived behind the last answer.
+    /// What has arrived after the last answer.
     unread: Vec<u8>,
 }
 
@@ -176,7 +176,7 @@ impl Connection {
         Ok(answer)
     }
 
-    /// The next answer, to a request of the method `HEAD`: whatever its Content-Length, no body comes.
+    /// The next answer, to a request of the method `HEAD`: no body follows, whatever its Content-Length.
     pub(crate) fn answer_to_head(&mut self) -> io::Result<Answer> {
         self.read_head(Deadline::after(PATIENCE))
     }
@@ -187,7 +187,7 @@ impl Connection {
         loop {
             match self.read_more(deadline, "the end of a connection") {
                 Ok(()) => {}
-                // A server that closes with something unread resets the connection: that, too, is its end.
+                // A server that closes with unread bytes resets the connection, which ends it too.
                 Err(error)
                     if matches!(
                         error.kind(),
@@ -243,7 +243,7 @@ impl Connection {
                 Ok(())
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Err(late()),
-            // A machine that is put to sleep and woken interrupts a read that has a time limit.
+            // A suspended machine interrupts a read that has a time limit.
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
             Err(error) => Err(error),
         }
@@ -254,7 +254,7 @@ fn malformed(what: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, format!("the server sent {what}"))
 }
 
-/// What the server answered.
+/// An answer of the server.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -286,7 +286,7 @@ impl Answer {
         assert_eq!(self.status, status, "{self:?}");
     }
 
-    /// That this is `application/problem+json` of RFC 9457 with this status and code.
+    /// Asserts that this is `application/problem+json` of RFC 9457 with this status and code.
     #[track_caller]
     pub(crate) fn assert_problem(&self, status: u16, code: &str) {
         self.assert_status(status);

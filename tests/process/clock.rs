@@ -1,5 +1,5 @@
-//! A clock that is set back while the server is not running. Nobody may set this machine's clock for a test, so the
-//! database is told by another process that it is later than it is.
+//! A clock that is set back while the server is not running. A test may not set this machine's clock, so this process writes a
+//! later time into the database.
 
 use jwt_server::{clock::Timestamp, config::StoreConfig, event::Listeners, store};
 
@@ -11,7 +11,7 @@ use crate::{
 const TWO_MINUTES: u64 = 120;
 
 #[test]
-fn a_clock_that_is_set_back_between_two_starts_gives_no_token_a_longer_life() {
+fn a_clock_set_back_between_starts_prolongs_no_token() {
     let home = Home::new();
     let server = home.start();
     server.sign_up("ada", PASSWORD).assert_status(201);
@@ -31,7 +31,7 @@ fn a_clock_that_is_set_back_between_two_starts_gives_no_token_a_longer_life() {
     });
 
     let server = home.start();
-    // Of the token's five minutes, two are over.
+    // Two of the token's five minutes are over.
     let left = server.refresh(&token).json()["expires_in"].as_u64().unwrap();
     assert!(left <= 300 - TWO_MINUTES, "{left} seconds are left");
     let next = server.sign_in("ada", PASSWORD).token();

@@ -1,4 +1,4 @@
-//! The commands beside serving: `check-config`, `user add`, and what the binary says of itself.
+//! The commands `check-config`, `write-config` and `user add`, the version and the help.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -10,7 +10,7 @@ use crate::{
     server::{Ended, Home, Program},
 };
 
-const SECRET: &str = "a-secret-of-the-tests-that-nobody-may-ever-see";
+const SECRET: &str = "a-secret-of-the-tests-that-no-output-may-show";
 
 /// `user add` with a cheap hash.
 fn user_add(home: &Home, arguments: &[&str]) -> Program {
@@ -23,7 +23,7 @@ fn add(home: &Home, arguments: &[&str], password: &str) -> Ended {
 }
 
 #[test]
-fn check_config_shows_what_is_in_force_and_where_it_came_from() {
+fn check_config_shows_each_value_in_force_and_its_origin() {
     let home = Home::new();
     home.write(
         "jwt-server.toml",
@@ -62,7 +62,7 @@ fn check_config_shows_what_is_in_force_and_where_it_came_from() {
 }
 
 #[test]
-fn what_check_config_prints_is_a_file_that_the_server_accepts() {
+fn check_config_prints_a_file_that_the_server_accepts() {
     let home = Home::new();
     let told = home
         .program(&["check-config"])
@@ -154,7 +154,7 @@ fn write_config_says_where_it_can_not_write() {
 }
 
 #[test]
-fn a_user_who_was_added_signs_in_with_their_roles() {
+fn an_added_user_signs_in_with_their_roles() {
     let home = Home::new();
     let added = add(&home, &["Ada", "--role", "ADMIN"], PASSWORD).assert_success();
     assert!(
@@ -163,7 +163,7 @@ fn a_user_who_was_added_signs_in_with_their_roles() {
     );
     assert!(!added.out.contains(PASSWORD) && !added.err.contains(PASSWORD));
     add(&home, &["bob", "--role", "CLIENT", "--role", "EDITOR"], PASSWORD).assert_success();
-    // Without a role they get those of everybody who signs up.
+    // Without a role, the user gets the roles of a sign-up.
     add(&home, &["carol", "--signup.roles", "GUEST"], PASSWORD).assert_success();
 
     let server = home.start();
@@ -181,7 +181,7 @@ fn a_user_who_was_added_signs_in_with_their_roles() {
 }
 
 #[test]
-fn a_password_is_one_line_whatever_ends_it() {
+fn a_password_is_one_line_with_any_line_ending() {
     let home = Home::new();
     for (name, input) in [
         ("lf1", format!("{PASSWORD}\n")),
@@ -198,7 +198,7 @@ fn a_password_is_one_line_whatever_ends_it() {
 }
 
 #[test]
-fn who_can_not_be_added_is_told_why_and_nobody_is() {
+fn a_refused_user_add_says_why_and_adds_no_user() {
     let home = Home::new();
     add(&home, &["ada"], PASSWORD).assert_success();
     for (arguments, password, code, why) in [
@@ -222,7 +222,7 @@ fn who_can_not_be_added_is_told_why_and_nobody_is() {
 }
 
 #[test]
-fn adding_a_user_leaves_the_signing_key_and_every_session_alone() {
+fn user_add_leaves_the_signing_key_and_every_session_alone() {
     const SECRET: &str = "a secret that only the server is told";
     let home = Home::new();
     let server = home
@@ -242,7 +242,7 @@ fn adding_a_user_leaves_the_signing_key_and_every_session_alone() {
 }
 
 #[test]
-fn nobody_is_added_behind_the_back_of_a_running_server() {
+fn user_add_is_refused_while_the_server_runs() {
     let home = Home::new();
     let server = home.start();
     let line = add(&home, &["ada"], PASSWORD).assert_refused(1);
@@ -257,7 +257,7 @@ fn nobody_is_added_behind_the_back_of_a_running_server() {
 }
 
 #[test]
-fn a_database_made_by_user_add_is_as_private_as_the_servers() {
+fn a_database_made_by_user_add_is_private() {
     let home = Home::new();
     add(&home, &["ada"], PASSWORD).assert_success();
     let data = fs::metadata(home.path("data")).unwrap();
@@ -284,7 +284,7 @@ fn the_binary_knows_its_version_and_names_every_setting() {
 }
 
 #[test]
-fn user_alone_says_what_it_can_do() {
+fn user_without_a_command_lists_its_commands() {
     let home = Home::new();
     let ended = home.program(&["user"]).run();
     assert_eq!(ended.code, Some(2), "{ended:?}");

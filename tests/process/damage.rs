@@ -1,6 +1,6 @@
-//! A damaged database: refused in one line that names it, left as it is, and never opened with less in it than the server
-//! had acknowledged. What sled has read at a start it checks at the next one; what was written since then it does not,
-//! and the tests of that are ignored until this server does.
+//! A damaged database: the server refuses it in one line that names it and leaves it as it is. It never opens one with less in
+//! it than it has acknowledged. "Read" data was in the file at an earlier start, which wrote a snapshot of it; "newer" data was
+//! written since the last start.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -14,10 +14,10 @@ use crate::{
 
 const USERS: [&str; 4] = ["ada", "barbara", "grace", "edith"];
 
-/// A database, and what the server had acknowledged when it was killed.
+/// A database, and what the server acknowledged before it was killed.
 struct Kept {
     home: Home,
-    /// How many bytes of the data file have something in them.
+    /// The length of the data file.
     used: u64,
     live: Vec<String>,
     revoked: Vec<String>,
@@ -46,7 +46,7 @@ fn kept() -> Kept {
 }
 
 impl Kept {
-    /// The same after one more start, at which sled writes down what it has read.
+    /// The same after one more start, which writes a snapshot of what it has read.
     fn and_read_once(self) -> Self {
         let server = self.home.start();
         self.assert_whole(&server, "untouched");
@@ -60,13 +60,13 @@ impl Kept {
         copy
     }
 
-    /// Places all over what is in use, the first and the last byte among them.
+    /// Places spread over the data file, the first and the last byte among them.
     fn places(&self, count: u64) -> impl Iterator<Item = u64> {
         let last = self.used - 1;
         (0..=count).map(move |step| last * step / count)
     }
 
-    /// That `server` has everything that was acknowledged, and nothing that was revoked.
+    /// Asserts that `server` has everything that was acknowledged, and nothing that was revoked.
     #[track_caller]
     fn assert_whole(&self, server: &Server, what: &str) {
         let banner = server.banner();
@@ -82,7 +82,7 @@ impl Kept {
         }
     }
 
-    /// That the server refuses the damaged `home`, or has lost nothing by the damage. Returns whether it refused.
+    /// Asserts that the server refuses the damaged `home`, or has lost nothing. Returns whether it refused.
     #[track_caller]
     fn assert_refused_or_whole(&self, home: &Home, what: &str) -> bool {
         match home.server().try_start() {
@@ -98,13 +98,13 @@ impl Kept {
         }
     }
 
-    /// That the server refuses the damaged `home` and changes nothing in it.
+    /// Asserts that the server refuses the damaged `home` and changes nothing in it.
     #[track_caller]
     fn assert_refused_and_left(&self, home: &Home, what: &str) {
         let before = home.files();
         assert!(
             self.assert_refused_or_whole(home, what),
-            "{what}: opened as if nothing were wrong"
+            "{what}: opened in spite of the damage"
         );
         let after = home.files();
         let changed: Vec<_> = after.keys().chain(before.keys()).collect();
@@ -133,14 +133,14 @@ fn cut(home: &Home, length: u64) {
     file.unwrap().set_len(length).unwrap();
 }
 
-/// The same at each run, and neither text nor zeros.
+/// Bytes that are neither text nor zeros, the same at each run.
 fn garbage(length: usize) -> Vec<u8> {
     let bytes = (0..length).map(|n| u8::try_from((n * 167 + 91) % 251).unwrap());
     bytes.collect()
 }
 
 #[test]
-fn a_data_file_that_is_empty_or_gone_is_refused_and_left_as_it_is() {
+fn an_empty_or_missing_data_file_is_refused_and_left_alone() {
     for kept in [kept(), kept().and_read_once()] {
         let empty = kept.damaged(|home| cut(home, 0));
         kept.assert_refused_and_left(&empty, "empty");
@@ -151,7 +151,7 @@ fn a_data_file_that_is_empty_or_gone_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn garbage_in_place_of_what_an_earlier_start_has_read_is_refused_and_left_as_it_is() {
+fn garbage_in_place_of_read_data_is_refused_and_left_alone() {
     let kept = kept().and_read_once();
     let whole = fs::metadata(kept.home.path("data/db")).unwrap().len();
     let length = usize::try_from(whole).unwrap();
@@ -162,7 +162,7 @@ fn garbage_in_place_of_what_an_earlier_start_has_read_is_refused_and_left_as_it_
 }
 
 #[test]
-fn a_cut_through_what_an_earlier_start_has_read_is_refused() {
+fn a_cut_through_data_that_a_start_has_read_is_refused() {
     let kept = kept().and_read_once();
     for length in [1, 20, kept.used / 2, kept.used - 1] {
         let damaged = kept.damaged(|home| cut(home, length));
@@ -172,7 +172,7 @@ fn a_cut_through_what_an_earlier_start_has_read_is_refused() {
 }
 
 #[test]
-fn a_flipped_byte_in_what_an_earlier_start_has_read_loses_nothing_in_silence() {
+fn a_flipped_byte_in_read_data_loses_nothing_silently() {
     let kept = kept().and_read_once();
     let mut refused = 0;
     for place in kept.places(12) {
@@ -183,7 +183,7 @@ fn a_flipped_byte_in_what_an_earlier_start_has_read_loses_nothing_in_silence() {
 }
 
 #[test]
-fn garbage_in_the_file_conf_loses_nothing_in_silence() {
+fn garbage_in_the_file_conf_loses_nothing_silently() {
     let kept = kept().and_read_once();
     for (what, content) in [
         ("bytes", garbage(64)),
@@ -196,7 +196,7 @@ fn garbage_in_the_file_conf_loses_nothing_in_silence() {
 }
 
 #[test]
-fn garbage_in_what_an_earlier_start_wrote_down_is_refused_and_left_as_it_is() {
+fn garbage_in_a_snapshot_is_refused_and_left_alone() {
     let kept = kept().and_read_once();
     let files = kept.home.files();
     let mut snapshots = files.keys().filter(|name| name.starts_with("data/snap."));
@@ -208,7 +208,7 @@ fn garbage_in_what_an_earlier_start_wrote_down_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_flipped_byte_in_what_was_written_since_the_start_loses_nothing_in_silence() {
+fn a_flipped_byte_in_newer_data_loses_nothing_silently() {
     let kept = kept();
     for place in kept.places(12) {
         let damaged = kept.damaged(|home| flip(home, place));
@@ -217,7 +217,7 @@ fn a_flipped_byte_in_what_was_written_since_the_start_loses_nothing_in_silence()
 }
 
 #[test]
-fn a_cut_through_what_was_written_since_the_start_loses_nothing_in_silence() {
+fn a_cut_through_newer_data_loses_nothing_silently() {
     let kept = kept();
     for length in [kept.used / 2, kept.used - 1] {
         let damaged = kept.damaged(|home| cut(home, length));
@@ -226,7 +226,7 @@ fn a_cut_through_what_was_written_since_the_start_loses_nothing_in_silence() {
 }
 
 #[test]
-fn a_database_that_is_refused_for_a_flipped_byte_is_left_as_it_is() {
+fn a_database_refused_for_a_flipped_byte_is_left_alone() {
     let kept = kept().and_read_once();
     for place in kept.places(6) {
         let damaged = kept.damaged(|home| flip(home, place));
@@ -235,7 +235,7 @@ fn a_database_that_is_refused_for_a_flipped_byte_is_left_as_it_is() {
             let same = damaged.files() == before;
             assert!(
                 same,
-                "byte {place} flipped: refused, and what was behind it is overwritten"
+                "byte {place} flipped: refused, and the data after it is overwritten"
             );
         }
     }

@@ -80,7 +80,7 @@ fn the_example_guards_its_own_routes() {
 }
 
 #[test]
-fn the_library_page_shows_the_example_as_it_is() {
+fn the_library_page_shows_the_example_unchanged() {
     let page = fs::read_to_string("docs/library.md").unwrap();
     let example = fs::read_to_string("examples/guarded_routes.rs").unwrap();
     assert!(page.contains(&example));

@@ -1,4 +1,4 @@
-//! Who asks for more sign-ins than there is time for is turned away, slowly, and those who are signed in do not notice.
+//! A flood of sign-ins: the server refuses the attempts beyond its limits, slowly, and serves signed-in users as before.
 
 use std::{
     thread,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::{client::PASSWORD, server::Home};
 
-/// An answer that turns somebody away is held back for so long.
+/// How long the server holds a refusal back.
 const PAUSE: Duration = Duration::from_secs(1);
 
 #[test]
@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_secs(1);
     clippy::disallowed_methods,
     reason = "how long an answer takes is what is tested"
 )]
-fn who_fails_too_often_is_turned_away_slowly_and_still_is_after_a_restart() {
+fn too_many_failures_are_refused_slowly_even_after_a_restart() {
     let home = Home::new();
     let throttled = || {
         home.server()
@@ -35,7 +35,7 @@ fn who_fails_too_often_is_turned_away_slowly_and_still_is_after_a_restart() {
     refused.assert_problem(429, "too_many_attempts");
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((86_000..=86_400).contains(&wait), "{wait}");
-    // She signed up from here, so she is no stranger.
+    // The account signed up from this address, so its client is no stranger.
     let token = server.sign_in("ada", PASSWORD).token();
     server.signal("TERM");
     let ended = server.wait().assert_success();
@@ -57,7 +57,7 @@ fn who_fails_too_often_is_turned_away_slowly_and_still_is_after_a_restart() {
     clippy::disallowed_methods,
     reason = "how long answers take is what is tested"
 )]
-fn in_a_flood_of_sign_ins_those_who_are_signed_in_are_served() {
+fn in_a_flood_of_sign_ins_signed_in_users_are_served() {
     let home = Home::new();
     let server = home.server().flag("--password.hash_queue", "2").start();
     for name in ["ada", "eve"] {
@@ -87,7 +87,7 @@ fn in_a_flood_of_sign_ins_those_who_are_signed_in_are_served() {
         slowest = slowest.max(start.elapsed());
     }
     let turned_away: usize = floods.into_iter().map(|flood| flood.join().unwrap()).sum();
-    // Each of a hundred is turned away once a second at the most; at full speed it would be thousands.
+    // The server refuses each of a hundred clients at most once a second; at full speed there would be thousands.
     assert!((100..=400).contains(&turned_away), "{turned_away}");
     assert!(slowest < PAUSE, "{slowest:?}");
 }

@@ -1,5 +1,5 @@
-//! A disk that has no room, and one that can't be written. The room is played with a limit on the length of a file, which
-//! any user may set; the other one with a mount that only the server sees, where the system lets this user make one.
+//! A full disk, and a read-only one. A limit on the length of a file, which any user may set, stands for the full disk. The
+//! read-only one is a mount that only the server sees, where the system allows this user to make one.
 
 use std::{fs, process::Command};
 
@@ -8,13 +8,13 @@ use crate::{
     server::{Home, Server},
 };
 
-/// In blocks of 512 bytes, or of 1024 in some shells: room for a few hundred users.
+/// In blocks of 512 bytes, or of 1024 in some shells: enough for a few hundred users.
 const ROOM: u32 = 256;
 
-/// What the log says when there is none.
+/// What the log says when the disk is full.
 pub(crate) const NO_ROOM: &str = "there is no room on the disk, or it can't be written";
 
-/// Signs up until there is no room, and returns who is in.
+/// Signs up users until the disk is full, and returns their names.
 fn fill(server: &Server) -> Vec<String> {
     let mut users = Vec::new();
     for number in 0..5000 {
@@ -30,7 +30,7 @@ fn fill(server: &Server) -> Vec<String> {
 }
 
 #[test]
-fn with_no_room_on_the_disk_writes_are_refused_reads_go_on_and_nothing_answered_is_lost() {
+fn on_a_full_disk_writes_are_refused_and_reads_go_on() {
     let home = Home::new();
     let server = home.server().longest_file(ROOM).start();
     server.sign_up("ada", PASSWORD).assert_status(201);
@@ -62,7 +62,7 @@ fn with_no_room_on_the_disk_writes_are_refused_reads_go_on_and_nothing_answered_
     assert!(!ended.err.contains("panicked"), "{ended:?}");
     assert_eq!(ended.err.matches(NO_ROOM).count(), 1, "{ended:?}");
 
-    // There is room again.
+    // Without the limit, there is room again.
     let server = home.start();
     server.me(&live).assert_status(200);
     server.me(&revoked).assert_problem(401, "invalid_token");
@@ -73,7 +73,7 @@ fn with_no_room_on_the_disk_writes_are_refused_reads_go_on_and_nothing_answered_
 }
 
 #[test]
-fn a_start_without_room_is_refused_and_leaves_a_database_that_opens_later() {
+fn a_start_on_a_full_disk_leaves_a_database_that_opens_later() {
     let home = Home::new();
     let server = home.start();
     server.sign_up("ada", PASSWORD).assert_status(201);

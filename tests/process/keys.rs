@@ -1,5 +1,5 @@
-//! Signing keys as an operator meets them: in the banner, by the commands `key list` and `key rotate`, in files, and after
-//! a kill.
+//! Signing keys as an operator sees them: in the banner, in the commands `key list` and `key rotate`, in files, and after a
+//! kill.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -11,7 +11,7 @@ use crate::{
     server::{Home, Program, Server},
 };
 
-const SECRET: &str = "a-secret-of-the-tests-that-nobody-may-ever-see";
+const SECRET: &str = "a-secret-of-the-tests-that-no-output-may-show";
 
 fn header(token: &str) -> Value {
     let header = token.split('.').next().unwrap();
@@ -39,7 +39,7 @@ fn key(home: &Home, arguments: &[&str]) -> Program {
     home.program(&arguments).flag("--token.algorithm", "EdDSA")
 }
 
-/// The words of each line of a table of keys, under its head.
+/// The cells of each row of a table of keys.
 fn rows(table: &str) -> Vec<Vec<String>> {
     let lines = table.lines().skip_while(|line| !line.starts_with("kid"));
     let words = |line: &str| {
@@ -52,7 +52,7 @@ fn rows(table: &str) -> Vec<Vec<String>> {
     lines.skip(1).map(words).collect()
 }
 
-/// A test key in `home`, which nobody else can read.
+/// Writes a test key into `home`, with these permissions.
 fn key_file(home: &Home, name: &str, mode: u32) {
     let pem = fs::read_to_string(format!("tests/keys/{name}.pem")).unwrap();
     home.write("key.pem", pem);
@@ -124,7 +124,7 @@ fn keys_are_listed_and_rotated_while_the_server_is_stopped() {
     assert_eq!(kid(&server.sign_in("ada", PASSWORD).token()), new);
 }
 
-/// The server may have its secret from an environment that the shell of the command does not have.
+/// The server may get its secret from an environment that the command does not have.
 #[test]
 fn rotating_without_the_servers_settings_ends_nothing() {
     let home = Home::new();
@@ -151,7 +151,7 @@ fn rotating_without_the_servers_settings_ends_nothing() {
 }
 
 #[test]
-fn a_stolen_key_is_revoked_and_every_session_with_it() {
+fn revoking_a_stolen_key_ends_every_session() {
     let home = Home::new();
     let server = eddsa(&home).start();
     let token = signed_in(&server);
@@ -276,7 +276,7 @@ fn a_key_file_signs_and_is_named() {
 }
 
 #[test]
-fn a_key_file_that_others_can_read_is_warned_of() {
+fn a_key_file_that_others_can_read_gets_a_warning() {
     let home = Home::new();
     key_file(&home, "ed25519", 0o640);
     let server = eddsa(&home).flag("--token.key_file", "key.pem").start();
@@ -339,7 +339,7 @@ fn a_bad_key_file_is_one_clear_line_and_no_database() {
 }
 
 #[test]
-fn check_config_names_a_key_and_shows_nothing_of_it() {
+fn check_config_names_a_key_and_shows_no_part_of_it() {
     let home = Home::new();
     key_file(&home, "ed25519", 0o600);
     let checked = home

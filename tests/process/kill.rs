@@ -1,4 +1,4 @@
-//! `kill -9`, right after an answer and in the midst of work: whatever was answered is there after the next start.
+//! `kill -9`, right after an answer and during work: everything that the server has answered holds after the next start.
 
 use std::{
     env, io,
@@ -20,14 +20,14 @@ use crate::{
     server::{Home, Program, Server},
 };
 
-/// Refreshes mint at once, and both tokens of a refresh stay good for as long as a test takes, the long run included.
+/// Each refresh mints a token, and both tokens of a refresh stay good for as long as a test takes, the long run included.
 pub(crate) fn refreshing(server: Program) -> Program {
     server
         .flag("--token.lifetime", "12h")
         .flag("--token.refresh_window", "12h")
         .flag("--token.refresh_grace", "12h")
         .flag("--session.refresh_tokens", "true")
-        // Those who are gone are asked for often.
+        // The test asks for deleted users often.
         .flag("--throttle.address_failures", "1000000")
 }
 
@@ -42,7 +42,7 @@ fn kill_and_restart(home: &Home, server: Server) -> Server {
 }
 
 #[test]
-fn a_sign_up_that_was_answered_holds_after_kill_9() {
+fn an_answered_sign_up_holds_after_kill_9() {
     let home = Home::new();
     let server = start(&home);
     let id = server.sign_up("ada", PASSWORD).json()["id"].clone();
@@ -56,7 +56,7 @@ fn a_sign_up_that_was_answered_holds_after_kill_9() {
 }
 
 #[test]
-fn a_sign_in_that_was_answered_holds_after_kill_9() {
+fn an_answered_sign_in_holds_after_kill_9() {
     let home = Home::new();
     let server = start(&home);
     server.sign_up("ada", PASSWORD).assert_status(201);
@@ -68,7 +68,7 @@ fn a_sign_in_that_was_answered_holds_after_kill_9() {
 }
 
 #[test]
-fn a_refresh_that_was_answered_holds_after_kill_9_and_gives_the_same_successor_again() {
+fn an_answered_refresh_and_its_successor_hold_after_kill_9() {
     let home = Home::new();
     let server = start(&home);
     server.sign_up("ada", PASSWORD).assert_status(201);
@@ -91,7 +91,7 @@ fn a_refresh_that_was_answered_holds_after_kill_9_and_gives_the_same_successor_a
 }
 
 #[test]
-fn a_log_out_and_a_revocation_that_were_answered_hold_after_kill_9() {
+fn an_answered_log_out_or_revocation_holds_after_kill_9() {
     let home = Home::new();
     let server = start(&home);
     server.sign_up("ada", PASSWORD).assert_status(201);
@@ -111,7 +111,7 @@ fn a_log_out_and_a_revocation_that_were_answered_hold_after_kill_9() {
 }
 
 #[test]
-fn a_kill_in_the_midst_of_a_start_harms_nothing() {
+fn a_kill_during_a_start_loses_nothing() {
     /// Longer than a start takes, in steps that are shorter.
     const MOMENTS: [u64; 8] = [1, 2, 4, 5, 6, 8, 10, 14];
     let home = Home::new();
@@ -132,9 +132,9 @@ fn a_kill_in_the_midst_of_a_start_harms_nothing() {
     assert!(!server.banner().contains("note:"), "{}", server.banner());
 }
 
-/// sled writes what it has read at a start into `snap.….generating` and then renames that.
+/// A start writes its snapshot into `snap.….generating` and then renames that file.
 #[test]
-fn what_a_killed_start_left_half_written_is_no_damage() {
+fn a_half_written_snapshot_of_a_killed_start_is_no_damage() {
     let home = Home::new();
     let server = start(&home);
     server.sign_up("ada", PASSWORD).assert_status(201);
@@ -153,7 +153,7 @@ fn refresh_with(refresh_token: &str) -> String {
     post_json("/refresh", &json!({ "refresh_token": refresh_token }).to_string())
 }
 
-/// Something that the server has answered, and so must know for ever after.
+/// Something that the server has answered, and must still know after every later start.
 #[derive(Debug)]
 pub(crate) enum Acknowledged {
     User(String),
@@ -163,7 +163,7 @@ pub(crate) enum Acknowledged {
         old: String,
         successor: String,
     },
-    /// With the refresh token that was spent for them.
+    /// With the refresh token that the client used for them.
     Rotated {
         spent: String,
         access: String,
@@ -199,7 +199,7 @@ impl Acknowledged {
     }
 }
 
-/// What one client was told, and how much all of them were.
+/// What the server has answered one client, and how many answers all clients got.
 struct Notebook {
     facts: Vec<Acknowledged>,
     of_all: Arc<AtomicUsize>,
@@ -213,8 +213,8 @@ impl Notebook {
 }
 
 /// Signs up, signs in, refreshes in both forms, makes and ends API tokens, logs out and revokes as one new user after another,
-/// of whom some change their password and some delete their account, until the server is gone. Gives what was answered; what
-/// was asked and not answered may have happened or not.
+/// until the server is gone. Some users change their password, some delete their account. Returns what the server answered; a
+/// request without an answer may have taken effect or not.
 fn work(client: Client, name: &str, of_all: Arc<AtomicUsize>) -> Vec<Acknowledged> {
     let facts = Vec::new();
     let mut notebook = Notebook { facts, of_all };
@@ -260,7 +260,7 @@ fn work_once(client: Client, name: &str, notebook: &mut Notebook) -> io::Result<
     let (access, next) = (rotated.token(), refresh_token(&rotated));
     notebook.note(Acknowledged::Rotated { spent, access, next });
 
-    // Users of their own: what was asked of them and not answered may have happened.
+    // Other users, because a request without an answer may have taken effect.
     let changing = format!("{name}-changing");
     let token = sign_up_and_in(client, &changing)?;
     let body = json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD});
@@ -302,10 +302,10 @@ fn refresh_token(answer: &Answer) -> String {
     answer.json()["refresh_token"].as_str().unwrap().to_owned()
 }
 
-/// How many rounds there are unless the environment says otherwise; the long run is in CONTRIBUTING.md.
+/// How many rounds there are by default; the long run is in CONTRIBUTING.md.
 const ROUNDS: usize = 5;
 
-/// How many rounds the environment asks for, or else this many.
+/// How many rounds the environment asks for, or `otherwise`.
 pub(crate) fn rounds(otherwise: usize) -> usize {
     match env::var("JWT_SERVER_CRASH_ROUNDS") {
         Ok(rounds) => rounds.parse().expect("JWT_SERVER_CRASH_ROUNDS is a number"),
@@ -314,9 +314,9 @@ pub(crate) fn rounds(otherwise: usize) -> usize {
 }
 
 #[test]
-fn nothing_that_was_answered_is_lost_by_kill_9_in_the_midst_of_work() {
+fn kill_9_during_work_loses_nothing_that_was_answered() {
     const CLIENTS: usize = 4;
-    /// So many of the facts of all earlier rounds are asked about again after each kill, and all of them after the last.
+    /// How many facts of earlier rounds the test checks again after each kill. After the last one it checks all.
     const AGAIN: usize = 200;
     let rounds = rounds(ROUNDS);
     let home = Home::new();
@@ -330,9 +330,9 @@ fn nothing_that_was_answered_is_lost_by_kill_9_in_the_midst_of_work() {
         };
         let workers: Vec<_> = (0..CLIENTS).map(worker).collect();
         let deadline = Deadline::after(PATIENCE);
-        // Another number each time, so that the kill meets other work.
+        // Another number each time, so that the kill interrupts other work.
         while of_all.load(Ordering::Relaxed) < 40 + 7 * (round % 40) {
-            assert!(!deadline.is_over(), "round {round}: the clients get nowhere");
+            assert!(!deadline.is_over(), "round {round}: the clients make no progress");
             thread::sleep(Duration::from_millis(1));
         }
         server = kill_and_restart(&home, server);
@@ -343,7 +343,7 @@ fn nothing_that_was_answered_is_lost_by_kill_9_in_the_midst_of_work() {
         for fact in &acknowledged[earlier..] {
             fact.assert_holds(&server);
         }
-        // Nor has a later start lost what an earlier one had. The stride reaches others each time.
+        // A later start has lost none of the earlier facts. The stride selects others each time.
         let stride = earlier / AGAIN + 1;
         for fact in acknowledged[..earlier]
             .iter()

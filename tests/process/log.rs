@@ -1,4 +1,4 @@
-//! The log: a line for each request that changes something or fails, and nothing in it that a client could have written.
+//! The log: a line for each request that changes something or fails, and no text that a client wrote.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::{
     server::Home,
 };
 
-/// The line of the log that has the id of this answer's request.
+/// The line of the log with the id of this answer's request.
 #[track_caller]
 fn line_of<'a>(log: &'a str, answer: &Answer) -> &'a str {
     let id = answer.header("x-request-id").unwrap();
@@ -26,7 +26,7 @@ fn each_request_that_changes_something_or_fails_has_one_line() {
     let token = signed_in.token();
     let asked = server.me(&token);
     let wrong = server.sign_in("ada", "wrong password");
-    let nobody = server.sign_in("nobody", PASSWORD);
+    let unknown = server.sign_in("unknown", PASSWORD);
     let refused = server.me("a.b.c");
     let nowhere = server.ask(&with_token("GET", "/secret-path", &token));
     let logged_out = server.log_out(&token);
@@ -40,7 +40,7 @@ fn each_request_that_changes_something_or_fails_has_one_line() {
         (&signed_up, &["INFO", "POST", "/signup", "status=201", &user][..]),
         (&signed_in, &["INFO", "POST", "/signin", "status=200", &user]),
         (&wrong, &["INFO", "/signin", "status=401", "not the password"]),
-        (&nobody, &["INFO", "/signin", "status=401", "no such user"]),
+        (&unknown, &["INFO", "/signin", "status=401", "no such user"]),
         (&refused, &["INFO", "GET", "/me", "status=401", "malformed"]),
         (&nowhere, &["INFO", "GET", "route=\"-\"", "status=404"]),
         (&logged_out, &["INFO", "POST", "/logout", "status=204", &user]),
@@ -63,7 +63,7 @@ fn each_request_that_changes_something_or_fails_has_one_line() {
 }
 
 #[test]
-fn at_debug_the_others_have_theirs_and_as_json_each_is_an_object() {
+fn at_debug_every_request_has_a_line_and_json_lines_are_objects() {
     let home = Home::new();
     let server = home
         .server()
@@ -100,7 +100,7 @@ fn a_problem_has_the_id_of_its_request() {
 }
 
 #[test]
-fn nobody_can_forge_a_line() {
+fn no_client_can_forge_a_line() {
     let home = Home::new();
     let server = home.server().flag("--log.level", "debug").start();
     let forged = "ada\\nFORGED\\u001b[2J";
@@ -126,12 +126,12 @@ fn nobody_can_forge_a_line() {
 }
 
 #[test]
-fn a_reader_that_does_not_read_holds_nobody_up() {
+fn a_reader_that_does_not_read_the_log_delays_no_request() {
     let home = Home::new();
     let server = home.server().flag("--log.level", "trace").log_unread().start();
     server.sign_up("ada", PASSWORD).assert_status(201);
     let token = server.sign_in("ada", PASSWORD).token();
-    // A pipe holds 64 KiB; these are many times that.
+    // A pipe holds 64 KiB; these requests log many times that.
     let mut connection = server.connect();
     let ask = format!("GET /me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
     for _ in 0..3000 {

@@ -1,9 +1,9 @@
-//! The real binary as a child process: how it starts, what its commands say, what a kill and a signal leave behind, and
-//! what its socket puts up with. Each file is one group; `server` and `client` are what they all stand on.
+//! The real binary as a child process: its start, its commands, its answers to bad clients, and what a kill or a signal leaves
+//! behind. Each file is one group of tests; `server` and `client` are the helpers of all of them.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test's helper has nothing better to do with a surprise than to end the test"
+    reason = "a helper of the tests ends the test at a surprise"
 )]
 
 mod client;

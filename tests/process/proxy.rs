@@ -1,4 +1,4 @@
-//! Behind a proxy, and called by pages of other origins.
+//! The server behind a proxy, and calls from pages of other origins.
 
 use crate::{client::PASSWORD, server::Home};
 
@@ -7,7 +7,7 @@ fn whoami(lines: &str) -> String {
 }
 
 #[test]
-fn who_writes_x_forwarded_for_is_believed_only_if_they_are_trusted() {
+fn x_forwarded_for_is_believed_only_from_a_trusted_proxy() {
     let lines = "X-Forwarded-For: 6.6.6.6, 192.0.2.7\r\n";
     let home = Home::new();
     let server = home.start();
@@ -49,7 +49,7 @@ fn a_proxy_that_is_no_network_is_refused_at_the_start() {
 }
 
 #[test]
-fn a_page_of_a_named_origin_may_call_and_others_may_not() {
+fn a_page_of_a_configured_origin_may_call_and_others_may_not() {
     let origin = "https://app.example.org";
     let home = Home::new();
     let server = home.server().flag("--server.cors_origins", origin).start();
@@ -90,7 +90,7 @@ fn a_page_of_a_named_origin_may_call_and_others_may_not() {
 }
 
 #[test]
-fn without_origins_a_preflight_is_any_other_method() {
+fn without_origins_a_preflight_is_like_any_other_method() {
     let home = Home::new();
     let server = home.start();
     let ask = "OPTIONS /signin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nOrigin: https://x.example\r\n\r\n";
@@ -101,7 +101,7 @@ fn without_origins_a_preflight_is_any_other_method() {
 }
 
 #[test]
-fn every_answer_has_the_headers_that_mean_something_for_an_api() {
+fn every_answer_has_the_security_headers_of_an_api() {
     let home = Home::new();
     let server = home.start();
     server.sign_up("ada", PASSWORD).assert_status(201);
@@ -124,14 +124,14 @@ fn every_answer_has_the_headers_that_mean_something_for_an_api() {
 }
 
 #[test]
-fn one_address_can_not_take_every_place() {
+fn one_address_can_not_take_every_connection() {
     let home = Home::new();
     let server = home
         .server()
         .flag("--server.max_connections_per_address", "3")
         .start();
     let held: Vec<_> = (0..3).map(|_| server.connect()).collect();
-    // Each of these is accepted and closed, without an answer.
+    // The server accepts each of these and closes it without an answer.
     for _ in 0..3 {
         assert_eq!(server.connect().rest().unwrap(), b"");
     }
@@ -139,6 +139,6 @@ fn one_address_can_not_take_every_place() {
     let mut tries = 0;
     while server.client().try_ask(&whoami("")).is_err() {
         tries += 1;
-        assert!(tries < 1000, "the places were not given back");
+        assert!(tries < 1000, "the server did not release the connections");
     }
 }

@@ -1,6 +1,6 @@
-//! A disk that gets full under a running server and has room again later: the server goes on by itself, and nothing that was
-//! answered is lost, whatever comes in between. It is a real small disk where the system lets this user mount one, and a
-//! limit on the length of files, which is lifted again, wherever that is.
+//! A disk that becomes full under a running server and has room again later: the server continues by itself and loses nothing
+//! that it has answered, even after a kill in between. The disk is a small file system in memory where the system allows this
+//! user to mount one. A limit on the length of files, which the test lifts again, works everywhere.
 
 use std::{
     fs::{self, File},
@@ -25,29 +25,29 @@ use crate::{
 /// What the log says when there is room again.
 const ROOM_AGAIN: &str = "there is room on the disk again";
 
-/// A disk whose room can be taken and given back.
+/// A disk that a test can fill and clear.
 trait Disk {
     /// The server, with its database on this disk.
     fn under(&self, server: Program) -> Program;
 
-    /// Takes all the room there is.
+    /// Takes all the room.
     fn fill(&self, server: &Server);
 
     fn clear(&self, server: &Server);
 }
 
-/// A disk that has no more room when the database's file has reached the length that it has now.
+/// A disk that is full when the database's file has its present length.
 struct Limit<'a>(&'a Home);
 
 impl Disk for Limit<'_> {
     fn under(&self, server: Program) -> Program {
-        // In blocks of at least 512 bytes: room enough.
+        // In blocks of at least 512 bytes: more than the test needs.
         server.longest_file(1 << 30)
     }
 
     fn fill(&self, server: &Server) {
         let length = fs::metadata(self.0.path("data/db")).unwrap().len();
-        // Somewhere in the midst of a write.
+        // Within a write.
         server.limit_files(Some(length + 1000));
     }
 
@@ -56,7 +56,7 @@ impl Disk for Limit<'_> {
     }
 }
 
-/// A disk in memory, which is there as long as this is.
+/// A disk in memory, unmounted when this is dropped.
 struct Small {
     keeper: Child,
     home: PathBuf,
@@ -65,7 +65,7 @@ struct Small {
 impl Small {
     const BYTES: usize = 48 << 20;
 
-    /// `None` if this user may mount nothing.
+    /// Returns `None` if this user may mount nothing.
     fn mount(home: &Home) -> Option<Self> {
         let disk = home.path("disk");
         fs::create_dir(&disk).unwrap();
@@ -94,7 +94,7 @@ impl Small {
         fs::remove_file(self.path("filler")).unwrap();
     }
 
-    /// A file of the disk, as this process can see it.
+    /// A file of the disk, under a path of this process.
     fn path(&self, name: &str) -> PathBuf {
         let root = format!("/proc/{}/root", self.keeper.id());
         let disk = self.home.join("disk").join(name);
@@ -132,7 +132,7 @@ impl Disk for Small {
     }
 }
 
-/// Asks something that has to be written, until there is no room for it. Gives what was answered.
+/// Sends requests that write, until there is no room. Returns what the server answered.
 fn until_no_room(server: &Server, round: usize) -> Vec<Acknowledged> {
     let mut facts = Vec::new();
     for number in 0..5000 {
@@ -153,7 +153,7 @@ fn assert_all_hold<'a>(facts: impl IntoIterator<Item = &'a Acknowledged>, server
     }
 }
 
-fn the_server_goes_on_by_itself(home: &Home, disk: &dyn Disk) {
+fn assert_the_server_continues(home: &Home, disk: &dyn Disk) {
     const ROUNDS: usize = 3;
     let start = || refreshing(disk.under(home.server())).start();
     let server = start();
@@ -170,7 +170,7 @@ fn the_server_goes_on_by_itself(home: &Home, disk: &dyn Disk) {
         for answer in [
             server.sign_up("barbara", PASSWORD),
             server.sign_in(&name, PASSWORD),
-            server.sign_in(&name, "wrong, but nobody can tell now"),
+            server.sign_in(&name, "wrong, but not known to be"),
             server.log_out(&refused),
             server.refresh(&live),
         ] {
@@ -182,7 +182,7 @@ fn the_server_goes_on_by_itself(home: &Home, disk: &dyn Disk) {
 
         disk.clear(&server);
         server.logs_times(ROOM_AGAIN, round + 1);
-        // What was refused has not happened, and can be asked for again.
+        // A refused request has not taken effect, and a client can repeat it.
         server.me(&live).assert_status(200);
         server.me(&refused).assert_status(200);
         server.me(&revoked).assert_problem(401, "invalid_token");
@@ -209,21 +209,21 @@ fn the_server_goes_on_by_itself(home: &Home, disk: &dyn Disk) {
 }
 
 #[test]
-fn when_files_may_grow_again_the_server_goes_on_by_itself() {
+fn when_files_may_grow_again_the_server_continues_by_itself() {
     let home = Home::new();
-    the_server_goes_on_by_itself(&home, &Limit(&home));
+    assert_the_server_continues(&home, &Limit(&home));
 }
 
 #[test]
-fn when_a_full_disk_has_room_again_the_server_goes_on_by_itself() {
+fn when_a_disk_has_room_again_the_server_continues_by_itself() {
     let home = Home::new();
     match Small::mount(&home) {
-        Some(disk) => the_server_goes_on_by_itself(&home, &disk),
+        Some(disk) => assert_the_server_continues(&home, &disk),
         None => println!("not tried: this system lets this user make no mount of their own (unshare -rm)"),
     }
 }
 
-/// A client that does what it can, and is refused while there is no room.
+/// A client that works, and that the server refuses while there is no room.
 struct Worker {
     client: Client,
     facts: Vec<Acknowledged>,
@@ -231,7 +231,7 @@ struct Worker {
     stop: Arc<AtomicBool>,
 }
 
-/// Why a worker did not get to the end of its turn.
+/// Why a worker did not finish its turn.
 enum Cut {
     NoRoom,
     Gone,
@@ -262,7 +262,7 @@ impl Worker {
         let revoked = self.ask(&sign_in(name, PASSWORD), 200)?.token();
         self.ask(&with_token("POST", "/logout", &revoked), 204)?;
         self.note(Acknowledged::Revoked(revoked));
-        // Whatever else happens, what was answered holds at every moment.
+        // What the server has answered holds at every moment.
         for fact in self.facts.iter().rev().take(3) {
             let (token, status) = match fact {
                 Acknowledged::User(_) | Acknowledged::PasswordChanged(_) | Acknowledged::Deleted(_) => {
@@ -323,11 +323,11 @@ impl Load {
         }
     }
 
-    /// Until so much more has been answered.
+    /// Waits until the server has given so many more answers.
     fn until_answered(&self, more: usize) {
         let (from, deadline) = (self.answered.load(Ordering::Relaxed), Deadline::after(PATIENCE));
         while self.answered.load(Ordering::Relaxed) < from + more {
-            assert!(!deadline.is_over(), "the clients get nowhere");
+            assert!(!deadline.is_over(), "the clients make no progress");
             thread::sleep(Duration::from_millis(1));
         }
     }
@@ -340,9 +340,9 @@ impl Load {
 }
 
 #[test]
-fn nothing_that_was_answered_is_lost_by_full_disks_and_kill_9_in_the_midst_of_work() {
+fn full_disks_and_kill_9_lose_nothing_that_was_answered() {
     const ROUNDS: usize = 4;
-    /// So many of the facts of all earlier rounds are asked about again after each round, and all of them after the last.
+    /// How many facts of earlier rounds the test checks again after each round. After the last one it checks all.
     const AGAIN: usize = 200;
     let home = Home::new();
     let Some(disk) = Small::mount(&home) else {
@@ -355,20 +355,20 @@ fn nothing_that_was_answered_is_lost_by_full_disks_and_kill_9_in_the_midst_of_wo
     let (mut facts, mut outages) = (Vec::new(), 0);
     for round in 0..rounds {
         let load = Load::on(&server, round);
-        // Another number each time, so that the outage meets other work.
+        // Another number each time, so that the outage interrupts other work.
         load.until_answered(20 + 7 * (round % 20));
         disk.fill(&server);
         outages += 1;
         server.logs_times(NO_ROOM, outages);
         match round % 4 {
             1 => {
-                // In the outage.
+                // During the outage.
                 server.kill();
                 disk.free();
                 (server, outages) = (start(), 0);
             }
             3 => {
-                // About when it opens its database again.
+                // About when the server opens its database again.
                 disk.free();
                 thread::sleep(Duration::from_millis(53 * (round as u64 % 24)));
                 server.kill();
@@ -383,7 +383,7 @@ fn nothing_that_was_answered_is_lost_by_full_disks_and_kill_9_in_the_midst_of_wo
         let earlier = facts.len();
         facts.extend(load.stop());
         assert_all_hold(&facts[earlier..], &server);
-        // Nor has a later outage lost what an earlier one had not. The stride reaches others each time.
+        // A later outage has lost none of the earlier facts. The stride selects others each time.
         let stride = earlier / AGAIN + 1;
         let some = facts[..earlier].iter().skip(round % stride).step_by(stride);
         assert_all_hold(some, &server);

@@ -1,5 +1,5 @@
-//! The binary as a child process, in a temporary directory of its own and with none of this process's settings. Whatever
-//! a test does, its server ends with it.
+//! The binary as a child process, in a temporary directory of its own and with none of this process's settings. The process ends
+//! with its test, also if the test fails.
 
 use std::{
     collections::BTreeMap,
@@ -19,10 +19,10 @@ use tempfile::TempDir;
 
 use crate::client::{Client, Deadline, PATIENCE};
 
-/// How often something is looked at that can't be waited for.
+/// How often a test polls what it can't wait for.
 pub(crate) const MOMENT: Duration = Duration::from_millis(5);
 
-/// A directory that the binary is started in. With the default settings its database is in `data`.
+/// The working directory of the binary. With the default settings its database is in `data`.
 pub(crate) struct Home(TempDir);
 
 impl Home {
@@ -56,7 +56,7 @@ impl Home {
         }
     }
 
-    /// The binary as a server on a free port of loopback, whose bcrypt takes no time.
+    /// The binary as a server on a free port of loopback, with the cheapest bcrypt.
     pub(crate) fn server(&self) -> Program {
         self.program(&[])
             .flag("--listen", "127.0.0.1:0")
@@ -78,7 +78,7 @@ impl Home {
         copy
     }
 
-    /// Every file with its content, except for the one that holds the id of whoever opened the database last.
+    /// Every file with its content, except the one with the id of the process that opened the database last.
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
         collect(self.0.path(), self.0.path(), &mut files);
@@ -109,7 +109,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Sets a flag, also where it has a value already.
+    /// Sets a flag, over an earlier value.
     pub(crate) fn flag(mut self, name: &str, value: &str) -> Self {
         self.flags.insert(name.to_owned(), value.to_owned());
         self
@@ -120,24 +120,24 @@ impl Program {
         self
     }
 
-    /// Sends its log into a file instead of to the test.
+    /// Sends the log into a file instead of to the test.
     pub(crate) fn log_to(mut self, file: &'static str) -> Self {
         self.log = Some(file);
         self
     }
 
-    /// Has its log go into a pipe that nobody reads.
+    /// Sends the log into a pipe that the test does not read.
     pub(crate) fn log_unread(mut self) -> Self {
         self.unread = true;
         self
     }
 
-    /// Lets no file of its grow beyond so many blocks: a write past that fails, as it does on a disk without room.
+    /// Limits the length of the process's files, in blocks. A write beyond that fails as on a full disk.
     pub(crate) fn longest_file(self, blocks: u32) -> Self {
         self.within(&format!("trap '' XFSZ; ulimit -S -f {blocks}"))
     }
 
-    /// Runs it among the mounts of another process, in this directory.
+    /// Runs it in the mount namespace of another process, in this directory.
     pub(crate) fn among_mounts_of(self, process: u32, directory: &Path) -> Self {
         let mut inside = self.within(&format!("cd '{}'", directory.display()));
         let process = process.to_string();
@@ -146,7 +146,7 @@ impl Program {
         inside
     }
 
-    /// Runs it where `directory` can't be written, whoever writes.
+    /// Runs it where no user can write `directory`.
     pub(crate) fn read_only(self, directory: &str) -> Self {
         let mut inside = self.within(&format!(
             "mount --bind {directory} {directory} && mount -o remount,ro,bind {directory} || exit 99"
@@ -155,26 +155,26 @@ impl Program {
         inside
     }
 
-    /// Runs it in a shell that has done `first`.
+    /// Runs it in a shell, after the command `first`.
     fn within(mut self, first: &str) -> Self {
         let script = format!("{first}; exec \"$@\"");
         self.command = rewrapped(&self.command, "sh", &["-c", &script, "sh"]);
         self
     }
 
-    /// What it reads from its standard input.
+    /// Sets its standard input.
     pub(crate) fn input(mut self, text: &str) -> Self {
         text.clone_into(&mut self.input);
         self
     }
 
-    /// Starts it as a server that must come up.
+    /// Starts it as a server. Panics if the process ends instead.
     pub(crate) fn start(self) -> Server {
         let started = self.try_start();
         started.unwrap_or_else(|ended| panic!("the server ended instead of starting: {ended:?}"))
     }
 
-    /// Starts it as a server, which comes up or ends by itself.
+    /// Starts it as a server. Fails with how the process ended if it does not serve.
     pub(crate) fn try_start(self) -> Result<Server, Ended> {
         let mut process = self.spawn();
         let deadline = Deadline::after(PATIENCE);
@@ -203,16 +203,16 @@ impl Program {
         })
     }
 
-    /// Runs it to its end, which must come by itself.
+    /// Runs it until it ends by itself.
     pub(crate) fn run(self) -> Ended {
         self.spawn().wait()
     }
 
-    /// Starts it, and kills it wherever it has come to after `span`.
+    /// Starts it, and kills it after `span`.
     pub(crate) fn kill_after(self, span: Duration) {
         let mut process = self.spawn();
         thread::sleep(span);
-        // It may have ended by itself, for a reason that the next start will say.
+        // It may have ended by itself; the next start then tells why.
         let _ = process.child.kill();
         process.wait();
     }
@@ -231,11 +231,11 @@ impl Program {
             })
             .spawn()
             .expect("the binary can be started");
-        // A program that does not read its input may be gone by now.
+        // A program that does not read its input may have ended.
         let _ = child.stdin.take().unwrap().write_all(self.input.as_bytes());
         let out = Gathered::from(child.stdout.take().unwrap());
         let err = match child.stderr.take() {
-            // Kept open, or the server would be told that nobody is there.
+            // Kept open: the server must be able to write.
             Some(pipe) if self.unread => {
                 child.stderr = Some(pipe);
                 Gathered::from(io::empty())
@@ -266,7 +266,7 @@ fn rewrapped(command: &Command, by: &str, arguments: &[&str]) -> Command {
     outer
 }
 
-/// What a process has written so far.
+/// The output of a process so far.
 struct Gathered {
     text: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
@@ -301,7 +301,7 @@ impl Gathered {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Everything, once the process has ended: its end of the pipe is closed then.
+    /// The whole output, after the process has ended and closed its end of the pipe.
     fn all(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
             reader.join().unwrap();
@@ -344,13 +344,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // One that has ended already can't be killed, and that is fine.
+        // Fails if the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A running server. It is asked as a [`Client`] asks.
+/// A running server, which a test uses as a [`Client`].
 pub(crate) struct Server {
     process: Process,
     client: Client,
@@ -365,7 +365,7 @@ impl Deref for Server {
 }
 
 impl Server {
-    /// Another one who asks this server.
+    /// A client of this server.
     pub(crate) fn client(&self) -> Client {
         self.client
     }
@@ -374,12 +374,12 @@ impl Server {
         self.process.child.id()
     }
 
-    /// What it said when it started.
+    /// What it printed at its start.
     pub(crate) fn banner(&self) -> String {
         self.process.out.text()
     }
 
-    /// Ends it as `kill -9` does: from one instruction to the next.
+    /// Ends it as `kill -9` does: between two instructions.
     pub(crate) fn kill(mut self) -> Ended {
         self.process.child.kill().unwrap();
         self.process.wait()
@@ -396,7 +396,7 @@ impl Server {
         );
     }
 
-    /// Lets its files grow as long as it could have from the start, or no longer than so many bytes from now on.
+    /// Limits the length of its files, in bytes. `None` restores the limit of the start.
     pub(crate) fn limit_files(&self, bytes: Option<u64>) {
         let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw);
         let none = rustix::process::getrlimit(Resource::Fsize).maximum;
@@ -407,12 +407,12 @@ impl Server {
         rustix::process::prlimit(id, Resource::Fsize, limit).unwrap();
     }
 
-    /// Waits until its log has `text`.
+    /// Waits until its log contains `text`.
     pub(crate) fn logs(&self, text: &str) {
         self.logs_times(text, 1);
     }
 
-    /// Waits until its log has `text` so many times.
+    /// Waits until its log contains `text` so many times.
     pub(crate) fn logs_times(&self, text: &str, times: usize) {
         let deadline = Deadline::after(PATIENCE);
         while self.process.err.text().matches(text).count() < times {
@@ -429,13 +429,13 @@ impl Server {
         self.process.child.try_wait().unwrap().is_some()
     }
 
-    /// Waits for its end, which must come by itself.
+    /// Waits until it ends by itself.
     pub(crate) fn wait(self) -> Ended {
         self.process.wait()
     }
 }
 
-/// What a process left.
+/// How a process ended, and its output.
 #[derive(Debug)]
 pub(crate) struct Ended {
     /// `None` if a signal ended it.
@@ -451,7 +451,7 @@ impl Ended {
         self
     }
 
-    /// That it gave up with this exit code and one clear line on standard error, which is returned.
+    /// Asserts that it failed with this exit code and one line on standard error. Returns the line.
     #[track_caller]
     pub(crate) fn assert_refused(self, code: i32) -> String {
         assert_eq!(self.code, Some(code), "{self:?}");

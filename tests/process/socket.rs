@@ -1,4 +1,5 @@
-//! The socket: clients that are slow, too long, or not really clients. Each gets what it deserves, and nobody else waits.
+//! The socket: clients that are slow, send too much, or send garbage. The server cuts each off or answers with an error, and
+//! serves other clients without delay.
 
 use std::{io, thread, time::Duration};
 
@@ -7,16 +8,16 @@ use crate::{
     server::{Home, Server},
 };
 
-/// The header of a request that a client has not finished.
+/// The unfinished header of a request.
 const HALF_A_HEADER: &str = "GET /me HTTP/1.1\r\nHost: loc";
 /// `server.max_body`, in bytes.
 const MAX_BODY: usize = 16 * 1024;
 
-/// A server of little patience, and somebody who is signed in.
+/// A server with short timeouts, and the token of a signed-in user.
 struct Scene {
     server: Server,
     token: String,
-    // Dropped last, so that the server has a directory as long as it runs.
+    // Dropped last: the server needs its directory as long as it runs.
     _home: Home,
 }
 
@@ -41,15 +42,15 @@ impl Scene {
         self.server.connect()
     }
 
-    /// That somebody else is answered within a second.
+    /// Asserts that the server answers another client within a second.
     #[track_caller]
     fn assert_others_are_served(&self) {
         let soon = Deadline::after(Duration::from_secs(1));
         self.server.me(&self.token).assert_status(200);
-        assert!(!soon.is_over(), "somebody else waited for more than a second");
+        assert!(!soon.is_over(), "another client waited for more than a second");
     }
 
-    /// That `connection` gives no answer and is closed, and soon.
+    /// Asserts that the server soon closes `connection` without an answer.
     #[track_caller]
     fn assert_cut_off(&self, connection: &mut Connection) {
         let soon = Deadline::after(Duration::from_secs(3));
@@ -62,7 +63,7 @@ impl Scene {
 
 /// The answer to a request that the server may refuse before it has read all of it.
 fn send_and_answer(connection: &mut Connection, text: impl AsRef<[u8]>) -> io::Result<Answer> {
-    // The server may have closed its end by now; what it said before is there all the same.
+    // The server may have closed its end, after it answered.
     let _ = connection.send(text);
     connection.answer()
 }
@@ -80,7 +81,7 @@ fn half_a_header_is_cut_off() {
 }
 
 #[test]
-fn a_header_that_drips_in_is_cut_off_all_the_same() {
+fn a_header_that_drips_in_is_cut_off() {
     let scene = scene();
     let mut slow = scene.connect();
     slow.send(HALF_A_HEADER).unwrap();
@@ -93,7 +94,7 @@ fn a_header_that_drips_in_is_cut_off_all_the_same() {
 }
 
 #[test]
-fn silence_is_cut_off_before_the_first_request_and_after_it() {
+fn silence_before_or_after_a_request_is_cut_off() {
     let scene = scene();
     let mut silent = scene.connect();
     scene.assert_cut_off(&mut silent);
@@ -120,7 +121,7 @@ fn a_body_that_stops_halfway_is_answered_408() {
 }
 
 #[test]
-fn a_body_that_drips_in_is_answered_408_all_the_same() {
+fn a_body_that_drips_in_is_answered_408() {
     let scene = scene();
     let mut slow = scene.connect();
     slow.send(json_head("/signup", &["Transfer-Encoding: chunked"]))
@@ -135,16 +136,19 @@ fn a_body_that_drips_in_is_answered_408_all_the_same() {
 }
 
 #[test]
-fn a_body_announced_as_ten_gibibytes_is_answered_413_before_any_of_it() {
+fn a_body_of_ten_gibibytes_is_answered_413_before_it_is_read() {
     let scene = scene();
     let mut greedy = scene.connect();
-    // Well before the body's time is up.
+    // Well before the body's timeout.
     let soon = Deadline::after(Duration::from_millis(250));
     greedy
         .send(json_head("/signup", &["Content-Length: 10737418240"]))
         .unwrap();
     let answer = greedy.answer().unwrap();
-    assert!(!soon.is_over(), "the server waited for a body that it won't read");
+    assert!(
+        !soon.is_over(),
+        "the server waited for a body that it does not read"
+    );
     answer.assert_problem(413, "body_too_large");
     assert_eq!(greedy.rest().unwrap(), b"");
     scene.assert_others_are_served();
@@ -168,7 +172,7 @@ fn endless_chunks_are_answered_413() {
 }
 
 #[test]
-fn a_chunked_body_is_measured_as_any_other() {
+fn a_chunked_body_has_the_same_limit_as_any_other() {
     let scene = scene();
     let chunked = |length: usize| {
         let mut connection = scene.connect();
@@ -211,7 +215,7 @@ fn an_oversized_header_is_answered_431() {
 }
 
 #[test]
-fn an_oversized_header_and_a_missing_host_are_answered_with_a_problem() {
+fn an_oversized_header_or_a_missing_host_gets_a_problem() {
     let scene = scene();
     let long = format!(
         "GET /me HTTP/1.1\r\nHost: localhost\r\nX-Long: {}\r\n\r\n",
@@ -231,12 +235,12 @@ fn an_oversized_header_and_a_missing_host_are_answered_with_a_problem() {
 }
 
 #[test]
-fn who_asks_and_never_reads_is_cut_off() {
+fn a_client_that_never_reads_is_cut_off() {
     let scene = scene();
     let mut deaf = scene.connect();
     let asks = "GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1000);
     let soon = Deadline::after(Duration::from_secs(10));
-    // Until nobody takes the answers nor the questions any more, and then the connection ends.
+    // Until neither side reads any more; then the server closes the connection.
     while deaf.send(&asks).is_ok() {
         assert!(!soon.is_over(), "a client that reads nothing is still served");
     }
@@ -244,11 +248,11 @@ fn who_asks_and_never_reads_is_cut_off() {
 }
 
 #[test]
-fn a_hundred_slow_clients_keep_nobody_waiting() {
+fn a_hundred_slow_clients_delay_no_other_client() {
     let scene = scene();
     let mut slow: Vec<_> = (0..100).map(|_| scene.connect()).collect();
     for (number, connection) in slow.iter_mut().enumerate() {
-        // Some say nothing, some half a header, some half a body.
+        // Some send nothing, some half a header, some half a body.
         let text = match number % 3 {
             0 => String::new(),
             1 => HALF_A_HEADER.to_owned(),
@@ -264,12 +268,12 @@ fn a_hundred_slow_clients_keep_nobody_waiting() {
     for connection in &mut slow {
         connection.rest().unwrap();
     }
-    assert!(!soon.is_over(), "some slow clients were kept");
+    assert!(!soon.is_over(), "some slow clients were not cut off");
     scene.assert_others_are_served();
 }
 
 #[test]
-fn more_connections_than_there_are_places_for_are_served_in_their_turn() {
+fn connections_beyond_the_limit_are_served_in_their_turn() {
     let home = Home::new();
     let server = home
         .server()
@@ -277,7 +281,7 @@ fn more_connections_than_there_are_places_for_are_served_in_their_turn() {
         .flag("--server.header_timeout", "300ms")
         .start();
     let mut silent = [server.connect(), server.connect()];
-    // It gets its turn when the silent ones are cut off.
+    // The server accepts it when it has cut off the silent ones.
     server.sign_up("ada", PASSWORD).assert_status(201);
     for connection in &mut silent {
         assert_eq!(connection.rest().unwrap(), b"");
@@ -299,7 +303,7 @@ fn head_is_answered_as_get_without_the_body() {
 }
 
 #[test]
-fn a_connection_is_good_for_more_than_one_request() {
+fn a_connection_serves_more_than_one_request() {
     let scene = scene();
     let mut connection = scene.connect();
     let with_token = format!(
@@ -308,12 +312,12 @@ fn a_connection_is_good_for_more_than_one_request() {
     );
     connection.send(&with_token).unwrap();
     connection.answer().unwrap().assert_status(200);
-    // Whoever came before on the connection, this one has shown no token.
+    // An earlier request on the connection had a token, and this one has none.
     connection
         .send("GET /me HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .unwrap();
     connection.answer().unwrap().assert_problem(401, "missing_token");
-    // Two at once are answered in their order.
+    // The server answers two at once in their order.
     connection
         .send(format!(
             "{with_token}GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -338,8 +342,8 @@ fn a_body_with_two_lengths_is_refused() {
     scene.assert_others_are_served();
 }
 
-/// RFC 9112, section 6.1, lets a server refuse such a body or go by its chunks, and has it close the connection either way:
-/// then nothing can be hidden behind it.
+/// RFC 9112, section 6.1, allows a server to refuse such a body or to follow its chunks. It must close the connection either
+/// way, so that no request can hide after the body.
 #[test]
 fn a_body_with_a_length_and_chunks_hides_no_second_request() {
     let scene = scene();
@@ -360,7 +364,7 @@ fn a_body_with_a_length_and_chunks_hides_no_second_request() {
 }
 
 #[test]
-fn garbage_behind_a_request_closes_the_connection_and_harms_nobody() {
+fn garbage_after_a_request_closes_only_that_connection() {
     let scene = scene();
     for garbage in [
         &b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n"[..],

@@ -1,4 +1,4 @@
-//! Starting: what the server makes of its directory, what it tells whoever started it, and how it gives up.
+//! The start: what the server does with its directory, what it prints, and how it fails.
 
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path};
 
@@ -7,14 +7,14 @@ use crate::{
     server::Home,
 };
 
-const SECRET: &str = "a-secret-of-the-tests-that-nobody-may-ever-see";
+const SECRET: &str = "a-secret-of-the-tests-that-no-output-may-show";
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
 #[test]
-fn an_empty_directory_gets_a_private_database_and_a_banner_that_says_all() {
+fn an_empty_directory_gets_a_private_database_and_a_full_banner() {
     let home = Home::new();
     let server = home.start();
 
@@ -36,7 +36,7 @@ fn an_empty_directory_gets_a_private_database_and_a_banner_that_says_all() {
 }
 
 #[test]
-fn a_restart_finds_who_signed_up_and_who_is_signed_in() {
+fn a_restart_finds_the_users_and_their_sessions() {
     let home = Home::new();
     let server = home.start();
     server.sign_up("ada", PASSWORD).assert_status(201);
@@ -51,7 +51,7 @@ fn a_restart_finds_who_signed_up_and_who_is_signed_in() {
 }
 
 #[test]
-fn a_directory_that_others_could_read_is_closed_to_them() {
+fn a_directory_that_others_can_read_is_closed_to_them() {
     let home = Home::new();
     let data = home.path("data");
     fs::create_dir(&data).unwrap();
@@ -61,7 +61,7 @@ fn a_directory_that_others_could_read_is_closed_to_them() {
 }
 
 #[test]
-fn the_banner_names_the_directory_and_the_secret_that_were_chosen() {
+fn the_banner_names_the_chosen_directory_and_secret() {
     let home = Home::new();
     home.write("secret", format!("{SECRET}\n"));
     let server = home
@@ -83,7 +83,7 @@ fn the_banner_names_the_directory_and_the_secret_that_were_chosen() {
 }
 
 #[test]
-fn listening_beyond_loopback_is_warned_of() {
+fn listening_beyond_loopback_gets_a_warning() {
     let home = Home::new();
     let server = home.server().flag("--listen", "0.0.0.0:0").start();
     let banner = server.banner();
@@ -95,7 +95,7 @@ fn listening_beyond_loopback_is_warned_of() {
 }
 
 #[test]
-fn a_cheap_bcrypt_is_warned_of_and_the_defaults_are_not() {
+fn a_cheap_bcrypt_gets_a_warning_and_the_defaults_get_none() {
     let home = Home::new();
     let server = home.server().flag("--password.bcrypt_cost", "9").start();
     let banner = server.banner();
@@ -106,7 +106,7 @@ fn a_cheap_bcrypt_is_warned_of_and_the_defaults_are_not() {
     server.kill();
 
     let server = home.program(&["--listen", "127.0.0.1:0"]).start();
-    // All of its output, now that it has ended.
+    // The whole output, because the process has ended.
     let banner = server.kill().out;
     assert!(!banner.contains("warning"), "{banner}");
 }
@@ -271,7 +271,7 @@ fn a_misspelled_flag_or_command_is_refused_with_a_suggestion() {
     assert!(!home.path("data").exists());
 }
 
-/// Whatever is asked of the server, and however much it logs of that: no secret, password, hash or token.
+/// At the most verbose level, after requests of many kinds: no secret, password, hash or token.
 #[test]
 fn a_secret_is_never_in_any_output() {
     let home = Home::new();
@@ -330,11 +330,11 @@ fn a_secret_is_never_in_any_output() {
 }
 
 #[test]
-fn a_directory_with_other_things_in_it_is_refused_and_left_alone() {
+fn a_directory_with_other_files_is_refused_and_left_alone() {
     let home = Home::new();
     fs::create_dir(home.path("data")).unwrap();
     fs::set_permissions(home.path("data"), fs::Permissions::from_mode(0o755)).unwrap();
-    home.write("data/letters.txt", "to somebody");
+    home.write("data/letters.txt", "to a friend");
     let line = home.server().run().assert_refused(1);
     assert!(
         line.contains("letters.txt") && line.contains("--store.path"),
@@ -346,7 +346,7 @@ fn a_directory_with_other_things_in_it_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_log_that_can_not_be_written_harms_nobody() {
+fn requests_are_served_while_the_log_can_not_be_written() {
     let home = Home::new();
     let server = home
         .server()
@@ -361,7 +361,7 @@ fn a_log_that_can_not_be_written_harms_nobody() {
 
 #[test]
 fn a_secret_in_place_of_the_name_of_its_file_is_not_shown() {
-    let secret = "a secret that somebody put into the wrong setting";
+    let secret = "a secret that a user put into the wrong setting";
     let home = Home::new();
     let line = home
         .server()

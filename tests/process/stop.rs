@@ -1,4 +1,4 @@
-//! Being told to stop: what runs is finished, what comes is refused, and whoever says it twice means it.
+//! The stop: the server finishes running requests and refuses new ones. A second signal ends it at once.
 
 use std::{io::ErrorKind, thread, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
 
 const STOPPING: &str = "stopping: no new connections are accepted";
 
-/// A sign-in of `ada` whose body is still to come, but whose handler runs already: the server asks for the body.
+/// A sign-in of `ada` whose handler runs before the client sends the body. Returns the body to send.
 fn begin_sign_in(server: &Server) -> (Connection, String) {
     let body = json!({"username": "ada", "password": PASSWORD}).to_string();
     let length = format!("Content-Length: {}", body.len());
@@ -41,10 +41,10 @@ fn either_signal_stops_an_idle_server_with_success() {
 }
 
 #[test]
-fn a_sign_in_that_is_running_is_answered_and_new_connections_are_refused() {
+fn at_a_stop_running_sign_ins_are_answered_and_new_ones_refused() {
     for signal in ["TERM", "INT"] {
         let home = Home::new();
-        // A hash takes long enough here for the signal to come in its midst.
+        // A hash takes so long that the signal arrives meanwhile.
         let server = home.server().flag("--password.bcrypt_cost", "11").start();
         server.sign_up("ada", PASSWORD).assert_status(201);
         let (mut hashing, body) = begin_sign_in(&server);
@@ -55,7 +55,7 @@ fn a_sign_in_that_is_running_is_answered_and_new_connections_are_refused() {
         server.logs(STOPPING);
         let refused = server.try_connect().err().map(|error| error.kind());
         assert_eq!(refused, Some(ErrorKind::ConnectionRefused));
-        // Its handler runs, so it may still send the rest.
+        // Its handler runs, so the client may still send the rest.
         sending.send(&body).unwrap();
         let tokens = [hashing, sending].map(|mut connection| connection.answer().unwrap().token());
         server.wait().assert_success();
@@ -68,16 +68,16 @@ fn a_sign_in_that_is_running_is_answered_and_new_connections_are_refused() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_ends_the_server_at_once() {
     for (first, second) in [("TERM", "TERM"), ("INT", "TERM"), ("TERM", "INT")] {
         let home = Home::new();
         let mut server = home.start();
         let (_half_sent, _) = begin_sign_in(&server);
         server.signal(first);
         server.logs(STOPPING);
-        assert!(!server.has_ended(), "it did not wait for what runs");
+        assert!(!server.has_ended(), "it did not wait for running requests");
 
-        // Two signals within a few milliseconds are one, as `timeout` sends it.
+        // Two signals within a few milliseconds count as one: `timeout` sends such a pair.
         thread::sleep(Duration::from_millis(50));
         let soon = Deadline::after(Duration::from_secs(2));
         server.signal(second);
@@ -89,7 +89,7 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn what_does_not_finish_within_the_grace_is_cut() {
+fn a_request_that_outlasts_the_grace_is_cut_off() {
     let home = Home::new();
     let server = home.server().flag("--server.shutdown_grace", "200ms").start();
     let (mut half_sent, _) = begin_sign_in(&server);
