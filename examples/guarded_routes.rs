@@ -4,7 +4,7 @@
 
 use std::{env, error::Error};
 
-use jwt_server::{Api, Auth, Config, Guard, Principal, Role, recover, serve};
+use jwt_server::{Api, Auth, Config, EventLog, Guard, Principal, Role, recover, serve};
 use tokio::{net::TcpListener, signal};
 use warp::Filter;
 
@@ -15,7 +15,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     config.server.listen = arguments.next().as_deref().unwrap_or("127.0.0.1:8000").parse()?;
     config.store.path = arguments.next().unwrap_or_else(|| "data".into()).into();
 
-    let auth = Auth::open(&config).await?;
+    let auth = Auth::open(&config, EventLog::listeners()).await?;
 
     // GET /notes: for users with the role CLIENT.
     let notes = warp::path!("notes")

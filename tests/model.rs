@@ -22,9 +22,9 @@ use std::{env, fmt, sync::Arc, time::Duration};
 
 use jwt_server::{
     Auth, AuthError, Config,
-    auth::{Credentials, IssuedToken, TokenRefusal},
+    auth::{Credentials, IssuedToken, Parts, TokenRefusal},
     clock::{Clock, ManualClock, Timestamp},
-    domain::{BearerToken, Client, Password, TokenPolicy, UserChange, Username},
+    domain::{BearerToken, Password, RequestContext, TokenPolicy, UserChange, Username},
     event::Listeners,
     store::{self, Store},
 };
@@ -290,6 +290,11 @@ struct World {
     _directory: TempDir,
 }
 
+async fn log_out(auth: &Auth, token: &BearerToken) -> Result<(), AuthError> {
+    let user = auth.authenticate(token).await?.signed_in()?;
+    auth.log_out(&user, &RequestContext::default()).await
+}
+
 impl World {
     fn new(rules: Rules) -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -324,7 +329,10 @@ impl World {
         self.server = None;
         let store = store::open(&self.config.store, self.clock.now(), Listeners::default());
         let store = self.runtime.block_on(store).unwrap();
-        let auth = Auth::new(&self.config, Arc::clone(&store), Arc::clone(&self.clock) as _);
+        let auth = Auth::new(
+            &self.config,
+            Parts::new(Arc::clone(&store), Arc::clone(&self.clock) as _),
+        );
         let auth = self.runtime.block_on(auth).unwrap();
         self.server = Some((auth, store));
     }
@@ -364,9 +372,11 @@ impl World {
     }
 
     fn sign_up(&mut self, user: usize) -> Result<(), TestCaseError> {
-        let added = self
-            .runtime
-            .block_on(self.auth().sign_up(name(user), password(user), None));
+        let added = self.runtime.block_on(self.auth().sign_up(
+            name(user),
+            password(user),
+            &RequestContext::default(),
+        ));
         if self.model.users[user] == Standing::Absent {
             prop_assert!(added.is_ok(), "{added:?}");
             self.model.users[user] = Standing::In;
@@ -385,7 +395,7 @@ impl World {
         let claimed = Credentials::new(NAMES[user], word.into());
         let answer = self
             .runtime
-            .block_on(self.auth().sign_in(claimed, &Client::default()));
+            .block_on(self.auth().sign_in(claimed, &RequestContext::default()));
         match self.model.users[user] {
             Standing::In if right => {
                 let issued = answer.map_err(|error| refused(&error))?;
@@ -541,7 +551,7 @@ impl World {
         let Some(token) = self.model.pick(pick) else {
             return Ok(());
         };
-        let answer = self.runtime.block_on(self.auth().log_out(&self.bearer(token)));
+        let answer = self.runtime.block_on(log_out(self.auth(), &self.bearer(token)));
         prop_assert_eq!(answer.is_ok(), self.model.is_good(&self.model.tokens[token]));
         if answer.is_ok() {
             self.model.log_out(token);
@@ -562,7 +572,7 @@ impl World {
                     let first = auth.refresh(&bearer).await;
                     (first, auth.refresh(&bearer).await)
                 },
-                auth.log_out(&bearer),
+                log_out(auth, &bearer),
             )
         });
         let good = self.model.is_good(&self.model.tokens[token]);

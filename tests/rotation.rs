@@ -21,9 +21,9 @@ use std::{sync::Arc, time::Duration};
 
 use jwt_server::{
     Auth, AuthError, Config,
-    auth::{Credentials, IssuedToken, TokenRefusal},
+    auth::{Credentials, IssuedToken, Parts, TokenRefusal},
     clock::{Clock, ManualClock, Timestamp},
-    domain::{BearerToken, Client, Password, TokenPolicy, Username},
+    domain::{BearerToken, Password, RequestContext, TokenPolicy, Username},
     event::Listeners,
     store,
 };
@@ -175,7 +175,8 @@ impl World {
         world.start();
         let (name, password) = (Username::parse("ada"), Password::parse(PASSWORD.into()));
         let auth = world.auth();
-        let added = auth.sign_up(name.unwrap(), password.unwrap(), None);
+        let context = RequestContext::default();
+        let added = auth.sign_up(name.unwrap(), password.unwrap(), &context);
         world.runtime.block_on(added).unwrap();
         world
     }
@@ -184,7 +185,7 @@ impl World {
         self.server = None;
         let store = store::open(&self.config.store, self.clock.now(), Listeners::default());
         let store = self.runtime.block_on(store).unwrap();
-        let auth = Auth::new(&self.config, store, Arc::clone(&self.clock) as _);
+        let auth = Auth::new(&self.config, Parts::new(store, Arc::clone(&self.clock) as _));
         self.server = Some(self.runtime.block_on(auth).unwrap());
     }
 
@@ -210,7 +211,7 @@ impl World {
 
     fn sign_in(&mut self) {
         let claimed = Credentials::new("ada", PASSWORD.into());
-        let (auth, client) = (self.auth(), Client::default());
+        let (auth, client) = (self.auth(), RequestContext::default());
         let issued = self.runtime.block_on(auth.sign_in(claimed, &client));
         let now = self.now();
         self.sessions.push(SessionModel {
@@ -225,7 +226,11 @@ impl World {
         let model = &mut self.sessions[session % count];
         let token = BearerToken::parse(&model.pairs.last().unwrap().access).unwrap();
         let auth = self.server.clone().unwrap();
-        if self.runtime.block_on(auth.log_out(&token)).is_ok() {
+        let logged_out = async {
+            let user = auth.authenticate(&token).await?.signed_in()?;
+            auth.log_out(&user, &RequestContext::default()).await
+        };
+        if self.runtime.block_on(logged_out).is_ok() {
             model.over = true;
         }
     }
@@ -248,7 +253,7 @@ impl World {
         let answers: Vec<_> = self.runtime.block_on(async {
             let uses = (0..times).map(|_| {
                 let (auth, text) = (auth.clone(), text.clone());
-                tokio::spawn(async move { auth.refresh_with(&text.into()).await })
+                tokio::spawn(async move { auth.refresh_with(&text.into(), &RequestContext::default()).await })
             });
             let uses: Vec<_> = uses.collect();
             let mut answers = Vec::new();

@@ -7,10 +7,10 @@ use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use jwt_server::{
     Api, Auth, Config,
-    auth::Credentials,
+    auth::{Credentials, Parts},
     clock::{Clock, ManualClock, Timestamp},
     config::{Origin, Secret},
-    domain::{BearerToken, Client, Password, Username},
+    domain::{BearerToken, Password, RequestContext, Username},
     event::Listeners,
     store,
 };
@@ -70,11 +70,11 @@ impl Server {
         let auth = runtime.block_on(async {
             let store = store::open(&config.store, clock.now(), Listeners::default()).await;
             let store = store.expect("a new database opens");
-            let auth = Auth::new(&config, store, Arc::clone(&clock) as _).await;
+            let auth = Auth::new(&config, Parts::new(store, Arc::clone(&clock) as _)).await;
             let auth = auth.expect("a new server starts");
             let name = Username::parse(NAME).expect("a good name");
             let password = Password::parse(PASSWORD.into()).expect("a good password");
-            auth.sign_up(name, password, None)
+            auth.sign_up(name, password, &RequestContext::default())
                 .await
                 .expect("the first sign-up");
             auth
@@ -98,7 +98,7 @@ impl Server {
         let claimed = Credentials::new(NAME, PASSWORD.into());
         let issued = self
             .runtime
-            .block_on(self.auth.sign_in(claimed, &Client::default()));
+            .block_on(self.auth.sign_in(claimed, &RequestContext::default()));
         issued
             .expect("the right password")
             .token
@@ -109,7 +109,11 @@ impl Server {
     /// Ends the session of `token`.
     pub fn log_out(&self, token: &str) {
         let token = BearerToken::parse(token).expect("a token");
-        let answer = self.runtime.block_on(self.auth.log_out(&token));
+        let logged_out = async {
+            let user = self.auth.authenticate(&token).await?.signed_in()?;
+            self.auth.log_out(&user, &RequestContext::default()).await
+        };
+        let answer = self.runtime.block_on(logged_out);
         answer.expect("a token that is accepted");
     }
 

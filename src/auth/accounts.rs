@@ -3,42 +3,39 @@
 
 use std::sync::Arc;
 
-use super::{Auth, AuthError, StartError};
+use super::{AuthError, Parts, StartError};
 use crate::{
-    clock::Clock,
     config::Config,
-    domain::{ClientAddress, Password, Roles, User, UserId, Username},
+    domain::{ClientAddress, Password, RequestContext, Roles, User, UserChange, UserId, Username},
+    event::{Actor, EventKind, Listeners},
     passwords::Passwords,
-    store::{Store, UserCreation},
+    store::UserCreation,
 };
 
-/// Who has an account.
+/// Which users there are.
 pub struct Accounts {
-    pub(super) store: Arc<dyn Store>,
-    pub(super) clock: Arc<dyn Clock>,
+    parts: Parts,
     pub(super) passwords: Passwords,
 }
 
 impl Accounts {
-    /// The accounts in the database that `config` names.
+    /// The accounts in the database that `config` names. The `listeners` are told of each event.
     ///
     /// # Errors
     /// [`StartError::Database`] if the directory can't be opened.
-    pub async fn open(config: &Config) -> Result<Self, StartError> {
-        let (store, clock) = super::open_store(config).await?;
-        Ok(Self::new(config, store, clock))
+    pub async fn open(config: &Config, listeners: Listeners) -> Result<Self, StartError> {
+        Ok(Self::new(config, Parts::open(config, listeners).await?))
     }
 
-    pub(super) fn new(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        let passwords = Passwords::new(&config.password);
+    pub(super) fn new(config: &Config, parts: Parts) -> Self {
         Self {
-            store,
-            clock,
-            passwords,
+            parts,
+            passwords: Passwords::new(&config.password),
         }
     }
 
-    /// Adds a user with these roles, whether or not anybody may sign up. `from` is where they are, if they are who adds it.
+    /// Adds a user with these roles, whether or not sign-up is open. `actor` adds them, by the request of `context`. If that
+    /// says where the client is, the user is known from there.
     ///
     /// # Errors
     /// [`AuthError::PasswordRejected`], [`UsernameTaken`](AuthError::UsernameTaken), [`Busy`](AuthError::Busy), or a
@@ -48,15 +45,16 @@ impl Accounts {
         username: Username,
         password: Password,
         roles: Roles,
-        from: Option<ClientAddress>,
+        actor: Actor,
+        context: &RequestContext,
     ) -> Result<User, AuthError> {
         self.passwords.check_length(&password)?;
-        // Asked first only to save the hashing: the store decides, once, below.
-        if self.store.user_by_name(&username).await?.is_some() {
+        // This only saves the hashing: the store decides, once, below.
+        if self.parts.store.user_by_name(&username).await?.is_some() {
             return Err(AuthError::UsernameTaken);
         }
         let password_hash = self.passwords.hash_new(password, &username).await?;
-        let now = self.clock.now();
+        let now = self.parts.now();
         let user = User {
             id: UserId::generate(now),
             username,
@@ -67,39 +65,69 @@ impl Accounts {
             display_name: None,
             created_at: now,
         };
-        let network = from.map(ClientAddress::network);
-        match self.store.create_user(user.clone(), network).await? {
-            UserCreation::Created => Ok(user),
+        let network = context.client.address.map(ClientAddress::network);
+        match self.parts.store.create_user(user.clone(), network).await? {
+            UserCreation::Created => {
+                let roles = user.roles.clone();
+                self.parts
+                    .emit(EventKind::UserCreated { roles }, Some(user.id), actor, context);
+                Ok(user)
+            }
             UserCreation::UsernameTaken => Err(AuthError::UsernameTaken),
         }
     }
-}
 
-impl Auth {
-    /// Whether anybody may sign up.
+    /// Gives a user other roles, and returns the user as they are now. The roles hold for every live token at once. Returns
+    /// `None` if there is no such user.
     ///
     /// # Errors
-    /// [`AuthError::SignupClosed`] if not.
-    pub fn check_sign_up(&self) -> Result<(), AuthError> {
-        if self.0.signup.enabled {
-            Ok(())
-        } else {
-            Err(AuthError::SignupClosed)
-        }
+    /// A failure of the store.
+    pub async fn set_roles(
+        &self,
+        user: UserId,
+        roles: Roles,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<Option<Arc<User>>, AuthError> {
+        let kind = EventKind::RolesChanged { roles: roles.clone() };
+        let change = UserChange::Roles(roles);
+        self.change(user, change, kind, actor, context).await
     }
 
-    /// Adds a user with the roles that everybody gets. `from` is where they are, if that is known: they are no stranger there.
+    /// Disables a user, or enables them again, and returns the user as they are now. No sign-in and no token of a disabled
+    /// user is accepted, from the next request on. Returns `None` if there is no such user.
     ///
     /// # Errors
-    /// As [`check_sign_up`](Self::check_sign_up) and [`Accounts::add`].
-    pub async fn sign_up(
+    /// A failure of the store.
+    pub async fn set_disabled(
         &self,
-        username: Username,
-        password: Password,
-        from: Option<ClientAddress>,
-    ) -> Result<User, AuthError> {
-        self.check_sign_up()?;
-        let roles = self.0.signup.roles.clone();
-        self.0.accounts.add(username, password, roles, from).await
+        user: UserId,
+        disabled: bool,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<Option<Arc<User>>, AuthError> {
+        let kind = if disabled {
+            EventKind::UserDisabled
+        } else {
+            EventKind::UserEnabled
+        };
+        let change = UserChange::Disabled(disabled);
+        self.change(user, change, kind, actor, context).await
+    }
+
+    /// Changes a user, and emits an event of this `kind`.
+    pub(super) async fn change(
+        &self,
+        user: UserId,
+        change: UserChange,
+        kind: EventKind,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<Option<Arc<User>>, AuthError> {
+        let changed = self.parts.store.change_user(user, change).await?;
+        if changed.is_some() {
+            self.parts.emit(kind, Some(user), actor, context);
+        }
+        Ok(changed)
     }
 }

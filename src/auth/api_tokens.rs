@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{Auth, AuthError, Principal, TokenRefusal, error::ApiTokenRejection};
+use super::{Auth, AuthError, Principal, SignedIn, TokenRefusal, error::ApiTokenRejection};
 use crate::{
-    domain::{ApiToken, ApiTokenId, ApiTokenName, BearerToken, Roles, UserId},
+    domain::{ApiToken, ApiTokenId, ApiTokenName, BearerToken, RequestContext, Roles, UserId},
+    event::{Actor, EventKind},
     store::{AcceptedApiToken, ApiTokenCreation},
     tokens::api_token,
 };
@@ -36,17 +37,17 @@ impl Auth {
     /// Makes an API token that speaks for the user.
     ///
     /// # Errors
-    /// [`AuthError::SessionRequired`], [`ApiTokenRejected`](AuthError::ApiTokenRejected) with all that is wrong,
+    /// [`AuthError::ApiTokenRejected`] with all that is wrong,
     /// [`TooManyApiTokens`](AuthError::TooManyApiTokens), [`TokenRefused`](AuthError::TokenRefused) if the session has ended
     /// meanwhile, or a failure of the server.
     pub async fn create_api_token(
         &self,
-        principal: &Principal,
+        user: &SignedIn,
         wanted: NewApiToken,
+        context: &RequestContext,
     ) -> Result<IssuedApiToken, AuthError> {
-        let (_, of) = principal.session()?;
         let rules = self.0.api_tokens;
-        let rejections = reject(&wanted, principal.roles(), rules.max_lifetime);
+        let rejections = reject(&wanted, user.roles(), rules.max_lifetime);
         if !rejections.is_empty() {
             return Err(AuthError::ApiTokenRejected(rejections));
         }
@@ -54,7 +55,7 @@ impl Auth {
         let now = self.now();
         let record = ApiToken {
             id: ApiTokenId::generate(now),
-            user: principal.id(),
+            user: user.id(),
             hash,
             name: wanted.name,
             roles: wanted.roles,
@@ -62,10 +63,15 @@ impl Auth {
             expires_at: now.plus(wanted.lifetime),
             used_at: None,
         };
-        let store = &self.0.accounts.store;
-        let created = store.create_api_token(record.clone(), of.session, rules.max_per_user);
+        let created = self
+            .store()
+            .create_api_token(record.clone(), user.session_id(), rules.max_per_user);
         match created.await? {
-            ApiTokenCreation::Created => Ok(IssuedApiToken { text, record }),
+            ApiTokenCreation::Created => {
+                let kind = EventKind::ApiTokenCreated { api_token: record.id };
+                self.emit(kind, Some(user.id()), user.actor(), context);
+                Ok(IssuedApiToken { text, record })
+            }
             ApiTokenCreation::TooMany => Err(AuthError::TooManyApiTokens {
                 at_most: rules.max_per_user,
             }),
@@ -76,27 +82,57 @@ impl Auth {
     /// The user's API tokens that are good, oldest first.
     ///
     /// # Errors
-    /// [`AuthError::SessionRequired`], or a failure of the server.
-    pub async fn api_tokens(&self, principal: &Principal) -> Result<Vec<ApiToken>, AuthError> {
-        principal.session()?;
-        let store = &self.0.accounts.store;
-        Ok(store.api_tokens(principal.id(), self.now()).await?)
+    /// A failure of the store.
+    pub async fn api_tokens(&self, user: &SignedIn) -> Result<Vec<ApiToken>, AuthError> {
+        Ok(self.store().api_tokens(user.id(), self.now()).await?)
     }
 
     /// Revokes one of the user's API tokens; `false` if they have no such token.
     ///
     /// # Errors
     /// As [`api_tokens`](Self::api_tokens).
-    pub async fn end_api_token(&self, principal: &Principal, id: ApiTokenId) -> Result<bool, AuthError> {
-        principal.session()?;
-        Ok(self.0.accounts.store.remove_api_token(principal.id(), id).await?)
+    pub async fn end_api_token(
+        &self,
+        user: &SignedIn,
+        id: ApiTokenId,
+        context: &RequestContext,
+    ) -> Result<bool, AuthError> {
+        self.remove_api_token(user.id(), id, user.actor(), context).await
+    }
+
+    async fn remove_api_token(
+        &self,
+        user: UserId,
+        api_token: ApiTokenId,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<bool, AuthError> {
+        let removed = self.store().remove_api_token(user, api_token).await?;
+        if removed {
+            self.emit(
+                EventKind::ApiTokenRevoked { api_token },
+                Some(user),
+                actor,
+                context,
+            );
+        }
+        Ok(removed)
     }
 
     /// Revokes the API token `token` and returns whose it was; `None` if it is none that is good.
-    pub(super) async fn revoke_api_token(&self, token: &BearerToken) -> Result<Option<UserId>, AuthError> {
+    pub(super) async fn revoke_api_token(
+        &self,
+        token: &BearerToken,
+        context: &RequestContext,
+    ) -> Result<Option<UserId>, AuthError> {
         match self.look_up(token).await {
             Ok(AcceptedApiToken { user, token }) => {
-                let removed = self.0.accounts.store.remove_api_token(user.id, token.id);
+                let actor = Actor::User {
+                    id: user.id,
+                    session: None,
+                    api_token: Some(token.id),
+                };
+                let removed = self.remove_api_token(user.id, token.id, actor, context);
                 Ok(removed.await?.then_some(user.id))
             }
             Err(AuthError::TokenRefused(_)) => Ok(None),
@@ -109,14 +145,13 @@ impl Auth {
         if user.disabled {
             return Err(AuthError::TokenRefused(TokenRefusal::AccountDisabled));
         }
-        Ok(Principal::service(user, token))
+        Ok(Principal::of_api_token(user, token))
     }
 
     async fn look_up(&self, token: &BearerToken) -> Result<AcceptedApiToken, AuthError> {
         let refused = AuthError::TokenRefused;
         let hash = api_token::hash(token.expose()).ok_or(refused(TokenRefusal::NotAnApiToken))?;
-        let store = &self.0.accounts.store;
-        let accepted = store.api_token_accepted(hash, self.now()).await?;
+        let accepted = self.store().api_token_accepted(hash, self.now()).await?;
         accepted.ok_or(refused(TokenRefusal::UnknownApiToken))
     }
 }

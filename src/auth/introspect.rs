@@ -2,7 +2,7 @@
 
 use super::{Auth, AuthError, Principal, TokenRefusal};
 use crate::{
-    domain::BearerToken,
+    domain::{BearerToken, RequestContext},
     tokens::{Audience, Tokens},
 };
 
@@ -32,6 +32,7 @@ impl Auth {
         &self,
         caller: &Principal,
         token: &str,
+        context: &RequestContext,
     ) -> Result<Option<Introspection>, AuthError> {
         caller.require_any(&self.0.introspection.roles)?;
         let live = match BearerToken::parse(token) {
@@ -46,7 +47,9 @@ impl Auth {
             })),
             Err(AuthError::TokenRefused(why)) => {
                 if why.is_foreign() && self.0.refresh_tokens.read(token).is_none() {
-                    self.0.throttle.admit_foreign_token(caller.id())?;
+                    let admitted = self.0.throttle.admit_foreign_token(caller.id());
+                    admitted
+                        .map_err(|error| self.throttled(error, Some(caller.id()), caller.actor(), context))?;
                 }
                 Ok(None)
             }

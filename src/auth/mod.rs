@@ -8,11 +8,14 @@ mod introspect;
 mod issue;
 mod jwks;
 mod my_account;
+mod parts;
 mod password_check;
 mod principal;
 mod refresh;
 mod revoke;
 mod sessions;
+mod sign_up;
+mod signed_in;
 mod signing_keys;
 
 use std::{sync::Arc, time::Duration};
@@ -25,16 +28,18 @@ pub use self::{
     issue::{IssuedRefreshToken, IssuedToken},
     jwks::Jwks,
     my_account::{Ending, PasswordChange},
+    parts::Parts,
     principal::Principal,
     sessions::Credentials,
+    signed_in::SignedIn,
     signing_keys::{KeyRotation, KeySource, KeyStatus, Rotated, SigningKeys},
 };
 use crate::{
-    clock::{Clock, SystemClock, Timestamp},
+    clock::Timestamp,
     config::{ApiTokenConfig, Config, IntrospectionConfig, SessionConfig, SignupConfig},
-    domain::TokenPolicy,
-    event::Listeners,
-    store::{self, Store, StoreCounts},
+    domain::{RequestContext, TokenPolicy, UserId},
+    event::{Actor, EventKind, Listeners},
+    store::{Store, StoreCounts},
     throttle::Throttle,
     tokens::{RefreshTokens, Tokens},
 };
@@ -56,6 +61,7 @@ const PRUNE_BATCH: usize = 500;
 pub struct Auth(Arc<Inner>);
 
 struct Inner {
+    parts: Parts,
     accounts: Accounts,
     throttle: Throttle,
     tokens: Tokens,
@@ -71,14 +77,13 @@ struct Inner {
 }
 
 impl Auth {
-    /// Opens the database that `config` names, with the system's clock, and looks after it from then on: must be called
-    /// on a tokio runtime.
+    /// Opens the database that `config` names, with the system's clock, and looks after it from then on. The `listeners` are
+    /// told of each event. Must be called on a tokio runtime.
     ///
     /// # Errors
     /// [`StartError::Database`] if the directory can't be opened, [`StartError::Store`] if it can't be read.
-    pub async fn open(config: &Config) -> Result<Self, StartError> {
-        let (store, clock) = open_store(config).await?;
-        let auth = Self::new(config, store, clock).await?;
+    pub async fn open(config: &Config, listeners: Listeners) -> Result<Self, StartError> {
+        let auth = Self::new(config, Parts::open(config, listeners).await?).await?;
         auth.look_after();
         Ok(auth)
     }
@@ -90,18 +95,15 @@ impl Auth {
     /// # Errors
     /// [`StartError::Store`] if the store can't be read, or what is made at a first start can't be kept,
     /// [`DamagedKey`](StartError::DamagedKey) if the signing keys can't be used, [`NoKey`](StartError::NoKey) if none can be made.
-    pub async fn new(
-        config: &Config,
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, StartError> {
-        let keys = SigningKeys::new(config, Arc::clone(&store), Arc::clone(&clock));
+    pub async fn new(config: &Config, parts: Parts) -> Result<Self, StartError> {
+        let keys = SigningKeys::new(config, parts.clone());
         let (ring, status) = keys.start().await?;
+        let (store, clock) = (&parts.store, &parts.clock);
         let refresh_key = store.refresh_key(RefreshTokens::fresh_key()).await?;
         let refresh_tokens = RefreshTokens::new(&refresh_key);
         Ok(Self(Arc::new(Inner {
-            throttle: Throttle::load(&config.throttle, Arc::clone(&store), Arc::clone(&clock)).await?,
-            accounts: Accounts::new(config, store, clock),
+            throttle: Throttle::load(&config.throttle, Arc::clone(store), Arc::clone(clock)).await?,
+            accounts: Accounts::new(config, parts.clone()),
             tokens: Tokens::new(&ring, &config.token),
             keys,
             key: status,
@@ -112,6 +114,7 @@ impl Auth {
             api_tokens: config.api_tokens,
             signup: config.signup.clone(),
             introspection: config.introspection.clone(),
+            parts,
         })))
     }
 
@@ -125,7 +128,7 @@ impl Auth {
         self.0.tokens.tidy(now).await;
         let mut pruned = 0;
         loop {
-            let batch = self.0.accounts.store.prune(now, PRUNE_BATCH).await?;
+            let batch = self.store().prune(now, PRUNE_BATCH).await?;
             pruned += batch;
             if batch < PRUNE_BATCH {
                 return Ok(pruned);
@@ -139,7 +142,7 @@ impl Auth {
     /// A failure of the store.
     pub async fn keep_api_token_uses(&self) -> Result<usize, AuthError> {
         // One batch a time: what it leaves is for the next.
-        Ok(self.0.accounts.store.keep_api_token_uses(PRUNE_BATCH).await?)
+        Ok(self.store().keep_api_token_uses(PRUNE_BATCH).await?)
     }
 
     /// Writes down which attempts have failed since the last time, so that a restart does not forget them. To be called when
@@ -167,7 +170,7 @@ impl Auth {
     /// # Errors
     /// A failure of the store.
     pub async fn count(&self) -> Result<StoreCounts, AuthError> {
-        Ok(self.0.accounts.store.count().await?)
+        Ok(self.store().count().await?)
     }
 
     /// What the start found of signing keys.
@@ -176,8 +179,22 @@ impl Auth {
         &self.0.key
     }
 
+    /// The users, for what an operator or an administrator does with them. It checks no role.
+    #[must_use]
+    pub fn accounts(&self) -> &Accounts {
+        &self.0.accounts
+    }
+
+    fn store(&self) -> &dyn Store {
+        &*self.0.parts.store
+    }
+
     fn now(&self) -> Timestamp {
-        self.0.accounts.clock.now()
+        self.0.parts.now()
+    }
+
+    fn emit(&self, kind: EventKind, subject: Option<UserId>, actor: Actor, context: &RequestContext) {
+        self.0.parts.emit(kind, subject, actor, context);
     }
 
     /// Does what has to be done from time to time, for as long as anybody holds a handle.
@@ -223,12 +240,4 @@ impl Auth {
             }
         });
     }
-}
-
-/// The database that `config` names, and the system's clock.
-async fn open_store(config: &Config) -> Result<(Arc<dyn Store>, Arc<dyn Clock>), StartError> {
-    let clock = SystemClock::new();
-    let store = store::open(&config.store, clock.now(), Listeners::default()).await?;
-    clock.not_before(store.latest());
-    Ok((store, Arc::new(clock)))
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::{Auth, AuthError, Principal, password_check::Claimant};
+use super::{Auth, AuthError, SignedIn, password_check::Claimant};
 use crate::{
-    domain::{Client, DisplayName, Password, Session, SessionId, User, UserChange},
+    domain::{DisplayName, Password, RequestContext, Session, SessionId, User, UserChange},
+    event::EventKind,
     store::Kept,
 };
 
@@ -34,11 +35,16 @@ impl Auth {
     /// Gives the user another name to be called by, and returns who they are now.
     ///
     /// # Errors
-    /// [`AuthError::SessionRequired`], [`AccountGone`](AuthError::AccountGone), or a failure of the server.
-    pub async fn rename(&self, principal: &Principal, name: DisplayName) -> Result<Arc<User>, AuthError> {
-        principal.session()?;
-        let change = UserChange::DisplayName(Some(name));
-        let changed = self.0.accounts.store.change_user(principal.id(), change);
+    /// [`AuthError::AccountGone`], or a failure of the server.
+    pub async fn rename(
+        &self,
+        user: &SignedIn,
+        name: DisplayName,
+        context: &RequestContext,
+    ) -> Result<Arc<User>, AuthError> {
+        let (change, kind) = (UserChange::DisplayName(Some(name)), EventKind::DisplayNameChanged);
+        let accounts = &self.0.accounts;
+        let changed = accounts.change(user.id(), change, kind, user.actor(), context);
         changed.await?.ok_or(AuthError::AccountGone)
     }
 
@@ -46,33 +52,36 @@ impl Auth {
     /// they say otherwise, every API token: whoever knew the old password may have made one.
     ///
     /// # Errors
-    /// [`AuthError::SessionRequired`]; [`PasswordRejected`](AuthError::PasswordRejected); [`WrongPassword`](AuthError::WrongPassword),
+    /// [`AuthError::PasswordRejected`]; [`WrongPassword`](AuthError::WrongPassword),
     /// [`TooManyAttempts`](AuthError::TooManyAttempts) and [`Busy`](AuthError::Busy) as at a sign-in;
     /// [`AccountGone`](AuthError::AccountGone), or a failure of the server.
     pub async fn change_password(
         &self,
-        principal: &Principal,
+        signed_in: &SignedIn,
         change: PasswordChange,
-        from: &Client,
+        context: &RequestContext,
     ) -> Result<(), AuthError> {
-        let (_, of) = principal.session()?;
         let passwords = &self.0.accounts.passwords;
         passwords.check_length(&change.new)?;
         let user = self
-            .check_current_password(principal, change.current, from)
+            .check_current_password(signed_in, change.current, context)
             .await?;
         let hash = passwords.hash_new(change.new, &user.username).await?;
         let kept = Kept {
-            session: Some(of.session),
+            session: Some(signed_in.session_id()),
             api_tokens: change.keeps_api_tokens,
         };
         let changed = self
-            .0
-            .accounts
-            .store
+            .store()
             .change_password(user.id, user.password_version, hash, kept);
         // Somebody else has changed it meanwhile, or removed the account.
         changed.await?.ok_or(AuthError::WrongPassword(user.id))?;
+        self.emit(
+            EventKind::PasswordChanged,
+            Some(user.id),
+            signed_in.actor(),
+            context,
+        );
         Ok(())
     }
 
@@ -82,14 +91,14 @@ impl Auth {
     /// As [`change_password`](Self::change_password), except for a new password.
     pub async fn delete_account(
         &self,
-        principal: &Principal,
+        signed_in: &SignedIn,
         current: SecretString,
-        from: &Client,
+        context: &RequestContext,
     ) -> Result<(), AuthError> {
-        principal.session()?;
-        let user = self.check_current_password(principal, current, from).await?;
-        let deleted = self.0.accounts.store.delete_user(user.id, user.password_version);
+        let user = self.check_current_password(signed_in, current, context).await?;
+        let deleted = self.store().delete_user(user.id, user.password_version);
         if deleted.await? {
+            self.emit(EventKind::UserDeleted, Some(user.id), signed_in.actor(), context);
             Ok(())
         } else {
             Err(AuthError::WrongPassword(user.id))
@@ -99,22 +108,28 @@ impl Auth {
     /// The user's live sessions, oldest first.
     ///
     /// # Errors
-    /// [`AuthError::SessionRequired`], or a failure of the server.
-    pub async fn sessions(&self, principal: &Principal) -> Result<Vec<Session>, AuthError> {
-        principal.session()?;
-        Ok(self.0.accounts.store.sessions(principal.id(), self.now()).await?)
+    /// A failure of the store.
+    pub async fn sessions(&self, user: &SignedIn) -> Result<Vec<Session>, AuthError> {
+        Ok(self.store().sessions(user.id(), self.now()).await?)
     }
 
     /// Ends one of the user's sessions; `false` if they have no such session.
     ///
     /// # Errors
     /// As [`sessions`](Self::sessions).
-    pub async fn end_session(&self, principal: &Principal, id: SessionId) -> Result<bool, AuthError> {
-        let theirs = self.sessions(principal).await?;
-        if !theirs.iter().any(|session| session.id == id) {
+    pub async fn end_session(
+        &self,
+        user: &SignedIn,
+        session: SessionId,
+        context: &RequestContext,
+    ) -> Result<bool, AuthError> {
+        let theirs = self.sessions(user).await?;
+        if !theirs.iter().any(|one| one.id == session) {
             return Ok(false);
         }
-        self.0.accounts.store.close_session(id).await?;
+        let kind = EventKind::SessionEnded { session };
+        self.close_session(session, kind, Some(user.actor()), context)
+            .await?;
         Ok(true)
     }
 
@@ -122,34 +137,44 @@ impl Auth {
     ///
     /// # Errors
     /// As [`sessions`](Self::sessions).
-    pub async fn end_sessions(&self, principal: &Principal, which: Ending) -> Result<usize, AuthError> {
-        let (_, of) = principal.session()?;
+    pub async fn end_sessions(
+        &self,
+        user: &SignedIn,
+        which: Ending,
+        context: &RequestContext,
+    ) -> Result<usize, AuthError> {
         let kept = Kept {
-            session: (!which.this_session).then_some(of.session),
+            session: (!which.this_session).then_some(user.session_id()),
             api_tokens: !which.api_tokens,
         };
-        Ok(self.0.accounts.store.close_sessions(principal.id(), kept).await?)
+        let count = self.store().close_sessions(user.id(), kept).await?;
+        if count > 0 {
+            let kind = EventKind::SessionsEnded { count };
+            self.emit(kind, Some(user.id()), user.actor(), context);
+        }
+        Ok(count)
     }
 
     /// The user as they are now, if `current` is their password.
     async fn check_current_password(
         &self,
-        principal: &Principal,
+        signed_in: &SignedIn,
         current: SecretString,
-        from: &Client,
+        context: &RequestContext,
     ) -> Result<Arc<User>, AuthError> {
-        let name = principal.username();
-        // Not the principal's own copy, whose password may be another one by now.
-        let user = self.0.accounts.store.user_by_name(name).await?;
-        let user = user.filter(|user| user.id == principal.id());
+        let name = signed_in.username();
+        // Not the copy that was read with the token: its password may have changed since.
+        let user = self.store().user_by_name(name).await?;
+        let user = user.filter(|user| user.id == signed_in.id());
         let claimant = Claimant {
             name: Some(name),
             user: Some(user.ok_or(AuthError::AccountGone)?),
-            from: from.address,
+            actor: signed_in.actor(),
+            context,
         };
         let checked = self.check_password(claimant, Password::parse(current).ok()).await;
         checked.map_err(|error| match error {
-            AuthError::InvalidCredentials(_) => AuthError::WrongPassword(principal.id()),
+            AuthError::InvalidCredentials(_) => AuthError::WrongPassword(signed_in.id()),
             other => other,
         })
     }

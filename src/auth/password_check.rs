@@ -4,7 +4,11 @@
 use std::sync::Arc;
 
 use super::{Auth, AuthError, CredentialsRefusal};
-use crate::domain::{ClientAddress, Password, User, UserChange, Username};
+use crate::{
+    domain::{Password, RequestContext, User, UserChange, UserId, Username},
+    event::{Actor, EventKind, ThrottleAxis},
+    throttle::{Axis, ThrottleError},
+};
 
 /// Whose password it is said to be.
 pub(super) struct Claimant<'a> {
@@ -12,8 +16,10 @@ pub(super) struct Claimant<'a> {
     pub(super) name: Option<&'a Username>,
     /// Who has that name.
     pub(super) user: Option<Arc<User>>,
-    /// Where they are, if that is known.
-    pub(super) from: Option<ClientAddress>,
+    /// Who presents the password, as far as that is known.
+    pub(super) actor: Actor,
+    /// The request that brings it.
+    pub(super) context: &'a RequestContext,
 }
 
 impl Auth {
@@ -30,13 +36,25 @@ impl Auth {
         claimant: Claimant<'_>,
         password: Option<Password>,
     ) -> Result<Arc<User>, AuthError> {
-        let Claimant { name, user, from } = claimant;
+        let Claimant {
+            name,
+            user,
+            actor,
+            context,
+        } = claimant;
         let refusal = match (name, &user, &password) {
             (None, ..) | (.., None) => CredentialsRefusal::Malformed,
             (_, None, _) => CredentialsRefusal::NoSuchUser,
             (_, Some(user), _) => CredentialsRefusal::WrongPassword(user.id),
         };
-        let attempt = self.0.throttle.admit(name, user.as_deref(), from).await?;
+        let from = context.client.address;
+        let attempt = match self.0.throttle.admit(name, user.as_deref(), from).await {
+            Ok(attempt) => attempt,
+            Err(error) => {
+                let subject = user.as_ref().map(|user| user.id);
+                return Err(self.throttled(error, subject, actor, context));
+            }
+        };
         let verified = match self.0.accounts.passwords.verify(user, password).await {
             Ok(Some(verified)) => verified,
             Ok(None) => return Err(AuthError::InvalidCredentials(refusal)),
@@ -52,12 +70,32 @@ impl Auth {
         if let Some(to) = verified.rehashed {
             let from = verified.user.password_hash.clone();
             let change = UserChange::Rehash { from, to };
-            self.0
-                .accounts
-                .store
-                .change_user(verified.user.id, change)
-                .await?;
+            self.store().change_user(verified.user.id, change).await?;
         }
         Ok(verified.user)
+    }
+
+    /// The `error`, of which the listeners are told if it is a refusal.
+    pub(super) fn throttled(
+        &self,
+        error: ThrottleError,
+        subject: Option<UserId>,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> AuthError {
+        if let ThrottleError::TooMany { axis, retry_after } = error {
+            let axis = match axis {
+                Axis::Address => ThrottleAxis::Address,
+                Axis::Account => ThrottleAxis::Account,
+                Axis::Caller(_) => ThrottleAxis::Caller,
+            };
+            self.emit(
+                EventKind::Throttled { axis, retry_after },
+                subject,
+                actor,
+                context,
+            );
+        }
+        error.into()
     }
 }

@@ -6,9 +6,9 @@ use super::{AuthError, issue::Of};
 use crate::{
     clock::Timestamp,
     domain::{
-        ApiToken, ApiTokenId, DisplayName, Role, Roles, SessionId, SharedUser, TokenRecord, User, UserId,
-        Username,
+        ApiToken, ApiTokenId, DisplayName, Role, Roles, SessionId, SharedUser, TokenRecord, UserId, Username,
     },
+    event::Actor,
 };
 
 /// Who a verified token speaks for. Only `auth` makes one: from an access token that its signature, its claims, the whitelist
@@ -29,16 +29,16 @@ enum Proof {
 }
 
 impl Principal {
-    /// Somebody who has signed in.
-    pub(super) fn signed_in(user: SharedUser, of: Of, token: TokenRecord) -> Self {
+    /// The principal of an access token of a session.
+    pub(super) fn of_session(user: SharedUser, of: Of, token: TokenRecord) -> Self {
         Self {
             user,
             proof: Proof::AccessToken(token, of),
         }
     }
 
-    /// A service that speaks for `user`.
-    pub(super) fn service(user: SharedUser, token: Arc<ApiToken>) -> Self {
+    /// The principal of an API token of `user`.
+    pub(super) fn of_api_token(user: SharedUser, token: Arc<ApiToken>) -> Self {
         let roles = token.roles_as_of(&user);
         Self {
             user,
@@ -142,19 +142,24 @@ impl Principal {
         }
     }
 
-    pub(super) fn user(&self) -> &User {
-        &self.user
+    pub(super) fn shared_user(&self) -> SharedUser {
+        self.user.clone()
     }
 
-    /// The access token and its session, for what only somebody who has signed in may do.
-    ///
-    /// # Errors
-    /// [`AuthError::SessionRequired`] for an API token: else whoever finds one could make another that outlives it, or shut
-    /// its owner out.
-    pub(super) fn session(&self) -> Result<(TokenRecord, Of), AuthError> {
+    /// The access token and its session. Returns `None` if it is an API token.
+    pub(super) fn session(&self) -> Option<(TokenRecord, Of)> {
         match &self.proof {
-            Proof::AccessToken(token, of) => Ok((*token, *of)),
-            Proof::ApiToken(..) => Err(AuthError::SessionRequired(self.user.id)),
+            Proof::AccessToken(token, of) => Some((*token, *of)),
+            Proof::ApiToken(..) => None,
+        }
+    }
+
+    /// This principal, as the listeners of events see it.
+    pub(super) fn actor(&self) -> Actor {
+        Actor::User {
+            id: self.id(),
+            session: self.session_id(),
+            api_token: self.api_token_id(),
         }
     }
 }

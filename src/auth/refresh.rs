@@ -4,7 +4,10 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Auth, AuthError, IssuedToken, TokenRefusal, issue::Of};
-use crate::domain::{BearerToken, Refresh, RefreshTokenOutcome};
+use crate::{
+    domain::{BearerToken, Refresh, RefreshTokenOutcome, RequestContext},
+    event::{Actor, EventKind},
+};
 
 impl Auth {
     /// Inside its refresh window, exchanges `token` for its successor; earlier, gives the same one back. A second refresh of
@@ -13,10 +16,10 @@ impl Auth {
     /// # Errors
     /// As [`authenticate`](Self::authenticate), and [`SessionRequired`](AuthError::SessionRequired) for an API token.
     pub async fn refresh(&self, token: &BearerToken) -> Result<IssuedToken, AuthError> {
-        let principal = self.authenticate(token).await?;
-        let (presented, of) = principal.session()?;
-        let store = &self.0.accounts.store;
-        let (successor, minted) = match store
+        let user = self.authenticate(token).await?.signed_in()?;
+        let (presented, of) = (user.token(), user.of());
+        let (successor, minted) = match self
+            .store()
             .refresh(of.session, presented.id, self.0.policy, self.now())
             .await?
         {
@@ -26,9 +29,9 @@ impl Auth {
         };
         if successor == presented {
             let text = token.expose().into();
-            return Ok(self.describe(principal.id(), text, of, presented, false));
+            return Ok(self.describe(user.id(), text, of, presented, false));
         }
-        self.issue(principal.user(), of, successor, minted)
+        self.issue(user.user(), of, successor, minted)
     }
 
     /// Whether sign-ins give refresh tokens.
@@ -42,7 +45,11 @@ impl Auth {
     ///
     /// # Errors
     /// [`AuthError::TokenRefused`], or a failure of the server.
-    pub async fn refresh_with(&self, refresh_token: &SecretString) -> Result<IssuedToken, AuthError> {
+    pub async fn refresh_with(
+        &self,
+        refresh_token: &SecretString,
+        context: &RequestContext,
+    ) -> Result<IssuedToken, AuthError> {
         let refused = |why| Err(AuthError::TokenRefused(why));
         let Some(lifetime) = self.0.session.refresh_tokens else {
             return refused(TokenRefusal::NoRefreshTokens);
@@ -50,15 +57,16 @@ impl Auth {
         let Some((session, generation)) = self.0.refresh_tokens.read(refresh_token.expose_secret()) else {
             return refused(TokenRefusal::NotARefreshToken);
         };
-        let (store, now) = (&self.0.accounts.store, self.now());
+        let (store, now) = (self.store(), self.now());
         let rotation = store
             .rotate(session, generation, self.0.policy, lifetime, now)
             .await?;
         let (token, grant, minted) = match rotation {
             RefreshTokenOutcome::Minted(token, grant) => (token, grant, true),
             RefreshTokenOutcome::Stands(token, grant) => (token, grant, false),
-            RefreshTokenOutcome::Reused => {
-                tracing::warn!(%session, "a spent refresh token was used again, so somebody has a copy: its session has ended");
+            RefreshTokenOutcome::Reused(user) => {
+                let kind = EventKind::RefreshTokenReused { session };
+                self.emit(kind, Some(user), Actor::Anonymous, context);
                 return refused(TokenRefusal::Reused);
             }
             RefreshTokenOutcome::Refused => return refused(TokenRefusal::NotOnTheWhitelist),

@@ -2,7 +2,8 @@
 
 use super::{Auth, AuthError};
 use crate::{
-    domain::{BearerToken, SessionId, UserId},
+    domain::{BearerToken, RequestContext, SessionId, UserId},
+    event::EventKind,
     tokens::api_token,
 };
 
@@ -12,10 +13,10 @@ impl Auth {
     ///
     /// # Errors
     /// A failure of the server, after which the session may or may not have ended.
-    pub async fn revoke(&self, token: &str) -> Result<Option<UserId>, AuthError> {
+    pub async fn revoke(&self, token: &str, context: &RequestContext) -> Result<Option<UserId>, AuthError> {
         if token.starts_with(api_token::PREFIX) {
             return match BearerToken::parse(token) {
-                Some(token) => self.revoke_api_token(&token).await,
+                Some(token) => self.revoke_api_token(&token, context).await,
                 None => Ok(None),
             };
         }
@@ -24,7 +25,10 @@ impl Auth {
             None => self.session_of(token).await?,
         };
         match session {
-            Some(session) => Ok(self.0.accounts.store.close_session(session).await?),
+            Some(session) => {
+                let kind = EventKind::LoggedOut { session };
+                self.close_session(session, kind, None, context).await
+            }
             None => Ok(None),
         }
     }
@@ -40,8 +44,10 @@ impl Auth {
         let Some(claims) = claims else {
             return Ok(None);
         };
-        let store = &self.0.accounts.store;
-        let accepted = store.accepted(claims.session, claims.token.id, now).await?;
+        let accepted = self
+            .store()
+            .accepted(claims.session, claims.token.id, now)
+            .await?;
         Ok(accepted.map(|_| claims.session))
     }
 }

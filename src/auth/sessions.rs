@@ -5,11 +5,12 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::{
-    Auth, AuthError, CredentialsRefusal, IssuedToken, Principal, TokenRefusal, issue::Of,
+    Auth, AuthError, CredentialsRefusal, IssuedToken, Principal, SignedIn, TokenRefusal, issue::Of,
     password_check::Claimant,
 };
 use crate::{
-    domain::{BearerToken, Client, Password, Session, User, UserId, Username},
+    domain::{BearerToken, Password, RequestContext, Session, SessionId, User, UserId, Username},
+    event::{Actor, EventKind, SignInFailure},
     store::Accepted,
     tokens::{VerifiedClaims, api_token},
 };
@@ -34,30 +35,52 @@ impl Credentials {
 }
 
 impl Auth {
-    /// Starts a session for who knows the password. `from` is who asks: unless it is known where they are, they are a
-    /// stranger, and the attempts of their address are not counted.
+    /// Starts a session for a client that knows the password. Unless `context` says where the client is, it is a stranger, and
+    /// the attempts of its address are not counted.
     ///
     /// # Errors
     /// [`AuthError::InvalidCredentials`], the same and after the same work whatever was wrong;
     /// [`AccountDisabled`](AuthError::AccountDisabled), only after the right password;
     /// [`TooManyAttempts`](AuthError::TooManyAttempts) after too many wrong ones; [`Busy`](AuthError::Busy), or a failure
     /// of the server.
-    pub async fn sign_in(&self, claimed: Credentials, from: &Client) -> Result<IssuedToken, AuthError> {
-        let store = &self.0.accounts.store;
+    pub async fn sign_in(
+        &self,
+        claimed: Credentials,
+        context: &RequestContext,
+    ) -> Result<IssuedToken, AuthError> {
         let name = claimed.username.as_ref();
         let user = match name {
-            Some(name) => store.user_by_name(name).await?,
+            Some(name) => self.store().user_by_name(name).await?,
             None => None,
         };
+        let subject = user.as_ref().map(|user| user.id);
+        let signed_in = self.sign_in_as(user, claimed, context).await;
+        if let Err(error) = &signed_in
+            && let Some(reason) = failure(error)
+        {
+            let kind = EventKind::SignInFailed { reason };
+            self.emit(kind, subject, Actor::Anonymous, context);
+        }
+        signed_in
+    }
+
+    /// Starts a session for `user`, whose name is the claimed one, if the claimed password is theirs.
+    async fn sign_in_as(
+        &self,
+        user: Option<Arc<User>>,
+        claimed: Credentials,
+        context: &RequestContext,
+    ) -> Result<IssuedToken, AuthError> {
         let claimant = Claimant {
-            name,
+            name: claimed.username.as_ref(),
             user,
-            from: from.address,
+            actor: Actor::Anonymous,
+            context,
         };
         let user = self.check_password(claimant, claimed.password).await?;
         let (now, rules) = (self.now(), &self.0.session);
         let (mut session, token) = Session::start(user.id, self.0.policy.lifetime, rules.max_lifetime, now);
-        session.client = from.clone();
+        session.client = context.client.clone();
         let grant = rules
             .refresh_tokens
             .map(|lifetime| session.grant_refresh(lifetime, now));
@@ -65,10 +88,14 @@ impl Auth {
             session: session.id,
             ends_at: session.ends_at,
         };
-        let opened = store.open_session(session, user.password_version, rules.max_per_user);
+        let opened = self
+            .store()
+            .open_session(session, user.password_version, rules.max_per_user);
         let user = opened.await?.ok_or(AuthError::InvalidCredentials(
             CredentialsRefusal::ChangedMeanwhile,
         ))?;
+        let kind = EventKind::SignedIn { session: of.session };
+        self.emit(kind, Some(user.id), session_of(user.id, of.session), context);
         let mut issued = self.issue(&user, of, token, true)?;
         issued.refresh = grant.map(|grant| self.issue_refresh(of.session, grant));
         Ok(issued)
@@ -101,7 +128,7 @@ impl Auth {
         if token.expose().starts_with(api_token::PREFIX) {
             return self.authenticate_api_token(token).await;
         }
-        let (now, store, tokens) = (self.now(), &self.0.accounts.store, &self.0.tokens);
+        let (now, store, tokens) = (self.now(), self.store(), &self.0.tokens);
         let found = tokens.verify(token, now).map_err(AuthError::TokenRefused)?;
         let said = found.said();
         let asked = store.live_session(said.session).and_then(|session| {
@@ -117,16 +144,57 @@ impl Auth {
         Ok(principal)
     }
 
-    /// Ends the session of `token` and returns whose it was: this token, its predecessor and its successor are dead when
-    /// this has returned.
+    /// Ends the session: the token that was presented, its predecessor and its successor are dead when this has returned.
     ///
     /// # Errors
-    /// As [`authenticate`](Self::authenticate), and [`SessionRequired`](AuthError::SessionRequired) for an API token.
-    pub async fn log_out(&self, token: &BearerToken) -> Result<UserId, AuthError> {
-        let principal = self.authenticate(token).await?;
-        let (_, of) = principal.session()?;
-        self.0.accounts.store.close_session(of.session).await?;
-        Ok(principal.id())
+    /// A failure of the store, after which the session may or may not have ended.
+    pub async fn log_out(&self, user: &SignedIn, context: &RequestContext) -> Result<(), AuthError> {
+        let session = user.session_id();
+        let kind = EventKind::LoggedOut { session };
+        self.close_session(session, kind, None, context).await?;
+        Ok(())
+    }
+
+    /// Ends `session` and returns whose it was, after an event of this `kind`. The `actor` is the user by that session, unless
+    /// it is given. Returns `None` if the session is not there (any more).
+    pub(super) async fn close_session(
+        &self,
+        session: SessionId,
+        kind: EventKind,
+        actor: Option<Actor>,
+        context: &RequestContext,
+    ) -> Result<Option<UserId>, AuthError> {
+        let whose = self.store().close_session(session).await?;
+        if let Some(user) = whose {
+            let actor = actor.unwrap_or_else(|| session_of(user, session));
+            self.emit(kind, Some(user), actor, context);
+        }
+        Ok(whose)
+    }
+}
+
+/// The user, by this session.
+fn session_of(user: UserId, session: SessionId) -> Actor {
+    Actor::User {
+        id: user,
+        session: Some(session),
+        api_token: None,
+    }
+}
+
+/// What a failed sign-in is to the listeners. Returns `None` if the server failed, or if the throttle refused: that is an event
+/// of its own.
+fn failure(error: &AuthError) -> Option<SignInFailure> {
+    match error {
+        AuthError::InvalidCredentials(why) => Some(match why {
+            CredentialsRefusal::Malformed => SignInFailure::Malformed,
+            CredentialsRefusal::NoSuchUser => SignInFailure::NoSuchUser,
+            CredentialsRefusal::WrongPassword(_) => SignInFailure::WrongPassword,
+            CredentialsRefusal::ChangedMeanwhile => SignInFailure::ChangedMeanwhile,
+        }),
+        AuthError::AccountDisabled(_) => Some(SignInFailure::AccountDisabled),
+        AuthError::Busy { .. } => Some(SignInFailure::Busy),
+        _ => None,
     }
 }
 
@@ -144,5 +212,5 @@ fn admit(claims: VerifiedClaims, accepted: Option<Accepted>) -> Result<Principal
         session: claims.session,
         ends_at: accepted.session_ends_at,
     };
-    Ok(Principal::signed_in(accepted.user, of, accepted.token))
+    Ok(Principal::of_session(accepted.user, of, accepted.token))
 }

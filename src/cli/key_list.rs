@@ -13,6 +13,7 @@ use crate::{
     clock::Timestamp,
     config::Config,
     domain::{KeyRing, KeyState},
+    event::Listeners,
     telemetry,
 };
 
@@ -23,7 +24,7 @@ pub(super) fn command() -> Command {
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
     let _log = telemetry::install(&config.log);
     let (keys, now) = runtime()?.block_on(async {
-        let keys = SigningKeys::open(config).await?;
+        let keys = SigningKeys::open(config, Listeners::default()).await?;
         keys.list().await
     })?;
     if keys.keys().is_empty() {

@@ -13,6 +13,8 @@ use crate::{
     auth::{KeyRotation, Rotated, RotationError, SigningKeys},
     clock::Timestamp,
     config::Config,
+    domain::RequestContext,
+    event::Actor,
     telemetry,
 };
 
@@ -43,8 +45,9 @@ pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure
         KeyRotation::Ahead
     };
     let (rotated, now) = runtime()?.block_on(async {
-        let keys = SigningKeys::open(config).await?;
-        let rotated = keys.rotate(rotation).await?;
+        let keys = SigningKeys::open(config, telemetry::EventLog::listeners()).await?;
+        let (actor, context) = (Actor::Operator { uid: None }, RequestContext::default());
+        let rotated = keys.rotate(rotation, actor, &context).await?;
         Ok::<_, RotationError>((rotated, keys.now()))
     })?;
     say(&report(&rotated, now));

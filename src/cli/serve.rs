@@ -33,7 +33,7 @@ async fn serve(config: &Config, cores: &Cores) -> Result<(), Failure> {
     let listener = listen(config).await?;
     // Before that as well, so that a signal does not interrupt the opening.
     let stop = signals::told_to_stop().map_err(|error| Failure::io("signals can't be received", &error))?;
-    let auth = Auth::open(config).await?;
+    let auth = Auth::open(config, telemetry::EventLog::listeners()).await?;
     let counts = auth
         .count()
         .await

@@ -12,7 +12,8 @@ use super::{
 use crate::{
     auth::{Accounts, AuthError},
     config::Config,
-    domain::{Password, Role, Roles, Username},
+    domain::{Password, RequestContext, Role, Roles, Username},
+    event::Actor,
     telemetry,
 };
 
@@ -48,8 +49,9 @@ pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure
     let password =
         Password::parse(read_password(&username)?).map_err(|error| Failure::Other(refusal(&error)))?;
     let user = runtime()?.block_on(async {
-        let accounts = Accounts::open(config).await?;
-        let added = accounts.add(username, password, roles, None).await;
+        let accounts = Accounts::open(config, telemetry::EventLog::listeners()).await?;
+        let (actor, context) = (Actor::Operator { uid: None }, RequestContext::default());
+        let added = accounts.add(username, password, roles, actor, &context).await;
         added.map_err(|error| match error {
             AuthError::UsernameTaken => {
                 Failure::Other(format!("no user was added: there is a user {name} already"))

@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use super::{RefreshGrant, Session, TokenPolicy, TokenRecord};
+use super::{RefreshGrant, Session, TokenPolicy, TokenRecord, UserId};
 use crate::clock::Timestamp;
 
 /// What the use of a refresh token gives. A caller must handle each case, so the set is closed.
@@ -25,8 +25,8 @@ pub enum RefreshTokenOutcome {
     Minted(TokenRecord, RefreshGrant),
     /// The pair that an earlier use of the same refresh token gave.
     Stands(TokenRecord, RefreshGrant),
-    /// The refresh token was spent before, outside the grace: the session must end.
-    Reused,
+    /// The refresh token was spent before, outside the grace: the session, of this user, must end.
+    Reused(UserId),
     /// The refresh token was never granted, or it has expired.
     Refused,
 }
@@ -62,7 +62,7 @@ impl Session {
         let in_grace =
             generation + 1 == grant.generation && now < grant.granted_at.plus(policy.refresh_grace);
         if spent && !in_grace {
-            return RefreshTokenOutcome::Reused;
+            return RefreshTokenOutcome::Reused(self.user);
         }
         self.tokens.retain(|entry| now < entry.accepted_until);
         let newest = self.tokens.last().map(|entry| entry.token);
@@ -138,6 +138,7 @@ mod tests {
     #[test]
     fn a_second_use_within_the_grace_gets_the_same_pair() {
         let (mut session, _) = session();
+        let user = session.user;
         let (token, grant) = minted(rotate(&mut session, 0, 100));
         for now in [100, 109] {
             assert_eq!(
@@ -145,19 +146,20 @@ mod tests {
                 RefreshTokenOutcome::Stands(token, grant)
             );
         }
-        assert_eq!(rotate(&mut session, 0, 110), RefreshTokenOutcome::Reused);
+        assert_eq!(rotate(&mut session, 0, 110), RefreshTokenOutcome::Reused(user));
     }
 
     #[test]
     fn the_grace_accepts_only_the_last_spent_refresh_token() {
         let (mut session, _) = session();
+        let user = session.user;
         let _ = minted(rotate(&mut session, 0, 100));
         let (token, grant) = minted(rotate(&mut session, 1, 101));
         assert_eq!(
             rotate(&mut session, 1, 102),
             RefreshTokenOutcome::Stands(token, grant)
         );
-        assert_eq!(rotate(&mut session, 0, 102), RefreshTokenOutcome::Reused);
+        assert_eq!(rotate(&mut session, 0, 102), RefreshTokenOutcome::Reused(user));
     }
 
     #[test]

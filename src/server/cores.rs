@@ -22,13 +22,13 @@ use crate::config::ServerConfig;
 /// Start and drop them outside of any runtime: not in a `#[tokio::main]`.
 ///
 /// ```no_run
-/// use jwt_server::{Api, Auth, Config, server::Cores};
+/// use jwt_server::{Api, Auth, Config, EventLog, server::Cores};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = Config::default();
 /// let cores = Cores::start()?;
 /// cores.block_on(async {
-///     let auth = Auth::open(&config).await?;
+///     let auth = Auth::open(&config, EventLog::listeners()).await?;
 ///     let listener = tokio::net::TcpListener::bind(config.server.listen).await?;
 ///     let api = Api::new(auth, &config);
 ///     cores.serve(listener, api.app(), &config.server, std::future::pending()).await;

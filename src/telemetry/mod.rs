@@ -1,5 +1,7 @@
-//! What the process reports of itself: the log. It does not know what is served; a command installs it at its start.
+//! What the process reports of itself: the log, and the events that it writes there. It does not know what is served; a command installs it at its start.
 
+mod events;
 mod log;
 
+pub use self::events::EventLog;
 pub(crate) use self::log::install;

@@ -4,6 +4,7 @@ use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
 
 use jwt_server::{
     Auth, Config,
+    auth::Parts,
     clock::ManualClock,
     domain::{Algorithm, UserChange},
     event::Listeners,
@@ -377,9 +378,12 @@ async fn a_store_that_fails_is_503_and_says_nothing_of_the_token() {
         .unwrap();
     let store = Arc::new(BrokenStore::around(inner));
     config.password.bcrypt_cost = 4;
-    let auth = Auth::new(&config, Arc::clone(&store) as _, Arc::clone(&clock) as _)
-        .await
-        .unwrap();
+    let auth = Auth::new(
+        &config,
+        Parts::new(Arc::clone(&store) as _, Arc::clone(&clock) as _),
+    )
+    .await
+    .unwrap();
     let server = Server::over(auth, Arc::clone(&store) as _, config, clock, directory);
     let service = server.service().await;
     let token = server.user("ada").await;

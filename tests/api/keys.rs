@@ -8,11 +8,11 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jwt_server::{
     Auth, Config,
-    auth::{KeyRotation, RotationError, SigningKeys},
+    auth::{KeyRotation, Parts, Rotated, RotationError, SigningKeys},
     clock::ManualClock,
     config::{KeyFile, Origin, Secret},
-    domain::Algorithm,
-    event::Listeners,
+    domain::{Algorithm, RequestContext},
+    event::{Actor, Listeners},
     keys::KeyPair,
     store,
 };
@@ -50,6 +50,12 @@ fn key_file(pair: &KeyPair) -> KeyFile {
     }
 }
 
+/// As the command line rotates.
+async fn rotate(keys: &SigningKeys, rotation: KeyRotation) -> Result<Rotated, RotationError> {
+    let operator = Actor::Operator { uid: None };
+    keys.rotate(rotation, operator, &RequestContext::default()).await
+}
+
 impl Server {
     async fn jwks(&self) -> Answer {
         self.send(request("GET", "/.well-known/jwks.json")).await
@@ -68,7 +74,7 @@ impl Server {
 
     /// Rotates as the command does, while the server is stopped.
     async fn rotate(self, rotation: KeyRotation) -> Self {
-        self.signing_keys().rotate(rotation).await.unwrap();
+        rotate(&self.signing_keys(), rotation).await.unwrap();
         self.restart().await
     }
 
@@ -284,7 +290,13 @@ async fn a_key_that_can_not_be_kept_is_not_used() {
         .unwrap();
     let store = Arc::new(BrokenStore::around(store));
     store.refuses_keys.store(true, Ordering::SeqCst);
-    let start = async || Auth::new(&config, Arc::clone(&store) as _, Arc::clone(&clock) as _).await;
+    let start = async || {
+        Auth::new(
+            &config,
+            Parts::new(Arc::clone(&store) as _, Arc::clone(&clock) as _),
+        )
+        .await
+    };
     assert!(start().await.is_err(), "not even the first one");
     store.refuses_keys.store(false, Ordering::SeqCst);
     let auth = start().await.unwrap();
@@ -488,7 +500,7 @@ async fn a_second_rotation_waits_for_the_first_and_can_hurry_it() {
     server.user("ada").await;
     let server = server.rotate(KeyRotation::Ahead).await;
     let known = server.published().await;
-    let again = server.signing_keys().rotate(KeyRotation::Ahead).await.unwrap();
+    let again = rotate(&server.signing_keys(), KeyRotation::Ahead).await.unwrap();
     assert!(again.waiting);
     let server = server.rotate(KeyRotation::Ahead).await;
     assert_eq!(server.published().await, known);
@@ -502,7 +514,7 @@ async fn a_second_rotation_waits_for_the_first_and_can_hurry_it() {
 async fn a_key_made_while_the_server_was_stopped_is_published_before_it_signs_all_the_same() {
     let server = with_algorithm(Algorithm::EdDsa).await;
     let old = kid(&server.user("ada").await);
-    server.signing_keys().rotate(KeyRotation::Ahead).await.unwrap();
+    rotate(&server.signing_keys(), KeyRotation::Ahead).await.unwrap();
     server.advance(10 * PUBLISH_AHEAD);
     let server = server.restart().await;
     // The key signed for hours as far as the times say, and nobody has seen it. It was never published, so it waits.
@@ -514,7 +526,7 @@ async fn a_key_made_while_the_server_was_stopped_is_published_before_it_signs_al
 #[tokio::test]
 async fn a_key_of_the_settings_is_not_rotated_by_command() {
     let server = spawn_with(|config| config.token.secret = Some(secret(b'a'))).await;
-    let refused = server.signing_keys().rotate(KeyRotation::Revoke).await;
+    let refused = rotate(&server.signing_keys(), KeyRotation::Revoke).await;
     assert!(matches!(refused, Err(RotationError::Given(_))));
 }
 
@@ -527,7 +539,7 @@ async fn a_key_file_is_revoked_once_another_has_taken_its_place() {
     })
     .await;
     let token = server.user("ada").await;
-    let refused = server.signing_keys().rotate(KeyRotation::Revoke).await;
+    let refused = rotate(&server.signing_keys(), KeyRotation::Revoke).await;
     assert!(
         matches!(refused, Err(RotationError::Given(_))),
         "it is still there"
@@ -554,7 +566,7 @@ async fn a_stolen_key_is_revoked_while_the_key_file_that_replaces_it_waits() {
     server.welcome(&token).await.assert_dead();
     assert_eq!(server.published().await, [new.public().thumbprint()]);
     assert_eq!(kid(&server.sign_in_again().await), new.public().thumbprint());
-    let again = server.signing_keys().rotate(KeyRotation::Revoke).await;
+    let again = rotate(&server.signing_keys(), KeyRotation::Revoke).await;
     assert!(
         matches!(again, Err(RotationError::Given(_))),
         "now it is the one that signs"

@@ -5,10 +5,9 @@ use std::{sync::Arc, time::Duration};
 use http_body_util::BodyExt;
 use jwt_server::{
     Api, Auth, Config,
-    auth::SigningKeys,
+    auth::{Parts, SigningKeys},
     clock::{Clock, ManualClock, Timestamp},
     domain::{ClientAddress, PasswordHash, Role, Roles, UserChange, Username},
-    event::Listeners,
     store::{self, Store},
 };
 use serde_json::{Value, json};
@@ -18,6 +17,8 @@ use warp::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     hyper::body::Bytes,
 };
+
+use crate::recorder::Recorder;
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -32,6 +33,7 @@ pub(crate) struct Server {
     pub(crate) api: Api,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) config: Config,
+    pub(crate) events: Arc<Recorder>,
     clock: Arc<ManualClock>,
     directory: TempDir,
 }
@@ -51,13 +53,20 @@ pub(crate) async fn spawn_with(change: impl FnOnce(&mut Config)) -> Server {
 }
 
 async fn open(config: Config, clock: Arc<ManualClock>, directory: TempDir) -> Server {
-    let store = store::open(&config.store, clock.now(), Listeners::default())
+    let events = Arc::new(Recorder::default());
+    let store = store::open(&config.store, clock.now(), events.listeners())
         .await
         .unwrap();
-    let auth = Auth::new(&config, Arc::clone(&store), Arc::clone(&clock) as _)
-        .await
-        .unwrap();
-    Server::over(auth, store, config, clock, directory)
+    let parts = Parts {
+        store: Arc::clone(&store),
+        clock: Arc::clone(&clock) as _,
+        listeners: events.listeners(),
+    };
+    let auth = Auth::new(&config, parts).await.unwrap();
+    Server {
+        events,
+        ..Server::over(auth, store, config, clock, directory)
+    }
 }
 
 impl Server {
@@ -74,6 +83,7 @@ impl Server {
             auth,
             store,
             config,
+            events: Arc::default(),
             clock,
             directory,
         }
@@ -88,6 +98,7 @@ impl Server {
             mut config,
             clock,
             directory,
+            ..
         } = self;
         drop((auth, api, store));
         change(&mut config);
@@ -100,11 +111,12 @@ impl Server {
 
     /// The keys as the command line sees them.
     pub(crate) fn signing_keys(&self) -> SigningKeys {
-        SigningKeys::new(
-            &self.config,
-            Arc::clone(&self.store),
-            Arc::clone(&self.clock) as _,
-        )
+        let parts = Parts {
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock) as _,
+            listeners: self.events.listeners(),
+        };
+        SigningKeys::new(&self.config, parts)
     }
 
     pub(crate) fn advance(&self, span: Duration) {

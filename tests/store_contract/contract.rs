@@ -573,7 +573,7 @@ pub(crate) async fn a_refresh_token_is_spent_once_and_its_reuse_ends_the_session
     }
     assert_eq!(
         rotate(&store, &session, 0, days).await,
-        RefreshTokenOutcome::Reused
+        RefreshTokenOutcome::Reused(ada.id)
     );
     assert!(!is_accepted(&store, &session, token.id, days).await);
     assert_eq!(

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jwt_server::{
     Auth, Config,
-    auth::Credentials,
+    auth::{Credentials, Parts},
     clock::{Clock, SystemClock, Timestamp},
     config::Settings,
     domain::{Client, ClientAddress, Device, PasswordHash, Role, Roles, Session, User, UserId, Username},
@@ -115,7 +115,11 @@ pub(crate) fn fill(data: &Path, algorithm: Option<&str>, fillings: &[Filling]) -
         config.store.path = data.to_owned();
         let clock = Arc::new(SystemClock::new());
         let store = store::open(&config.store, clock.now(), Listeners::default()).await?;
-        let auth = Auth::new(&config, Arc::clone(&store) as _, Arc::clone(&clock) as _).await?;
+        let auth = Auth::new(
+            &config,
+            Parts::new(Arc::clone(&store) as _, Arc::clone(&clock) as _),
+        )
+        .await?;
         let filler = Filler {
             auth,
             store,

@@ -1,9 +1,11 @@
-//! A rotation that somebody asks for.
+//! A rotation that the operator asks for, offline or in a running server.
 
-use super::{KeySource, SigningKeys, source};
+use super::keys::{By, KeySource, SigningKeys, source, usable};
 use crate::{
     auth::error::{RotationError, StartError},
-    domain::KeyRing,
+    domain::{KeyRing, RequestContext},
+    event::{Actor, EventKind},
+    tokens::TokenKey,
 };
 
 /// When another key takes over.
@@ -29,23 +31,40 @@ pub struct Rotated {
 }
 
 impl SigningKeys {
-    /// Adds a key that takes over from the one that signs.
+    /// Adds a key that takes over from the one that signs, while no server runs: its next start publishes the key. The `actor`
+    /// asks for it, by the request of `context`.
     ///
     /// # Errors
     /// [`RotationError::NoKey`] before the first start, [`Given`](RotationError::Given) if the key comes from the settings
     /// (unless another has been put there, and the old one is to be revoked), or a failure of the store.
-    pub async fn rotate(&self, rotation: KeyRotation) -> Result<Rotated, RotationError> {
+    pub async fn rotate(
+        &self,
+        rotation: KeyRotation,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<Rotated, RotationError> {
+        let by = By { actor, context };
+        let (rotated, _) = self.rotate_keys(rotation, false, by).await?;
+        Ok(rotated)
+    }
+
+    async fn rotate_keys(
+        &self,
+        rotation: KeyRotation,
+        publishes: bool,
+        by: By<'_>,
+    ) -> Result<(Rotated, KeyRing<TokenKey>), RotationError> {
         let given = self.given_by();
         loop {
-            let stored = self.store.key_ring().await.map_err(StartError::from)?;
-            let now = self.clock.now();
+            let stored = self.parts.store.key_ring().await.map_err(StartError::from)?;
+            let now = self.parts.now();
             let signing = stored.keys.signing(now).ok_or(RotationError::NoKey)?;
             // The server may have been given a key that this command was not: then it is not for the command to end its tokens.
             let from_settings = given.is_some() || source(&signing.material) == KeySource::Given;
             if from_settings && rotation != KeyRotation::Revoke {
                 return Err(RotationError::Given(given.cloned()));
             }
-            let mut settled = self.settle(&stored.keys, now).await?;
+            let mut settled = self.settle(&stored.keys, now, by).await?;
             // A key that waits has not signed: it is not the one to be revoked, and takes over at once.
             let waiting = settled.keys.next(now).is_some();
             if given.is_some() && !settled.added && !waiting {
@@ -64,23 +83,32 @@ impl SigningKeys {
                 let new = self.make().await?;
                 settled.keys.add(new, from, self.settings.policy.lifetime, now);
             }
-            match rotation {
-                KeyRotation::Ahead => {}
-                KeyRotation::Now => _ = settled.keys.promote_next(now),
-                KeyRotation::Revoke => {
-                    settled.keys.drop_older();
-                    // Before the keys: if this is cut short, nobody holds a token of a session that no key vouches for.
-                    let ended = self.store.close_every_session().await.map_err(StartError::from)?;
-                    settled.ended = Some(settled.ended.unwrap_or(0) + ended);
-                }
+            let promoted = rotation == KeyRotation::Now && settled.keys.promote_next(now);
+            if rotation == KeyRotation::Revoke {
+                settled.keys.drop_older();
+                // Before the keys: if this is cut short, no client holds a token of a session that no key vouches for.
+                let ended = self.end_every_session(by).await?;
+                settled.ended = Some(settled.ended.unwrap_or(0) + ended);
             }
+            if publishes {
+                settled.keys.publish();
+            }
+            let newest = settled.keys.newest().filter(|_| add || promoted || settled.added);
+            let event = newest.map(|key| {
+                let kid = key.id.clone();
+                match rotation {
+                    KeyRotation::Ahead | KeyRotation::Now => EventKind::SigningKeyRotated { kid },
+                    KeyRotation::Revoke => EventKind::SigningKeyRevoked { kid },
+                }
+            });
             let kept = settled.keys.map(|key| key.material.kept.clone());
-            if self.keep(kept, stored.revision).await?.is_some() {
-                return Ok(Rotated {
+            if self.keep(kept, stored.revision, event, by).await?.is_some() {
+                let rotated = Rotated {
                     keys: settled.keys.map(|key| source(&key.material.kept)),
                     waiting: rotation == KeyRotation::Ahead && waiting && !settled.added,
                     ended: settled.ended,
-                });
+                };
+                return Ok((rotated, usable(&settled.keys)));
             }
         }
     }

@@ -8,13 +8,14 @@
 //! | an HS256 secret of theirs has come, gone or changed, with HS256 before and after, or the one that signs is gone | every older token is dead, so every session ends |
 
 use super::{
-    SigningKeys,
     held::{self, Held},
+    keys::{By, SigningKeys},
 };
 use crate::{
     auth::error::StartError,
     clock::Timestamp,
     domain::{Algorithm, KeyRing, RingKey},
+    event::EventKind,
     store::KeyMaterial,
 };
 
@@ -23,10 +24,26 @@ pub(super) struct Settled {
     pub(super) keys: KeyRing<Held>,
     /// Whether they are other keys than those that are stored.
     pub(super) changed: bool,
+    /// Whether it is the first key of this database.
+    pub(super) is_first: bool,
     /// Whether one came by rotation.
     pub(super) added: bool,
     /// How many sessions ended, if every older token is dead.
     pub(super) ended: Option<usize>,
+}
+
+impl Settled {
+    /// What the listeners are told of it, if there is a new key.
+    pub(super) fn event(&self) -> Option<EventKind> {
+        let kid = self.keys.newest()?.id.clone();
+        if self.is_first {
+            Some(EventKind::SigningKeyCreated { kid })
+        } else if self.ended.is_some() {
+            Some(EventKind::SigningKeyReplaced { kid })
+        } else {
+            self.added.then_some(EventKind::SigningKeyRotated { kid })
+        }
+    }
 }
 
 impl SigningKeys {
@@ -35,6 +52,7 @@ impl SigningKeys {
         &self,
         stored: &KeyRing<KeyMaterial>,
         now: Timestamp,
+        by: By<'_>,
     ) -> Result<Settled, StartError> {
         let settings = &self.settings;
         let mut keys = held::all(stored, settings)?;
@@ -45,7 +63,7 @@ impl SigningKeys {
         let (is_first, mut ended, mut added) = (keys.newest().is_none(), None, false);
 
         if keys.signing(now).is_some_and(|signing| self.is_dead(signing)) {
-            ended = Some(self.store.close_every_session().await?);
+            ended = Some(self.end_every_session(by).await?);
             if keys
                 .newest()
                 .is_some_and(|newest| held::is_wanted(newest, settings))
@@ -80,6 +98,7 @@ impl SigningKeys {
         Ok(Settled {
             keys,
             changed: !settled_before || ended.is_some(),
+            is_first,
             added,
             ended,
         })

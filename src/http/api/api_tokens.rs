@@ -10,9 +10,10 @@ use warp::{
 
 use crate::{
     auth::{Auth, IssuedApiToken, NewApiToken, Principal},
-    domain::{ApiTokenName, Role, Roles},
+    domain::{ApiTokenName, RequestContext, Role, Roles},
     http::{
         body::{self, Fields},
+        context::context,
         endpoint::{Endpoint, endpoint, on, with},
         error::ApiError,
         guard::principal,
@@ -26,6 +27,7 @@ pub(super) fn route(api: &Api) -> impl Endpoint + use<> {
     let create = with(api)
         .and(principal(api.auth()))
         .and(body::fields(api))
+        .and(context())
         .then(create);
     endpoint("/me/tokens", on(POST, create))
 }
@@ -34,6 +36,7 @@ async fn create(
     auth: Auth,
     principal: Result<Principal, ApiError>,
     fields: Result<Fields, ApiError>,
+    context: RequestContext,
 ) -> Result<Response, ApiError> {
     let (principal, mut fields) = (principal?, fields?);
     let name = fields.take("name", |text| ApiTokenName::parse(&text));
@@ -48,7 +51,10 @@ async fn create(
         roles,
         lifetime,
     });
-    let issued = auth.create_api_token(&principal, fields.finish(wanted)?).await?;
+    let wanted = fields.finish(wanted)?;
+    let issued = auth
+        .create_api_token(&principal.signed_in()?, wanted, &context)
+        .await?;
     Ok(note(created(&issued), |trace| {
         trace.user = Some(principal.id());
         trace.changed = true;

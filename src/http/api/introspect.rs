@@ -10,8 +10,9 @@ use warp::{
 
 use crate::{
     auth::{Audience, Auth, Introspection, Principal},
-    domain::Role,
+    domain::{RequestContext, Role},
     http::{
+        context::context,
         endpoint::{Endpoint, endpoint, on, with},
         error::ApiError,
         form::{Form, form},
@@ -26,6 +27,7 @@ pub(super) fn route(api: &Api) -> impl Endpoint + use<> {
     let introspect = with(api)
         .and(principal(api.auth()))
         .and(form(api))
+        .and(context())
         .then(introspect);
     endpoint("/introspect", on(POST, introspect))
 }
@@ -34,10 +36,11 @@ async fn introspect(
     auth: Auth,
     caller: Result<Principal, ApiError>,
     form: Result<Form, ApiError>,
+    context: RequestContext,
 ) -> Result<Response, ApiError> {
     let caller = caller?;
     let token = form?.require("token")?;
-    let answer = match auth.introspect(&caller, &token).await? {
+    let answer = match auth.introspect(&caller, &token, &context).await? {
         Some(live) => warp::reply::json(&Live::of(&live)),
         // Nothing but this, whatever is wrong with the token.
         None => warp::reply::json(&json!({"active": false})),

@@ -34,8 +34,9 @@ pub(super) fn welcome_route(api: &Api) -> impl Endpoint + use<> {
 pub(super) fn me_route(api: &Api) -> impl Endpoint + use<> {
     let me = principal(api.auth()).map(|principal| by_whom(principal, me));
     let changes = with(api).and(principal(api.auth())).and(body::fields(api));
+    let changes = changes.and(context());
     let rename = changes.clone().then(rename);
-    let delete = changes.and(context()).then(delete);
+    let delete = changes.then(delete);
     endpoint("/me", on(GET, me).or(PATCH, rename).or(DELETE, delete))
 }
 
@@ -89,11 +90,12 @@ async fn rename(
     auth: Auth,
     principal: Result<Principal, ApiError>,
     fields: Result<Fields, ApiError>,
+    context: RequestContext,
 ) -> Result<Response, ApiError> {
     let (principal, mut fields) = (principal?, fields?);
     let name = fields.take("display_name", |text| DisplayName::parse(&text));
     let name = fields.finish(name)?;
-    let user = auth.rename(&principal, name).await?;
+    let user = auth.rename(&principal.signed_in()?, name, &context).await?;
     let answer = describe(&principal, user.display_name.as_ref()).into_response();
     Ok(changed(answer, principal.id()))
 }
@@ -107,7 +109,8 @@ async fn delete(
     let (principal, mut fields) = (principal?, fields?);
     let current = fields.take_text("current_password").map(SecretString::from);
     let current = fields.finish(current)?;
-    auth.delete_account(&principal, current, &context.client).await?;
+    auth.delete_account(&principal.signed_in()?, current, &context)
+        .await?;
     Ok(changed(StatusCode::NO_CONTENT.into_response(), principal.id()))
 }
 

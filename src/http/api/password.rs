@@ -45,7 +45,9 @@ async fn change_password(
         keeps_api_tokens,
     });
     let change = fields.finish(change)?;
-    let done = auth.change_password(&principal, change, &context.client).await;
+    let done = auth
+        .change_password(&principal.signed_in()?, change, &context)
+        .await;
     done.map_err(|error| match error {
         AuthError::PasswordRejected(why) => {
             ApiError::InvalidFields(vec![FieldError::new("new_password", &why)])

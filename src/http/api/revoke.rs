@@ -9,7 +9,9 @@ use warp::{
 
 use crate::{
     auth::Auth,
+    domain::RequestContext,
     http::{
+        context::context,
         endpoint::{Endpoint, endpoint, on, with},
         error::ApiError,
         form::{Form, form},
@@ -20,13 +22,17 @@ use crate::{
 };
 
 pub(super) fn route(api: &Api) -> impl Endpoint + use<> {
-    let revoke = with(api).and(form(api)).then(revoke);
+    let revoke = with(api).and(form(api)).and(context()).then(revoke);
     endpoint("/revoke", on(POST, revoke))
 }
 
 /// Section 2.2: an unknown token is as good as revoked. `token_type_hint` is ignored, because a token shows its type.
-async fn revoke(auth: Auth, form: Result<Form, ApiError>) -> Result<Response, ApiError> {
-    let whose = auth.revoke(&form?.require("token")?).await?;
+async fn revoke(
+    auth: Auth,
+    form: Result<Form, ApiError>,
+    context: RequestContext,
+) -> Result<Response, ApiError> {
+    let whose = auth.revoke(&form?.require("token")?, &context).await?;
     let mut response = StatusCode::OK.into_response();
     let no_store = HeaderValue::from_static("no-store");
     response.headers_mut().insert(header::CACHE_CONTROL, no_store);

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 use warp::{Filter, Reply, http::StatusCode, reply::Response};
 
 use crate::{
-    auth::{Auth, Ending, Principal},
-    domain::{ApiToken, ApiTokenId, Role, Session, SessionId},
+    auth::{Auth, Ending, Principal, SignedIn},
+    domain::{ApiToken, ApiTokenId, RequestContext, Role, Session, SessionId},
     http::{
+        context::context,
         endpoint::{Endpoint, endpoint, on, parameter, with},
         error::ApiError,
         guard::principal,
@@ -19,12 +20,16 @@ use crate::{
 pub(super) fn all_route(api: &Api) -> impl Endpoint + use<> {
     let asked = with(api).and(principal(api.auth()));
     let list = asked.clone().then(list);
-    let end_all = asked.and(which()).then(end_all);
+    let end_all = asked.and(which()).and(context()).then(end_all);
     endpoint("/me/sessions", on(GET, list).or(DELETE, end_all))
 }
 
 pub(super) fn one_route(api: &Api) -> impl Endpoint + use<> {
-    let end = with(api).and(principal(api.auth())).and(parameter()).then(end);
+    let end = with(api)
+        .and(principal(api.auth()))
+        .and(parameter())
+        .and(context())
+        .then(end);
     endpoint("/me/sessions/{id}", on(DELETE, end))
 }
 
@@ -53,7 +58,7 @@ struct MySession {
 }
 
 impl MySession {
-    fn of(session: &Session, current: Option<SessionId>) -> Self {
+    fn of(session: &Session, current: SessionId) -> Self {
         Self {
             id: session.id.to_string(),
             created_at: session.created_at.to_string(),
@@ -61,7 +66,7 @@ impl MySession {
             expires_at: session.expires_at().to_string(),
             address: session.client.address.map(|address| address.to_string()),
             device: session.client.device.as_ref().map(ToString::to_string),
-            current: Some(session.id) == current,
+            current: session.id == current,
         }
     }
 }
@@ -94,10 +99,10 @@ impl<'a> MyApiToken<'a> {
 }
 
 async fn list(auth: Auth, principal: Result<Principal, ApiError>) -> Result<Response, ApiError> {
-    let principal = principal?;
-    let sessions = auth.sessions(&principal).await?;
-    let tokens = auth.api_tokens(&principal).await?;
-    let current = principal.session_id();
+    let user = principal?.signed_in()?;
+    let sessions = auth.sessions(&user).await?;
+    let tokens = auth.api_tokens(&user).await?;
+    let current = user.session_id();
     let sessions = sessions
         .iter()
         .map(|session| Entry::Session(MySession::of(session, current)));
@@ -106,17 +111,24 @@ async fn list(auth: Auth, principal: Result<Principal, ApiError>) -> Result<Resp
         sessions: sessions.chain(tokens).collect(),
     });
     Ok(note(answer.into_response(), |trace| {
-        trace.user = Some(principal.id());
+        trace.user = Some(user.id());
     }))
 }
 
-async fn end(auth: Auth, principal: Result<Principal, ApiError>, id: String) -> Result<Response, ApiError> {
+async fn end(
+    auth: Auth,
+    principal: Result<Principal, ApiError>,
+    id: String,
+    context: RequestContext,
+) -> Result<Response, ApiError> {
     let principal = principal?;
     // The one or the other: no id is of both.
     let session = SessionId::parse(&id).map_err(|_| ApiError::NotFound)?;
     let token = ApiTokenId::parse(&id).map_err(|_| ApiError::NotFound)?;
-    if auth.end_session(&principal, session).await? || auth.end_api_token(&principal, token).await? {
-        Ok(ended(&principal))
+    let user = principal.signed_in()?;
+    if auth.end_session(&user, session, &context).await? || auth.end_api_token(&user, token, &context).await?
+    {
+        Ok(ended(&user))
     } else {
         Err(ApiError::NotFound)
     }
@@ -126,19 +138,21 @@ async fn end_all(
     auth: Auth,
     principal: Result<Principal, ApiError>,
     which: Result<Which, ApiError>,
+    context: RequestContext,
 ) -> Result<Response, ApiError> {
     let (principal, which) = (principal?, which?);
     let which = Ending {
         this_session: which.all,
         api_tokens: !which.keep_api_tokens,
     };
-    auth.end_sessions(&principal, which).await?;
-    Ok(ended(&principal))
+    let user = principal.signed_in()?;
+    auth.end_sessions(&user, which, &context).await?;
+    Ok(ended(&user))
 }
 
-fn ended(principal: &Principal) -> Response {
+fn ended(user: &SignedIn) -> Response {
     note(StatusCode::NO_CONTENT.into_response(), |trace| {
-        trace.user = Some(principal.id());
+        trace.user = Some(user.id());
         trace.changed = true;
     })
 }

@@ -46,12 +46,12 @@ async fn sign_up(
     fields: Result<Fields, ApiError>,
     context: RequestContext,
 ) -> Result<Response, ApiError> {
-    auth.check_sign_up()?;
+    auth.check_sign_up(&context)?;
     let mut fields = fields?;
     let username = fields.take("username", |text| Username::parse(&text));
     let password = fields.take("password", |text| Password::parse(text.into()));
     let (username, password) = fields.finish(username.zip(password))?;
-    let user = auth.sign_up(username, password, context.client.address).await?;
+    let user = auth.sign_up(username, password, &context).await?;
     let id = user.id;
     let reply = warp::reply::json(&SignedUp::from(user));
     let response = warp::reply::with_status(reply, StatusCode::CREATED).into_response();

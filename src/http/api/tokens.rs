@@ -9,7 +9,7 @@ use warp::{
 };
 
 use crate::{
-    auth::{Auth, Credentials, IssuedToken},
+    auth::{Auth, Credentials, IssuedToken, Principal},
     domain::{BearerToken, RequestContext},
     http::{
         body::{self, Fields},
@@ -17,6 +17,7 @@ use crate::{
         credential::bearer,
         endpoint::{Endpoint, endpoint, on, only_if, with},
         error::ApiError,
+        guard::principal,
         method::{GET, POST},
         settings::Api,
         trace::note,
@@ -38,13 +39,14 @@ pub(super) fn refresh_route(api: &Api) -> impl Endpoint + use<> {
         .and(with(api))
         .and(bearer())
         .and(body::fields(api))
+        .and(context())
         .and(accepts_text())
         .then(refresh_with);
     endpoint("/refresh", on(POST, refresh_with).or(GET | POST, refresh))
 }
 
 pub(super) fn log_out_route(api: &Api) -> impl Endpoint + use<> {
-    let log_out = with(api).and(bearer()).then(log_out);
+    let log_out = with(api).and(principal(api.auth())).and(context()).then(log_out);
     endpoint("/logout", on(GET | POST, log_out))
 }
 
@@ -59,10 +61,7 @@ async fn sign_in(
     let password = fields.take_text("password");
     let (username, password) = fields.finish(username.zip(password))?;
     let credentials = Credentials::new(&username, password.into());
-    Ok(token_answer(
-        &auth.sign_in(credentials, &context.client).await?,
-        as_text,
-    ))
+    Ok(token_answer(&auth.sign_in(credentials, &context).await?, as_text))
 }
 
 async fn refresh(
@@ -78,6 +77,7 @@ async fn refresh_with(
     auth: Auth,
     token: Result<BearerToken, ApiError>,
     fields: Result<Fields, ApiError>,
+    context: RequestContext,
     as_text: bool,
 ) -> Result<Response, ApiError> {
     let no_bearer = matches!(token, Err(ApiError::NoCredentials));
@@ -85,7 +85,8 @@ async fn refresh_with(
         Ok(mut fields) if no_bearer || fields.has("refresh_token") => {
             let refresh_token = fields.take_text("refresh_token");
             let refresh_token: SecretString = fields.finish(refresh_token)?.into();
-            Ok(token_answer(&auth.refresh_with(&refresh_token).await?, as_text))
+            let issued = auth.refresh_with(&refresh_token, &context).await?;
+            Ok(token_answer(&issued, as_text))
         }
         // Nothing was sent that is meant to be JSON.
         Ok(_) | Err(ApiError::UnsupportedMediaType { .. }) => refresh(auth, token, as_text).await,
@@ -94,10 +95,15 @@ async fn refresh_with(
     }
 }
 
-async fn log_out(auth: Auth, token: Result<BearerToken, ApiError>) -> Result<Response, ApiError> {
-    let user = auth.log_out(&token?).await?;
+async fn log_out(
+    auth: Auth,
+    principal: Result<Principal, ApiError>,
+    context: RequestContext,
+) -> Result<Response, ApiError> {
+    let user = principal?.signed_in()?;
+    auth.log_out(&user, &context).await?;
     Ok(note(StatusCode::NO_CONTENT.into_response(), |trace| {
-        trace.user = Some(user);
+        trace.user = Some(user.id());
         trace.changed = true;
     }))
 }

@@ -160,7 +160,7 @@ impl Sessions for SledStore {
         }
         match known.rotate(generation, &policy, lifetime, now) {
             settled @ (RefreshTokenOutcome::Stands(..) | RefreshTokenOutcome::Refused) => return Ok(settled),
-            RefreshTokenOutcome::Minted(..) | RefreshTokenOutcome::Reused => {}
+            RefreshTokenOutcome::Minted(..) | RefreshTokenOutcome::Reused(_) => {}
         }
         self.committer
             .commit(move |trees, _| {
@@ -170,7 +170,7 @@ impl Sessions for SledStore {
                 let outcome = session.rotate(generation, &policy, lifetime, now);
                 match outcome {
                     RefreshTokenOutcome::Minted(..) => trees.put_session(&session)?,
-                    RefreshTokenOutcome::Reused => {
+                    RefreshTokenOutcome::Reused(_) => {
                         trees.remove_sessions(&[session.id])?;
                         return Ok((outcome, Effect::End(vec![session.id].into())));
                     }

@@ -5,10 +5,10 @@ use std::{env, path::Path, sync::Arc};
 use futures_util::{StreamExt as _, stream};
 use jwt_server::{
     Auth, Config,
-    auth::Credentials,
+    auth::{Credentials, Parts},
     clock::{ManualClock, Timestamp},
     config::Settings,
-    domain::{BearerToken, Client, Password, PasswordHash, Role, Roles, User, UserId, Username},
+    domain::{BearerToken, Password, PasswordHash, RequestContext, Role, Roles, User, UserId, Username},
     event::Listeners,
     store::{self, Store, UserCreation},
 };
@@ -49,10 +49,14 @@ impl Server {
         let clock = Arc::new(ManualClock::new(NOW));
         let store = runtime.block_on(open(&config.store.path));
         let auth = runtime.block_on(async {
-            let auth = Auth::new(&config, Arc::clone(&store) as _, Arc::clone(&clock) as _).await;
+            let auth = Auth::new(
+                &config,
+                Parts::new(Arc::clone(&store) as _, Arc::clone(&clock) as _),
+            )
+            .await;
             let auth = auth.expect("a new server starts");
             let password = Password::parse(PASSWORD.into()).expect("a good password");
-            auth.sign_up(name("ada"), password, None)
+            auth.sign_up(name("ada"), password, &RequestContext::default())
                 .await
                 .expect("the first sign-up");
             auth
@@ -68,7 +72,10 @@ impl Server {
     }
 
     pub(crate) fn sign_in(&self) -> BearerToken {
-        let (ada, from) = (Credentials::new("ada", PASSWORD.into()), Client::default());
+        let (ada, from) = (
+            Credentials::new("ada", PASSWORD.into()),
+            RequestContext::default(),
+        );
         let signed_in = self.auth.sign_in(ada, &from);
         bearer(
             &self
@@ -83,8 +90,7 @@ impl Server {
     pub(crate) fn anew(&self) -> Auth {
         let auth = Auth::new(
             &self.config,
-            Arc::clone(&self.store) as _,
-            Arc::clone(&self.clock) as _,
+            Parts::new(Arc::clone(&self.store) as _, Arc::clone(&self.clock) as _),
         );
         self.runtime.block_on(auth).expect("it has started before")
     }
@@ -116,7 +122,7 @@ impl Restarted {
         config.store.path = directory.path().join("data");
         let start = async || {
             let (store, clock) = (open(&config.store.path).await, Arc::new(ManualClock::new(NOW)));
-            let auth = Auth::new(&config, Arc::clone(&store) as _, clock).await;
+            let auth = Auth::new(&config, Parts::new(Arc::clone(&store) as _, clock)).await;
             (auth.expect("a server starts"), store)
         };
         let hash = bcrypt::hash(PASSWORD, 4).expect("a hash");
@@ -131,7 +137,7 @@ impl Restarted {
                 let (name, new) = (somebody.username.to_string(), store.create_user(somebody, None));
                 assert_eq!(new.await.expect("a good disk"), UserCreation::Created);
                 let claimed = Credentials::new(&name, PASSWORD.into());
-                let signed_in = before.sign_in(claimed, &Client::default()).await;
+                let signed_in = before.sign_in(claimed, &RequestContext::default()).await;
                 bearer(&signed_in.expect("the right password").token)
             });
             let tokens: Vec<_> = signed_in.buffer_unordered(512).collect().await;

@@ -1,0 +1,72 @@
+//! What the verbs work with: a store, a clock and the listeners of events. Each is injected, so that a test or a program
+//! that embeds the server brings its own.
+
+use std::sync::Arc;
+
+use super::StartError;
+use crate::{
+    clock::{Clock, SystemClock, Timestamp},
+    config::Config,
+    domain::{RequestContext, UserId},
+    event::{Actor, Event, EventKind, Listeners},
+    store::{self, Store},
+};
+
+/// What an [`Auth`](super::Auth) works with. Cheap to clone.
+#[derive(Clone)]
+pub struct Parts {
+    /// Where users, sessions, API tokens and keys are kept.
+    pub store: Arc<dyn Store>,
+    /// The source of the present moment.
+    pub clock: Arc<dyn Clock>,
+    /// What is told of each event.
+    pub listeners: Listeners,
+}
+
+impl Parts {
+    /// This store and this clock, without listeners.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store,
+            clock,
+            listeners: Listeners::default(),
+        }
+    }
+
+    /// The database that `config` names, and the system's clock.
+    pub(super) async fn open(config: &Config, listeners: Listeners) -> Result<Self, StartError> {
+        let clock = SystemClock::new();
+        let store = store::open(&config.store, clock.now(), listeners.clone()).await?;
+        clock.not_before(store.latest());
+        Ok(Self {
+            store,
+            clock: Arc::new(clock),
+            listeners,
+        })
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Tells the listeners that something happened: to `subject`, by `actor`, in the request of `context`.
+    pub(super) fn emit(
+        &self,
+        kind: EventKind,
+        subject: Option<UserId>,
+        actor: Actor,
+        context: &RequestContext,
+    ) {
+        if self.listeners.is_empty() {
+            return;
+        }
+        self.listeners.emit(&Event {
+            kind,
+            subject,
+            actor,
+            context: context.clone(),
+            at: self.now(),
+        });
+    }
+}

@@ -1,0 +1,51 @@
+//! Sign-up: a client makes a user of its own.
+
+use super::{Auth, AuthError};
+use crate::{
+    domain::{Password, RequestContext, User, Username},
+    event::{Actor, EventKind, SignUpRefusal},
+};
+
+impl Auth {
+    /// Whether sign-up is open.
+    ///
+    /// # Errors
+    /// [`AuthError::SignupClosed`] if not.
+    pub fn check_sign_up(&self, context: &RequestContext) -> Result<(), AuthError> {
+        if self.0.signup.enabled {
+            return Ok(());
+        }
+        self.refused_sign_up(SignUpRefusal::Closed, context);
+        Err(AuthError::SignupClosed)
+    }
+
+    /// Adds a user with the roles of the settings. If `context` says where the client is, the user is known from there.
+    ///
+    /// # Errors
+    /// As [`check_sign_up`](Self::check_sign_up) and [`Accounts::add`].
+    pub async fn sign_up(
+        &self,
+        username: Username,
+        password: Password,
+        context: &RequestContext,
+    ) -> Result<User, AuthError> {
+        self.check_sign_up(context)?;
+        let roles = self.0.signup.roles.clone();
+        let accounts = &self.0.accounts;
+        let added = accounts.add(username, password, roles, Actor::Anonymous, context);
+        let added = added.await;
+        match &added {
+            Err(AuthError::UsernameTaken) => self.refused_sign_up(SignUpRefusal::UsernameTaken, context),
+            Err(AuthError::PasswordRejected(_)) => {
+                self.refused_sign_up(SignUpRefusal::PasswordRejected, context);
+            }
+            _ => {}
+        }
+        added
+    }
+
+    fn refused_sign_up(&self, reason: SignUpRefusal, context: &RequestContext) {
+        let kind = EventKind::SignUpRefused { reason };
+        self.emit(kind, None, Actor::Anonymous, context);
+    }
+}

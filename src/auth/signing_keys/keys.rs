@@ -1,0 +1,135 @@
+//! The keys in a store, and what each step with them needs: a new key, the write, the events.
+
+use std::time::Duration;
+
+use super::held::{self, Held, NewKey};
+use crate::{
+    auth::{Parts, StartError},
+    clock::Timestamp,
+    config::{Config, Origin, TokenConfig},
+    domain::{KeyRing, RequestContext},
+    event::{Actor, EventKind, Listeners},
+    store::{KeyMaterial, KeyRingUpdate},
+    tokens::TokenKey,
+};
+
+/// The keys in a database, and what the settings say of them.
+pub struct SigningKeys {
+    pub(super) parts: Parts,
+    pub(super) settings: TokenConfig,
+}
+
+/// Who changes the keys, and by which request.
+#[derive(Clone, Copy)]
+pub(super) struct By<'a> {
+    pub(super) actor: Actor,
+    pub(super) context: &'a RequestContext,
+}
+
+/// Where a key comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// It was made by this server and lies in its database.
+    Made,
+    /// It is given by the settings at every start.
+    Given,
+}
+
+impl SigningKeys {
+    /// The keys in the database that `config` names. The `listeners` are told of each event.
+    ///
+    /// # Errors
+    /// [`StartError::Database`] if the directory can't be opened.
+    pub async fn open(config: &Config, listeners: Listeners) -> Result<Self, StartError> {
+        Ok(Self::new(config, Parts::open(config, listeners).await?))
+    }
+
+    /// The keys in any store.
+    #[must_use]
+    pub fn new(config: &Config, parts: Parts) -> Self {
+        Self {
+            parts,
+            settings: config.token.clone(),
+        }
+    }
+
+    /// The keys as they are kept, and the present moment.
+    ///
+    /// # Errors
+    /// [`StartError::Store`].
+    pub async fn list(&self) -> Result<(KeyRing<KeySource>, Timestamp), StartError> {
+        let stored = self.parts.store.key_ring().await?;
+        Ok((stored.keys.map(|key| source(&key.material)), self.parts.now()))
+    }
+
+    /// The present moment, by which their times are counted.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.parts.now()
+    }
+
+    pub(super) async fn make(&self) -> Result<NewKey, StartError> {
+        let settings = self.settings.clone();
+        let made = tokio::task::spawn_blocking(move || held::make(&settings)).await;
+        Ok(made.map_err(|_| StartError::Interrupted)??)
+    }
+
+    /// Makes `keys` durable, and then tells the listeners of the `event`. Returns `None` if the ring was changed meanwhile.
+    pub(super) async fn keep(
+        &self,
+        keys: KeyRing<KeyMaterial>,
+        instead_of: u64,
+        event: Option<EventKind>,
+        by: By<'_>,
+    ) -> Result<Option<u64>, StartError> {
+        match self.parts.store.keep_key_ring(keys, instead_of).await? {
+            KeyRingUpdate::Kept(revision) => {
+                if let Some(kind) = event {
+                    self.parts.emit(kind, None, by.actor, by.context);
+                }
+                Ok(Some(revision))
+            }
+            KeyRingUpdate::ChangedMeanwhile => Ok(None),
+        }
+    }
+
+    /// Ends every session, tells the listeners if there was one, and returns how many ended.
+    pub(super) async fn end_every_session(&self, by: By<'_>) -> Result<usize, StartError> {
+        let count = self.parts.store.close_every_session().await?;
+        if count > 0 {
+            let kind = EventKind::SessionsEnded { count };
+            self.parts.emit(kind, None, by.actor, by.context);
+        }
+        Ok(count)
+    }
+
+    /// How long a key waits before it signs. One that is never published has nothing to wait for.
+    pub(super) fn ahead(&self) -> Duration {
+        if self.settings.algorithm.has_public_keys() {
+            self.settings.publish_ahead
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    /// What in the settings gives the key that signs.
+    pub(super) fn given_by(&self) -> Option<&Origin> {
+        if self.settings.algorithm.has_public_keys() {
+            self.settings.key_file.as_ref().map(|file| &file.origin)
+        } else {
+            self.settings.secret.as_ref().map(|secret| &secret.origin)
+        }
+    }
+}
+
+pub(super) fn source(material: &KeyMaterial) -> KeySource {
+    match material.private {
+        Some(_) => KeySource::Made,
+        None => KeySource::Given,
+    }
+}
+
+/// The keys that can be used. What an older secret signed is lost with it.
+pub(super) fn usable(keys: &KeyRing<Held>) -> KeyRing<TokenKey> {
+    keys.clone().filter_map(|held| held.usable)
+}
