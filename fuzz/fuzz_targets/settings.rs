@@ -36,6 +36,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     match added.and_then(|()| Config::read(&settings)) {
         Ok(config) => {
             check(&config);
+            config.validate().expect("what was read is valid in code too");
             let shown = shown(&settings);
             let again = read(&shown);
             let same = again.as_ref().is_ok_and(|again| same(again, &config));

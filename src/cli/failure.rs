@@ -41,3 +41,29 @@ impl Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_argument_exits_with_2_and_any_other_failure_with_1() {
+        let bad_value = |origin| {
+            Failure::Config(ConfigError::BadValue {
+                origin,
+                key: "token.lifetime",
+                value: "0s".into(),
+                accepts: "more".into(),
+            })
+        };
+        for (failure, code) in [
+            (Failure::Argument("no user".into()), 2),
+            (bad_value(Origin::Flag("--token.lifetime".into())), 2),
+            (bad_value(Origin::Default), 1),
+            (Failure::Config(ConfigError::Conflict("two settings".into())), 1),
+            (Failure::io("standard input", &io::Error::other("gone")), 1),
+        ] {
+            assert_eq!(failure.exit_code(), code, "{failure}");
+        }
+    }
+}

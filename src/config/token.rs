@@ -235,3 +235,38 @@ pub(super) fn is_url(issuer: &str) -> bool {
         .iter()
         .any(|known| scheme.eq_ignore_ascii_case(known))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_algorithm_can_be_configured_by_its_name() {
+        for algorithm in Algorithm::ALL {
+            let mut settings = Settings::default();
+            let flag = algorithm.to_string();
+            settings
+                .add_flag(&Values::algorithm().any(), "--token.algorithm", &flag)
+                .unwrap();
+            assert_eq!(TokenConfig::read(&settings).unwrap().algorithm, algorithm);
+        }
+    }
+
+    #[test]
+    fn an_issuer_is_a_name_or_a_url_without_query_and_fragment() {
+        for (text, accepted) in [
+            ("jwt-server", true),
+            ("", false),
+            (&"a".repeat(200), true),
+            (&"a".repeat(201), false),
+            ("https://example.org/auth", true),
+            ("HTTP://example.org:8080", true),
+            ("https://", false),
+            ("https://example.org/?a=b", false),
+            ("https://example.org/#part", false),
+            ("https://me@example.org", false),
+        ] {
+            assert_eq!(is_issuer(text), accepted, "{text:?}");
+        }
+    }
+}

@@ -59,3 +59,54 @@ impl fmt::Display for Banner<'_> {
 fn plural(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::Origin, domain::Algorithm};
+
+    #[test]
+    fn the_banner_tells_what_a_start_found() {
+        let config = Config::default();
+        let mut key = KeyStatus {
+            id: "the-kid".into(),
+            algorithm: Algorithm::EdDsa,
+            given_by: None,
+            replaced: None,
+            next: None,
+        };
+        let banner = |key: &KeyStatus, users, sessions| {
+            let banner = Banner {
+                config: &config,
+                address: "127.0.0.1:4321".parse().unwrap(),
+                users,
+                sessions,
+                key,
+                files_needed: 5000,
+                files_allowed: Some(4096),
+            };
+            banner.to_string()
+        };
+        let first = banner(&key, 1, None);
+        for line in [
+            "  listening on  http://127.0.0.1:4321\n",
+            "  database      data (1 user, live sessions still to be read)\n",
+            "  signing key   made by this server, kept in its database (EdDSA, kid the-kid)\n",
+            "  warning: server.max_connections 4096 needs 5000 open files, and the system allows 4096",
+        ] {
+            assert!(first.contains(line), "{line} is not in {first}");
+        }
+        assert!(!first.contains("note:"), "{first}");
+
+        key.given_by = Some(Origin::KeyFile("key.pem".into()));
+        key.replaced = Some(1);
+        let second = banner(&key, 2, Some(0));
+        for line in [
+            "  database      data (2 users, 0 live sessions)\n",
+            "  signing key   from key file key.pem (EdDSA, kid the-kid)\n",
+            "every older token is dead, and 1 session ended\n",
+        ] {
+            assert!(second.contains(line), "{line} is not in {second}");
+        }
+    }
+}

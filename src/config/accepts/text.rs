@@ -116,7 +116,6 @@ impl<T> Form for List<T> {
     fn describe(&self) -> String {
         match self.least {
             0 => format!("a list of {}", self.what),
-            1 => format!("a list of one or more {}", self.what),
             least => format!("a list of {least} or more {}", self.what),
         }
     }
@@ -171,5 +170,7 @@ mod tests {
         }
         assert!(!roles.contains(&Vec::new()) && !roles.contains(&Roles::default()));
         assert!(List::of_roles(0).contains(&Roles::default()));
+        assert!(roles.describe().starts_with("a list of 1 or more roles, "));
+        assert!(List::of_roles(0).describe().starts_with("a list of roles, "));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{os::unix::ffi::OsStringExt, time::Duration};
 
+use secrecy::ExposeSecret;
+
 use super::*;
 use crate::config::Config;
 
@@ -312,4 +314,76 @@ fn a_list_from_the_environment_is_separated_by_commas() {
     assert_eq!(config.signup.roles.to_string(), "CLIENT EDITOR");
     let config = environment("JWT_SERVER__SIGNUP__ROLES", "").unwrap();
     assert_eq!(config.signup.roles.to_string(), "");
+}
+
+#[test]
+fn a_file_that_can_not_be_read_as_text_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("settings.toml");
+    let error = || Settings::default().add_file_at(&path).unwrap_err().to_string();
+    let missing = error();
+    assert!(
+        missing.contains("settings.toml: the configuration file can't be read"),
+        "{missing}"
+    );
+    std::fs::write(&path, [0xff, b'a']).unwrap();
+    let bytes = error();
+    assert!(bytes.ends_with("it is not UTF-8 text"), "{bytes}");
+}
+
+#[test]
+fn a_secret_comes_from_the_file_or_the_environment_but_not_from_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    let read = |variable: bool| {
+        let mut settings = Settings::default();
+        settings
+            .add_flag(
+                &settings_named("token.secret_file"),
+                "--token.secret_file",
+                path.to_str().unwrap(),
+            )
+            .unwrap();
+        if variable {
+            let given = (
+                SECRET_VARIABLE.into(),
+                "do-not-print-me-do-not-print-me-do".into(),
+            );
+            settings.add_environment([given].into_iter()).unwrap();
+        }
+        Config::read(&settings).map(|config| config.token.secret.unwrap())
+    };
+    for ending in ["", "\n", "\r\n"] {
+        std::fs::write(&path, format!("{}{ending}", "a".repeat(32))).unwrap();
+        let secret = read(false).unwrap();
+        assert_eq!(secret.bytes.expose_secret(), [b'a'; 32]);
+        assert_eq!(secret.origin, Origin::SecretFile(path.display().to_string()));
+    }
+    let both = read(true).unwrap_err().to_string();
+    assert!(
+        both.contains("are both set") && !both.contains("do-not-print-me"),
+        "{both}"
+    );
+    // The end of the line does not count, and a shorter secret is refused.
+    std::fs::write(&path, format!("{}\n", "a".repeat(31))).unwrap();
+    let short = read(false).unwrap_err().to_string();
+    assert!(
+        short.starts_with("secret file ") && short.contains("this one has 31"),
+        "{short}"
+    );
+}
+
+#[test]
+fn a_flag_of_the_wrong_form_is_refused_before_it_is_read() {
+    let mut settings = Settings::default();
+    for (key, value) in [("password.min_length", "eight"), ("signup.enabled", "yes")] {
+        let error = settings.add_flag(&settings_named(key), key, value).unwrap_err();
+        let ConfigError::BadValue {
+            origin, key: named, ..
+        } = error
+        else {
+            panic!("{error}");
+        };
+        assert_eq!((origin, named), (Origin::Flag(key.into()), key));
+    }
 }
