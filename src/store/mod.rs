@@ -9,6 +9,7 @@
 mod api_tokens;
 mod attempts;
 mod backend;
+pub mod contract;
 mod error;
 mod keys;
 mod open;

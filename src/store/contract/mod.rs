@@ -1,0 +1,140 @@
+//! What every store must do: one function a promise. [`store_contract!`](crate::store_contract) runs them all against a backend,
+//! in this crate or in another one.
+//!
+//! They are part of the library, and not of its tests, because a backend may live in another crate. A test there is two steps:
+//! implement [`Backend`], and write `jwt_server::store_contract!(MyBackend);`. The crate needs `tokio` with the features
+//! `macros` and `rt-multi-thread` among its development dependencies. A program that does not name this module does not
+//! contain it.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a promise that is broken is a panic, as in any test"
+)]
+
+use std::sync::Arc;
+
+use super::backend::Store;
+use crate::clock::Timestamp;
+
+#[doc(hidden)]
+pub mod api_tokens;
+#[doc(hidden)]
+pub mod attempts;
+#[doc(hidden)]
+pub mod keys;
+#[doc(hidden)]
+pub mod live_sessions;
+#[doc(hidden)]
+pub mod refresh;
+#[doc(hidden)]
+pub mod sessions;
+mod support;
+#[doc(hidden)]
+pub mod users;
+#[doc(hidden)]
+pub mod whole;
+
+/// A place where a store keeps its data. Each promise has one of its own.
+pub trait Backend: Sized + Send + Sync {
+    /// Makes an empty place.
+    fn fresh() -> impl Future<Output = Self> + Send;
+
+    /// Opens the store in this place at `now`. A store that is opened after the last one was dropped has what that one was told.
+    fn open(&self, now: Timestamp) -> impl Future<Output = Arc<dyn Store>> + Send;
+}
+
+/// Makes a test of each promise that a store keeps, for one [`Backend`](crate::store::contract::Backend).
+#[macro_export(local_inner_macros)]
+macro_rules! store_contract {
+    ($backend:ty) => {
+        store_contract! { @promises $backend;
+            users:
+                a_user_is_found_by_name_as_created,
+                concurrent_sign_ups_get_a_username_once,
+                a_user_change_is_visible_at_once_and_after_a_restart,
+                a_rehash_never_undoes_a_later_password_change,
+                a_user_change_reaches_every_session_and_api_token,
+                another_password_ends_every_session_but_the_kept_one,
+                deleting_a_user_ends_everything_and_frees_the_name,
+                sign_ins_are_noted_by_network_up_to_a_bound;
+            sessions:
+                a_session_opens_only_for_a_user_as_verified,
+                an_accepted_token_has_the_present_user,
+                no_check_shows_a_user_older_than_the_last_answer,
+                a_closed_session_stays_closed,
+                every_session_can_be_closed,
+                one_session_too_many_ends_the_oldest,
+                sessions_are_listed_oldest_first_with_their_last_use,
+                pruning_removes_only_what_has_expired_in_batches,
+                opening_removes_expired_sessions;
+            live_sessions:
+                a_live_session_agrees_with_the_store;
+            refresh:
+                a_refresh_mints_one_successor,
+                a_closed_session_is_not_refreshed,
+                reuse_of_a_refresh_token_ends_the_session,
+                concurrent_uses_of_a_refresh_token_get_one_successor;
+            api_tokens:
+                an_api_token_is_accepted_until_it_expires,
+                an_api_token_needs_a_live_session_of_its_user,
+                only_the_owner_revokes_an_api_token_and_for_good,
+                concurrent_creations_keep_the_bound_of_api_tokens,
+                api_tokens_end_with_the_password_and_with_the_user,
+                the_last_use_of_an_api_token_is_kept_by_the_hour;
+            keys:
+                the_refresh_key_stays_until_every_session_is_closed,
+                the_signing_keys_are_kept_whole,
+                of_concurrent_changes_of_the_signing_keys_one_wins;
+            attempts:
+                failed_attempts_are_kept_as_last_told;
+            whole:
+                counts_are_right_after_a_restart,
+                sixty_four_writers_at_once_lose_nothing,
+                the_latest_moment_survives_a_restart;
+        }
+    };
+    (@promises $backend:ty; $($noun:ident: $($promise:ident),+ $(,)?;)+) => {
+        $($(
+            #[::tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                let backend = <$backend as $crate::store::contract::Backend>::fresh().await;
+                $crate::store::contract::$noun::$promise(&backend).await;
+            }
+        )+)+
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    /// A promise that the macro does not list would never be run.
+    #[test]
+    fn the_macro_lists_every_promise() {
+        let listed = include_str!("mod.rs");
+        let sources = [
+            include_str!("api_tokens.rs"),
+            include_str!("attempts.rs"),
+            include_str!("keys.rs"),
+            include_str!("live_sessions.rs"),
+            include_str!("refresh.rs"),
+            include_str!("sessions.rs"),
+            include_str!("users.rs"),
+            include_str!("whole.rs"),
+        ];
+        let mut promises = 0;
+        for source in sources {
+            for (_, rest) in source
+                .match_indices("\npub async fn ")
+                .map(|(at, mark)| source.split_at(at + mark.len()))
+            {
+                let name = rest.split('(').next().unwrap();
+                assert!(
+                    listed.contains(&format!("                {name},\n"))
+                        || listed.contains(&format!("                {name};\n")),
+                    "{name}"
+                );
+                promises += 1;
+            }
+        }
+        assert_eq!(promises, 35);
+    }
+}

@@ -1,0 +1,119 @@
+//! What the promises share: values to store, and steps that most of them take.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    clock::Timestamp,
+    domain::{
+        ApiToken, ApiTokenHash, ApiTokenId, ApiTokenName, DisplayName, PasswordHash, RefreshTokenOutcome,
+        Role, Session, TokenId, TokenPolicy, TokenRecord, User, UserId, Username,
+    },
+    store::{api_tokens::ApiTokenCreation, backend::Store, users::UserCreation},
+};
+
+pub(super) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+pub(super) const DAY: Duration = Duration::from_hours(24);
+pub(super) const WEEK: Duration = Duration::from_hours(7 * 24);
+/// A bound of sessions that few tests reach.
+pub(super) const MOST: usize = 100;
+pub(super) const POLICY: TokenPolicy = TokenPolicy {
+    lifetime: Duration::from_mins(5),
+    refresh_window: Duration::from_secs(30),
+    refresh_grace: Duration::from_secs(10),
+};
+
+pub(super) fn later(seconds: u64) -> Timestamp {
+    NOW.plus(Duration::from_secs(seconds))
+}
+
+pub(super) fn hash(of: char) -> PasswordHash {
+    PasswordHash::parse(&format!("$2b$12${}", of.to_string().repeat(53))).unwrap()
+}
+
+pub(super) fn name(name: &str) -> Username {
+    Username::parse(name).unwrap()
+}
+
+pub(super) fn user(username: &str) -> User {
+    User {
+        id: UserId::generate(NOW),
+        username: name(username),
+        password_hash: hash('a'),
+        password_version: 0,
+        roles: [Role::CLIENT, Role::ADMIN].into_iter().collect(),
+        disabled: false,
+        display_name: DisplayName::parse("Ada ✨").ok(),
+        created_at: NOW,
+    }
+}
+
+pub(super) async fn created(store: &Arc<dyn Store>, username: &str) -> User {
+    let user = user(username);
+    assert_eq!(
+        store.create_user(user.clone(), None).await.unwrap(),
+        UserCreation::Created
+    );
+    user
+}
+
+pub(super) async fn opened(store: &Arc<dyn Store>, user: &User, now: Timestamp) -> (Session, TokenRecord) {
+    let (session, token) = Session::start(user.id, POLICY.lifetime, Duration::from_hours(1), now);
+    let opened = store
+        .open_session(session.clone(), user.password_version, MOST)
+        .await;
+    assert!(opened.unwrap().is_some());
+    (session, token)
+}
+
+/// Checks a token by the store and, if there is one, by the live session.
+pub(super) async fn is_accepted(
+    store: &Arc<dyn Store>,
+    session: &Session,
+    token: TokenId,
+    now: Timestamp,
+) -> bool {
+    let accepted = store.accepted(session.id, token, now).await.unwrap();
+    if let Some(live) = store.live_session(session.id) {
+        assert_eq!(live.accepted(token, now), Ok(accepted.clone()));
+    }
+    accepted.is_some()
+}
+
+pub(super) async fn rotate(
+    store: &Arc<dyn Store>,
+    session: &Session,
+    generation: u32,
+    now: Timestamp,
+) -> RefreshTokenOutcome {
+    store
+        .rotate(session.id, generation, POLICY, WEEK, now)
+        .await
+        .unwrap()
+}
+
+/// An API token of `user`. Each byte of its hash is `n`.
+pub(super) fn api_token(user: &User, n: u8, now: Timestamp) -> ApiToken {
+    ApiToken {
+        id: ApiTokenId::generate(now),
+        user: user.id,
+        hash: ApiTokenHash::from_bytes([n; 32]),
+        name: ApiTokenName::parse("deploy ✨").unwrap(),
+        roles: [Role::CLIENT].into_iter().collect(),
+        created_at: now,
+        expires_at: now.plus(WEEK),
+        used_at: None,
+    }
+}
+
+/// Creates an API token.
+pub(super) async fn added(store: &Arc<dyn Store>, user: &User, session: &Session, n: u8) -> ApiToken {
+    let token = api_token(user, n, NOW);
+    let creation = store.create_api_token(token.clone(), session.id, MOST).await;
+    assert_eq!(creation.unwrap(), ApiTokenCreation::Created);
+    token
+}
+
+pub(super) async fn is_good(store: &Arc<dyn Store>, token: &ApiToken, now: Timestamp) -> bool {
+    let accepted = store.api_token_accepted(token.hash, now).await.unwrap();
+    accepted.is_some()
+}
