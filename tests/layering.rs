@@ -55,6 +55,16 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("server", &["http", "config", "domain", "clock"]),
 ];
 
+/// A room, another one, and all that the first may name of the second.
+const PARTS: [(&str, &str, &[&str]); 1] = [(
+    "server",
+    "http",
+    &["ApiError", "Credential", "Traced", "take_trace"],
+)];
+
+/// The folder of a store's backend, and the only file outside of it that may name it.
+const BACKENDS: [(&str, &str); 1] = [("src/store/sled/", "src/store/open.rs")];
+
 /// A crate, and the only places that may name it.
 const OWNERS: [(&str, &[&str]); 12] = [
     ("sled", &["src/store/sled/"]),
@@ -202,6 +212,36 @@ fn no_path_of_any_form_goes_against_an_arrow() {
         };
         let fine = here == there || allowed.contains(&there.as_str());
         assert!(fine, "{from} names {path}, of `{there}`, which `{here}` may not");
+    }
+}
+
+#[test]
+fn a_room_names_only_its_part_of_another_room() {
+    let needs = needs(&sources());
+    for (here, there, part) in PARTS {
+        let within = needs
+            .iter()
+            .filter(|need| room(&need.from) == here && need.room == there);
+        let names: BTreeSet<_> = within
+            .map(|need| need.path.rsplit("::").next().unwrap_or_default())
+            .collect();
+        assert_eq!(
+            names,
+            part.iter().copied().collect(),
+            "what {here} names of {there}"
+        );
+    }
+}
+
+#[test]
+fn only_one_file_names_a_backend_of_the_store() {
+    let needs = needs(&sources());
+    for (backend, opener) in BACKENDS {
+        let outside = needs
+            .iter()
+            .filter(|need| need.to.starts_with(backend) && !need.from.starts_with(backend));
+        let names: BTreeSet<_> = outside.map(|need| need.from.as_str()).collect();
+        assert_eq!(names, BTreeSet::from([opener]), "the files that name {backend}");
     }
 }
 

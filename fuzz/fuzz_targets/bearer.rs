@@ -125,10 +125,10 @@ fn attack(world: &World, choice: u8, rest: &[u8]) -> Corpus {
         ));
     }
     // The type that the token becomes keeps every byte of it.
-    if let Ok(text) = std::str::from_utf8(rest) {
-        if let Some(token) = BearerToken::parse(text) {
-            assert_eq!(token.expose(), text);
-        }
+    if let Ok(text) = std::str::from_utf8(rest)
+        && let Some(token) = BearerToken::parse(text)
+    {
+        assert_eq!(token.expose(), text);
     }
     Corpus::Keep
 }
