@@ -22,7 +22,7 @@ impl Auth {
     /// Adds a user with the roles of the settings. If `context` says where the client is, the user is known from there.
     ///
     /// # Errors
-    /// As [`check_sign_up`](Self::check_sign_up) and [`Accounts::add`].
+    /// As [`check_sign_up`](Self::check_sign_up) and [`Accounts::add`](super::Accounts::add).
     pub async fn sign_up(
         &self,
         username: Username,
