@@ -209,6 +209,24 @@ mod tests {
             Timestamp(u64::MAX).plus(Duration::from_secs(1)),
             Timestamp(u64::MAX)
         );
+        assert_eq!(Timestamp(1).minus(Duration::from_secs(2)), Timestamp(0));
         assert_eq!(Timestamp(1).since(Timestamp(2)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_manual_clock_moves_only_when_told() {
+        let clock = ManualClock::new(Timestamp(7));
+        assert_eq!((clock.now(), clock.now()), (Timestamp(7), Timestamp(7)));
+        clock.advance(Duration::from_millis(2_900));
+        assert_eq!(clock.now(), Timestamp(9), "whole seconds only");
+    }
+
+    #[test]
+    fn a_stopwatch_never_shows_less_than_before() {
+        let stopwatch = Stopwatch::start();
+        let before = stopwatch.milliseconds();
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(before >= 0.0);
+        assert!(stopwatch.milliseconds() >= before + 2.0 - 0.001);
     }
 }

@@ -77,3 +77,32 @@ impl fmt::Debug for ApiTokenHash {
         f.write_str("ApiTokenHash(…)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Role;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    #[test]
+    fn an_api_token_has_no_role_that_its_user_lost() {
+        let roles = |roles: &[Role]| roles.iter().cloned().collect::<Roles>();
+        let mut user = User::somebody("ada", NOW);
+        let mut token = ApiToken::somebodys(user.id, NOW);
+        token.roles = roles(&[Role::CLIENT, Role::ADMIN]);
+        user.roles = roles(&[Role::ADMIN, Role::CLIENT]);
+        assert_eq!(token.roles_as_of(&user), token.roles);
+        user.roles = roles(&[Role::CLIENT]);
+        assert_eq!(token.roles_as_of(&user), user.roles);
+        user.roles = roles(&[]);
+        assert!(token.roles_as_of(&user).is_empty());
+    }
+
+    #[test]
+    fn the_hash_of_an_api_token_reads_back_and_is_not_shown() {
+        let hash = ApiTokenHash::from_bytes([0xab; 32]);
+        assert_eq!(ApiTokenHash::from_bytes(*hash.as_bytes()), hash);
+        assert_eq!(format!("{hash:?}"), "ApiTokenHash(…)");
+    }
+}

@@ -122,3 +122,77 @@ impl User {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    fn hash(filler: &str) -> PasswordHash {
+        PasswordHash::parse(&format!("$2b$04${}", filler.repeat(53))).unwrap()
+    }
+
+    #[test]
+    fn each_change_changes_only_what_it_names() {
+        let user = User::somebody("ada", NOW);
+        let name = DisplayName::parse("Ada").unwrap();
+        let roles: Roles = [crate::domain::Role::ADMIN].into_iter().collect();
+        for (change, expected) in [
+            (
+                UserChange::Password(hash("a")),
+                User {
+                    password_hash: hash("a"),
+                    password_version: 1,
+                    ..user.clone()
+                },
+            ),
+            (
+                UserChange::Roles(roles.clone()),
+                User {
+                    roles,
+                    ..user.clone()
+                },
+            ),
+            (
+                UserChange::Disabled(true),
+                User {
+                    disabled: true,
+                    ..user.clone()
+                },
+            ),
+            (
+                UserChange::DisplayName(Some(name.clone())),
+                User {
+                    display_name: Some(name),
+                    ..user.clone()
+                },
+            ),
+        ] {
+            assert_eq!(user.clone().with(change), expected);
+        }
+    }
+
+    #[test]
+    fn a_rehash_never_undoes_a_password_change() {
+        let user = User::somebody("ada", NOW);
+        let rehash = UserChange::Rehash {
+            from: user.password_hash.clone(),
+            to: hash("b"),
+        };
+        let rehashed = user.clone().with(rehash.clone());
+        assert_eq!(rehashed.password_hash, hash("b"));
+        assert_eq!(rehashed.password_version, 0, "it is the same password");
+        let changed = user.with(UserChange::Password(hash("a")));
+        assert_eq!(changed.clone().with(rehash), changed);
+    }
+
+    #[test]
+    fn a_shared_user_is_compared_and_shown_as_the_user() {
+        let user = Arc::new(User::somebody("ada", NOW));
+        let shared = SharedUser::from(Arc::clone(&user));
+        assert_eq!(shared, SharedUser::from(Arc::new(User::clone(&user))));
+        assert_eq!(format!("{shared:?}"), format!("{user:?}"));
+        assert!(!format!("{shared:?}").contains("$2b$"), "it shows the hash");
+    }
+}

@@ -167,3 +167,79 @@ fn value(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     };
     rest.split_at_checked(length)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The DER value of `content` with this tag.
+    fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(content.len()).unwrap();
+        [&[tag, length], content].concat()
+    }
+
+    /// A `PrivateKeyInfo` of this algorithm, with `parameters` and an empty key.
+    fn info(object: &[u8], parameters: &[u8]) -> Vec<u8> {
+        let algorithm = [der(OBJECT, object), parameters.to_vec()].concat();
+        let parts = [
+            der(INTEGER, &[0]),
+            der(SEQUENCE, &algorithm),
+            der(OCTETS, &der(SEQUENCE, &[])),
+        ];
+        der(SEQUENCE, &parts.concat())
+    }
+
+    #[test]
+    fn a_key_of_an_unknown_kind_is_named() {
+        let secp256k1: &[u8] = b"\x2b\x81\x04\x00\x0a";
+        for (der, expected) in [
+            (info(RSA_PSS, &[]), Some(Kind::Other("an RSA key for PSS alone"))),
+            (
+                info(b"\x2b\x65\x71", &[]),
+                Some(Kind::Other("a key of a kind that this server does not know")),
+            ),
+            (
+                info(EC, &der(OBJECT, secp256k1)),
+                Some(Kind::Other("an EC key on another curve than P-256")),
+            ),
+            (info(EC, &der(OBJECT, P256)), Some(Kind::P256)),
+            (info(ED25519, &[]), Some(Kind::Ed25519)),
+            (info(RSA, &[]), None),
+        ] {
+            assert_eq!(kind(Form::Pkcs8, &der), expected, "{der:02x?}");
+        }
+    }
+
+    #[test]
+    fn a_value_with_a_wrong_length_is_no_value() {
+        for der in [
+            &[][..],
+            &[INTEGER],
+            &[INTEGER, 1],
+            &[OCTETS, 1, 7],
+            &[INTEGER, 0x81],
+            &[INTEGER, 0x82, 1],
+            &[INTEGER, 0x83, 0, 0, 1, 7],
+            &[INTEGER, 0xff, 0],
+        ] {
+            assert_eq!(value(der, INTEGER), None, "{der:02x?}");
+        }
+        let long = [&[INTEGER, 0x81, 0x80][..], &[7; 0x80], &[9]].concat();
+        assert_eq!(value(&long, INTEGER), Some((&[7; 0x80][..], &[9][..])));
+        assert_eq!(
+            value(&[INTEGER, 0x82, 0, 1, 7], INTEGER),
+            Some((&[7][..], &[][..]))
+        );
+    }
+
+    #[test]
+    fn the_bits_of_a_modulus_do_not_count_leading_zeros() {
+        let key = |modulus: &[u8]| {
+            let parts = [der(INTEGER, &[0]), der(INTEGER, modulus)];
+            der(SEQUENCE, &parts.concat())
+        };
+        assert_eq!(modulus_bits(&key(&[0, 0x80, 0])), Some(16));
+        assert_eq!(modulus_bits(&key(&[1])), Some(1));
+        assert_eq!(modulus_bits(&key(&[0, 0])), None);
+    }
+}

@@ -202,3 +202,26 @@ fn a_rotation_is_due_early_enough_to_publish_the_key() {
     add(&mut ring, "b", 24 * 3600, 23 * 3600);
     assert_eq!(ring.rotation_due(day, hour, at(23 * 3600 + 1)), None);
 }
+
+#[test]
+fn a_ring_of_other_material_keeps_its_times() {
+    let ring = rotated();
+    let named = ring.map(|key| key.id.clone());
+    assert_eq!(named.keys()[1].material, "b");
+    let back = named.clone().filter_map(|_| Some(()));
+    assert_eq!(back, ring);
+    let only = named.filter_map(|id| (id == "b").then_some(()));
+    assert_eq!(only.keys(), &ring.keys()[1..]);
+}
+
+#[test]
+fn older_keys_can_be_dropped_at_once() {
+    let mut ring = rotated();
+    ring.drop_older();
+    let ids: Vec<_> = ring.keys().iter().map(|key| key.id.as_str()).collect();
+    assert_eq!(ids, ["b"]);
+    ring.clear();
+    ring.drop_older();
+    assert_eq!(ring.signing(at(0)), None);
+    assert!(!ring.withdraw_next(at(0)) && !ring.promote_next(at(0)));
+}

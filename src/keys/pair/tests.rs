@@ -156,3 +156,25 @@ fn debug_of_a_key_pair_shows_nothing_private() {
     let shown = format!("{pair:?}");
     assert_eq!(shown, format!("KeyPair(EdDSA, {})", pair.public().thumbprint()));
 }
+
+#[test]
+fn hs256_has_no_key_pair() {
+    let wanted = KeyError::WrongKind {
+        found: "a key pair",
+        wanted: Algorithm::Hs256,
+    };
+    assert_eq!(KeyPair::generate(Algorithm::Hs256).unwrap_err(), wanted);
+    assert_eq!(KeyPair::from_pkcs8(Algorithm::Hs256, &[]).unwrap_err(), wanted);
+    assert_eq!(
+        read("ed25519", Algorithm::Hs256).unwrap_err().to_string(),
+        "it holds an Ed25519 key, and HS256 takes a secret, not a key pair"
+    );
+}
+
+#[test]
+fn an_rsa_pair_reads_back_from_its_pkcs1_form() {
+    let rsa = read("rsa-pkcs8", Algorithm::Rs256).unwrap();
+    let pkcs1 = rsa.pkcs1().unwrap();
+    let again = RsaKeyPair::from_der(pkcs1.expose_secret()).unwrap();
+    assert_eq!(KeyPair::of_rsa(&again).unwrap().public(), rsa.public());
+}
