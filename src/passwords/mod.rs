@@ -6,7 +6,11 @@ mod hash;
 mod strength;
 mod threads;
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    thread,
+    time::Duration,
+};
 
 use once_cell::sync::OnceCell;
 
@@ -27,8 +31,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// Hashes and verifies passwords, by the settings.
 pub(crate) struct Passwords {
-    config: PasswordConfig,
-    decoy: PasswordHash,
+    rules: RwLock<Arc<PasswordConfig>>,
     /// Started with the first password: a process that only checks tokens never needs them. If starting fails, the next
     /// password tries again.
     threads: OnceCell<HashThreads>,
@@ -44,15 +47,25 @@ pub(crate) struct VerifiedPassword {
 impl Passwords {
     pub(crate) fn new(config: &PasswordConfig) -> Self {
         Self {
-            config: config.clone(),
-            decoy: decoy(config.bcrypt_cost),
+            rules: RwLock::new(Arc::new(config.clone())),
             threads: OnceCell::new(),
         }
     }
 
+    /// Applies the rules of `config` from the next password on. The hashing threads and their queue stay as they are.
+    pub(crate) fn apply(&self, config: &PasswordConfig) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config.clone());
+    }
+
+    /// The rules that apply now.
+    fn rules(&self) -> Arc<PasswordConfig> {
+        // A panic cannot leave the pointer half replaced.
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Whether a new password is long enough.
     pub(crate) fn check_length(&self, password: &Password) -> Result<(), PasswordRejection> {
-        let minimum = self.config.min_length;
+        let minimum = self.rules().min_length;
         if password.chars() < minimum {
             return Err(PasswordRejection::TooShort { minimum });
         }
@@ -66,16 +79,12 @@ impl Passwords {
         password: Password,
         username: &Username,
     ) -> Result<PasswordHash, HashingError> {
-        let (cost, min_strength, username) = (
-            self.config.bcrypt_cost,
-            self.config.min_strength,
-            username.clone(),
-        );
+        let (rules, username) = (self.rules(), username.clone());
         self.run(move || {
-            if min_strength > 0 && strength(&password, &username) < min_strength {
+            if rules.min_strength > 0 && strength(&password, &username) < rules.min_strength {
                 return Err(PasswordRejection::TooWeak.into());
             }
-            hash(&password, cost)
+            hash(&password, rules.bcrypt_cost)
         })
         .await
     }
@@ -87,18 +96,17 @@ impl Passwords {
         user: Option<Arc<User>>,
         password: Option<Password>,
     ) -> Result<Option<VerifiedPassword>, HashingError> {
-        let cost = self.config.bcrypt_cost;
-        let decoy = self.decoy.clone();
+        let cost = self.rules().bcrypt_cost;
         self.run(move || {
             let (Some(user), Some(password)) = (&user, &password) else {
-                let _ = matches("a password that nobody has", &decoy)?;
+                let _ = matches("a password that nobody has", &decoy(cost))?;
                 return Ok(None);
             };
             let found = cost_of(&user.password_hash).unwrap_or(cost);
             if !matches(password.expose(), &user.password_hash)? {
                 // A hash that is cheaper than the decoy would tell that there is such a user.
                 for between in costs_between(found, cost) {
-                    let _ = matches(password.expose(), &self::decoy(between))?;
+                    let _ = matches(password.expose(), &decoy(between))?;
                 }
                 return Ok(None);
             }
@@ -114,7 +122,7 @@ impl Passwords {
         &self,
         work: impl Fn() -> Result<T, HashingError> + Send + Sync + 'static,
     ) -> Result<T, HashingError> {
-        let start = || HashThreads::start(self.thread_count(), self.config.hash_queue);
+        let start = || HashThreads::start(self.thread_count(), self.rules().hash_queue);
         let threads = self.threads.get_or_try_init(start);
         let threads =
             threads.map_err(|error| HashingError::Internal(format!("no hashing thread: {error}")))?;
@@ -129,7 +137,7 @@ impl Passwords {
     /// As many as the settings ask for; else one less than the processors, so that one is always free for requests of
     /// clients that have signed in.
     fn thread_count(&self) -> usize {
-        match self.config.hash_threads {
+        match self.rules().hash_threads {
             0 => thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1).max(1)),
             asked => asked,
         }

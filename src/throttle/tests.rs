@@ -7,7 +7,11 @@ use std::{
     thread,
 };
 
-use super::*;
+use super::{
+    counters::longest_memory,
+    places::{KINDS, PLACES_EACH},
+    *,
+};
 use crate::{
     clock::{ManualClock, Timestamp},
     config::Config,
@@ -54,11 +58,11 @@ async fn any_number_of_names_addresses_and_callers_takes_no_more_memory_than_the
     }
     let after = resident();
     let places = (KINDS * PLACES_EACH) as usize;
-    let (capacity, changed) = throttle.table.lock().capacity();
+    let (capacity, changed) = throttle.0.table.lock().capacity();
     assert_eq!(capacity, places);
     assert!(changed > places / 3 && changed <= places, "{changed}");
     throttle.keep().await.unwrap();
-    assert_eq!(throttle.table.lock().capacity().1, 0);
+    assert_eq!(throttle.0.table.lock().capacity().1, 0);
     // Other tests run beside this one: the figure means something when it runs alone.
     println!(
         "resident before: {before:?} KiB, after: {after:?} KiB, kept: {:?} KiB",
@@ -76,7 +80,7 @@ async fn what_is_kept_is_found_again_and_what_is_forgotten_goes() {
         assert!(first.admit(Some(&name), None, address).await.is_ok());
     }
     first.keep().await.unwrap();
-    let kept = first.store.attempts().await.unwrap().unwrap();
+    let kept = first.0.store.attempts().await.unwrap().unwrap();
     assert_eq!(
         kept.places.len(),
         3,
@@ -87,11 +91,11 @@ async fn what_is_kept_is_found_again_and_what_is_forgotten_goes() {
     let second = throttle(&directory).await;
     assert!(second.admit(Some(&name), None, address).await.is_err());
     let later = ManualClock::new(NOW.plus(Duration::from_hours(26)));
-    let (config, store) = (Config::default().throttle, Arc::clone(&second.store));
+    let (config, store) = (Config::default().throttle, Arc::clone(&second.0.store));
     let third = Throttle::load(&config, store, Arc::new(later)).await.unwrap();
     assert!(third.admit(Some(&name), None, None).await.is_ok());
     third.keep().await.unwrap();
-    let kept = third.store.attempts().await.unwrap().unwrap();
+    let kept = third.0.store.attempts().await.unwrap().unwrap();
     assert_eq!(kept.places.len(), 2, "the line, anew, and whose failure that is");
 }
 
@@ -104,6 +108,7 @@ async fn of_many_attempts_at_once_from_a_known_place_no_more_are_let_through_tha
         ClientAddress::new([192, 0, 2, 1].into()),
     );
     let created = throttle
+        .0
         .store
         .create_user(ada.clone(), Some(home.network()))
         .await;
@@ -137,7 +142,7 @@ async fn a_right_password_forgives_nothing_of_another_account_that_shares_its_pl
         .await
         .unwrap();
     let ada = Username::parse("ada").unwrap();
-    let line = |name: &Username| throttle.place(Kind::Line, name.as_str(), None);
+    let line = |name: &Username| throttle.0.place(Kind::Line, name.as_str(), None);
     let mut names = (0..).map(|n| Username::parse(&format!("mallory{n}")).unwrap());
     let mallory = names.find(|name| line(name) == line(&ada)).unwrap();
     let network = |n: u8| Some(ClientAddress::new([198, 51, 100, n].into()));
@@ -160,7 +165,7 @@ async fn a_right_password_forgives_nothing_of_another_account_that_shares_its_pl
 async fn keeping_comes_to_an_end_while_attempts_go_on() {
     let directory = tempfile::tempdir().unwrap();
     let throttle = throttle(&directory).await;
-    let (table, over) = (throttle.table.clone(), Arc::new(AtomicBool::new(false)));
+    let (table, over) = (throttle.0.table.clone(), Arc::new(AtomicBool::new(false)));
     table.lock().mark_changed(7);
     let flood = {
         let over = Arc::clone(&over);
@@ -183,7 +188,7 @@ async fn a_clock_that_was_years_ahead_shuts_nobody_out() {
     let directory = tempfile::tempdir().unwrap();
     let before = throttle(&directory).await;
     let ahead = ManualClock::new(NOW.plus(Duration::from_hours(365 * 24)));
-    let (config, store) = (Config::default().throttle, Arc::clone(&before.store));
+    let (config, store) = (Config::default().throttle, Arc::clone(&before.0.store));
     let wrong = Throttle::load(&config, store, Arc::new(ahead)).await.unwrap();
     let name = Username::parse("ada").unwrap();
     let address = Some(ClientAddress::new([192, 0, 2, 1].into()));
@@ -192,16 +197,39 @@ async fn a_clock_that_was_years_ahead_shuts_nobody_out() {
     }
     wrong.keep().await.unwrap();
 
-    let store = Arc::clone(&before.store);
-    let right = Throttle::load(&config, store, Arc::clone(&before.clock))
+    let store = Arc::clone(&before.0.store);
+    let right = Throttle::load(&config, store, Arc::clone(&before.0.clock))
         .await
         .unwrap();
     assert!(right.admit(Some(&name), None, address).await.is_ok());
     right.keep().await.unwrap();
-    let kept = right.store.attempts().await.unwrap().unwrap();
+    let kept = right.0.store.attempts().await.unwrap().unwrap();
     assert!(
         kept.places
             .iter()
             .all(|(_, attempts)| attempts.at <= NOW.plus(longest_memory(&config)))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_limits_hold_for_the_next_attempt() {
+    let directory = tempfile::tempdir().unwrap();
+    let throttle = throttle(&directory).await;
+    let address = Some(ClientAddress::new([192, 0, 2, 1].into()));
+    let mut config = Config::default().throttle;
+    for _ in 0..3 {
+        assert!(throttle.admit(None, None, address).await.is_ok());
+    }
+    config.address_failures = 3.try_into().unwrap();
+    throttle.apply(&config);
+    assert!(
+        throttle.admit(None, None, address).await.is_err(),
+        "three were counted"
+    );
+    config.address_failures = 5.try_into().unwrap();
+    throttle.apply(&config);
+    for admitted in [true, true, false] {
+        let attempt = throttle.admit(None, None, address).await;
+        assert_eq!(attempt.is_ok(), admitted, "and stay counted");
+    }
 }
