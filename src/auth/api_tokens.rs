@@ -46,7 +46,7 @@ impl Auth {
         wanted: NewApiToken,
         context: &RequestContext,
     ) -> Result<IssuedApiToken, AuthError> {
-        let rules = self.0.api_tokens;
+        let rules = self.limits().api_tokens;
         let rejections = reject(&wanted, user.roles(), rules.max_lifetime);
         if !rejections.is_empty() {
             return Err(AuthError::ApiTokenRejected(rejections));

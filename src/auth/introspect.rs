@@ -34,7 +34,7 @@ impl Auth {
         token: &str,
         context: &RequestContext,
     ) -> Result<Option<Introspection>, AuthError> {
-        caller.require_any(&self.0.introspection.roles)?;
+        caller.require_any(&self.limits().introspection.roles)?;
         let live = match BearerToken::parse(token) {
             Some(token) => self.authenticate(&token).await.map(|of| (of, token)),
             None => Err(AuthError::TokenRefused(TokenRefusal::Malformed)),

@@ -7,19 +7,27 @@ mod error;
 mod introspect;
 mod issue;
 mod jwks;
+mod limits;
 mod my_account;
 mod parts;
 mod password_check;
 mod principal;
 mod refresh;
 mod revoke;
+mod rotate_keys;
 mod sessions;
 mod sign_up;
 mod signed_in;
 mod signing_keys;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
+use tokio::sync::Mutex;
+
+use self::limits::Limits;
 pub use self::{
     accounts::Accounts,
     api_tokens::{IssuedApiToken, NewApiToken},
@@ -36,7 +44,7 @@ pub use self::{
 };
 use crate::{
     clock::Timestamp,
-    config::{ApiTokenConfig, Config, IntrospectionConfig, SessionConfig, SignupConfig},
+    config::Config,
     domain::{RequestContext, TokenPolicy, UserId},
     event::{Actor, EventKind, Listeners},
     store::{Store, StoreCounts},
@@ -69,11 +77,12 @@ struct Inner {
     key: KeyStatus,
     publish_ahead: Duration,
     policy: TokenPolicy,
-    session: SessionConfig,
     refresh_tokens: RefreshTokens,
-    api_tokens: ApiTokenConfig,
-    signup: SignupConfig,
-    introspection: IntrospectionConfig,
+    limits: RwLock<Arc<Limits>>,
+    /// Held by one change of the keys at a time.
+    key_changes: Mutex<()>,
+    /// Shared by what mints a token, and held alone while other keys take over.
+    minting: tokio::sync::RwLock<()>,
 }
 
 impl Auth {
@@ -109,11 +118,10 @@ impl Auth {
             key: status,
             publish_ahead: config.token.publish_ahead,
             policy: config.token.policy,
-            session: config.session,
             refresh_tokens,
-            api_tokens: config.api_tokens,
-            signup: config.signup.clone(),
-            introspection: config.introspection.clone(),
+            limits: RwLock::new(Arc::new(Limits::from(config))),
+            key_changes: Mutex::new(()),
+            minting: tokio::sync::RwLock::new(()),
             parts,
         })))
     }
@@ -159,6 +167,7 @@ impl Auth {
     /// # Errors
     /// [`StartError`]; then the keys are as they were.
     pub async fn tend_keys(&self) -> Result<(), StartError> {
+        let _changing = self.0.key_changes.lock().await;
         if let Some(keys) = self.0.keys.tend(&self.0.tokens.keys()).await? {
             self.0.tokens.use_keys(&keys);
         }
@@ -183,6 +192,16 @@ impl Auth {
     #[must_use]
     pub fn accounts(&self) -> &Accounts {
         &self.0.accounts
+    }
+
+    /// The limits that apply now.
+    fn limits(&self) -> Arc<Limits> {
+        // A panic cannot leave the pointer half replaced.
+        Arc::clone(&self.0.limits.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn replace_limits(&self, limits: Limits) {
+        *self.0.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
     }
 
     fn store(&self) -> &dyn Store {

@@ -16,6 +16,7 @@ impl Auth {
     /// # Errors
     /// As [`authenticate`](Self::authenticate), and [`SessionRequired`](AuthError::SessionRequired) for an API token.
     pub async fn refresh(&self, token: &BearerToken) -> Result<IssuedToken, AuthError> {
+        let _minting = self.0.minting.read().await;
         let user = self.authenticate(token).await?.signed_in()?;
         let (presented, of) = (user.token(), user.of());
         let (successor, minted) = match self
@@ -37,7 +38,7 @@ impl Auth {
     /// Whether sign-ins give refresh tokens.
     #[must_use]
     pub fn has_refresh_tokens(&self) -> bool {
-        self.0.session.refresh_tokens.is_some()
+        self.limits().session.refresh_tokens.is_some()
     }
 
     /// Spends `refresh_token` and gives a new pair; within the grace, the same one to everybody who comes with it. One that was
@@ -51,9 +52,10 @@ impl Auth {
         context: &RequestContext,
     ) -> Result<IssuedToken, AuthError> {
         let refused = |why| Err(AuthError::TokenRefused(why));
-        let Some(lifetime) = self.0.session.refresh_tokens else {
+        let Some(lifetime) = self.limits().session.refresh_tokens else {
             return refused(TokenRefusal::NoRefreshTokens);
         };
+        let _minting = self.0.minting.read().await;
         let Some((session, generation)) = self.0.refresh_tokens.read(refresh_token.expose_secret()) else {
             return refused(TokenRefusal::NotARefreshToken);
         };

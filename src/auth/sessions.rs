@@ -78,7 +78,8 @@ impl Auth {
             context,
         };
         let user = self.check_password(claimant, claimed.password).await?;
-        let (now, rules) = (self.now(), &self.0.session);
+        let _minting = self.0.minting.read().await;
+        let (now, rules) = (self.now(), self.limits().session);
         let (mut session, token) = Session::start(user.id, self.0.policy.lifetime, rules.max_lifetime, now);
         session.client = context.client.clone();
         let grant = rules

@@ -12,7 +12,7 @@ impl Auth {
     /// # Errors
     /// [`AuthError::SignupClosed`] if not.
     pub fn check_sign_up(&self, context: &RequestContext) -> Result<(), AuthError> {
-        if self.0.signup.enabled {
+        if self.limits().signup.enabled {
             return Ok(());
         }
         self.refused_sign_up(SignUpRefusal::Closed, context);
@@ -30,7 +30,7 @@ impl Auth {
         context: &RequestContext,
     ) -> Result<User, AuthError> {
         self.check_sign_up(context)?;
-        let roles = self.0.signup.roles.clone();
+        let roles = self.limits().signup.roles.clone();
         let accounts = &self.0.accounts;
         let added = accounts.add(username, password, roles, Actor::Anonymous, context);
         let added = added.await;

@@ -82,9 +82,11 @@ fn with_method(methods: Methods) -> impl Filter<Extract = (), Error = Rejection>
     warp::method().and_then(check).untuple_one()
 }
 
-/// Passes all requests or none.
-pub(super) fn only_if(wanted: bool) -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    warp::any().and_then(move || pass_if(wanted)).untuple_one()
+/// Passes the requests that come while `wanted` says so.
+pub(super) fn only_if(
+    wanted: impl Fn() -> bool + Clone + Send + Sync,
+) -> impl Filter<Extract = (), Error = Rejection> + Clone {
+    warp::any().and_then(move || pass_if(wanted())).untuple_one()
 }
 
 fn pass_if(wanted: bool) -> Ready<Result<(), Rejection>> {

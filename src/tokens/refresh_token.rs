@@ -9,6 +9,8 @@
 //!
 //! written as `jwr_` and 70 characters of base64url: an access token has two dots and never begins so.
 
+use std::sync::{PoisonError, RwLock};
+
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
@@ -22,14 +24,24 @@ const GENERATION: usize = 4;
 const MAC: usize = 32;
 
 pub(crate) struct RefreshTokens {
-    key: hmac::Key,
+    key: RwLock<hmac::Key>,
 }
 
 impl RefreshTokens {
     pub(crate) fn new(key: &SecretSlice<u8>) -> Self {
         Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret()),
+            key: RwLock::new(hmac_key(key)),
         }
+    }
+
+    /// Writes with another key from now on, and reads nothing that the one before has written. The store must have it already.
+    pub(crate) fn use_key(&self, key: &SecretSlice<u8>) {
+        *self.key.write().unwrap_or_else(PoisonError::into_inner) = hmac_key(key);
+    }
+
+    fn key(&self) -> hmac::Key {
+        // A panic cannot leave the key half replaced.
+        self.key.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A key that nobody can guess.
@@ -39,7 +51,7 @@ impl RefreshTokens {
 
     pub(crate) fn write(&self, session: SessionId, generation: u32) -> SecretString {
         let claim = [session.as_bytes().as_slice(), &generation.to_be_bytes()].concat();
-        let mac = hmac::sign(&self.key, &signed(&claim));
+        let mac = hmac::sign(&self.key(), &signed(&claim));
         let text = URL_SAFE_NO_PAD.encode([&claim, mac.as_ref()].concat());
         format!("{PREFIX}{text}").into()
     }
@@ -51,11 +63,15 @@ impl RefreshTokens {
             .decode_slice(text.strip_prefix(PREFIX)?, &mut bytes)
             .ok()?;
         let (claim, mac) = bytes.get(..length)?.split_at_checked(SESSION + GENERATION)?;
-        hmac::verify(&self.key, &signed(claim), mac).ok()?;
+        hmac::verify(&self.key(), &signed(claim), mac).ok()?;
         let (session, generation) = claim.split_at(SESSION);
         let session = SessionId::from_bytes(session.try_into().ok()?);
         Some((session, u32::from_be_bytes(generation.try_into().ok()?)))
     }
+}
+
+fn hmac_key(key: &SecretSlice<u8>) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret())
 }
 
 /// With the prefix, so that no other kind of token made with the same key could be taken for one.

@@ -15,6 +15,7 @@ mod guard;
 mod introspect;
 mod keys;
 mod metadata;
+mod online;
 mod recorder;
 mod refresh;
 mod refresh_tokens;

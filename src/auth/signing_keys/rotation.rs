@@ -48,6 +48,16 @@ impl SigningKeys {
         Ok(rotated)
     }
 
+    /// As [`rotate`](Self::rotate), for a server that publishes the new key at once. Returns the keys to go on with as well.
+    pub(in crate::auth) async fn rotate_in_use(
+        &self,
+        rotation: KeyRotation,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<(Rotated, KeyRing<TokenKey>), RotationError> {
+        self.rotate_keys(rotation, true, By { actor, context }).await
+    }
+
     async fn rotate_keys(
         &self,
         rotation: KeyRotation,

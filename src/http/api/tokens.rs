@@ -35,7 +35,8 @@ pub(super) fn sign_in_route(api: &Api) -> impl Endpoint + use<> {
 
 pub(super) fn refresh_route(api: &Api) -> impl Endpoint + use<> {
     let refresh = with(api).and(bearer()).and(accepts_text()).then(refresh);
-    let refresh_with = only_if(api.auth().has_refresh_tokens())
+    let auth = api.auth().clone();
+    let refresh_with = only_if(move || auth.has_refresh_tokens())
         .and(with(api))
         .and(bearer())
         .and(body::fields(api))
