@@ -98,7 +98,7 @@ impl Passwords {
     ) -> Result<Option<VerifiedPassword>, HashingError> {
         let cost = self.rules().bcrypt_cost;
         self.run(move || {
-            let (Some(user), Some(password)) = (&user, &password) else {
+            let (Some(user), Some(password)) = (user, password) else {
                 let _ = matches("a password that nobody has", &decoy(cost))?;
                 return Ok(None);
             };
@@ -111,8 +111,7 @@ impl Passwords {
                 return Ok(None);
             }
             let rehash = found != cost;
-            let rehashed = rehash.then(|| hash(password, cost)).transpose()?;
-            let user = Arc::clone(user);
+            let rehashed = rehash.then(|| hash(&password, cost)).transpose()?;
             Ok(Some(VerifiedPassword { user, rehashed }))
         })
         .await
@@ -120,7 +119,7 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl Fn() -> Result<T, HashingError> + Send + Sync + 'static,
+        work: impl FnOnce() -> Result<T, HashingError> + Send + 'static,
     ) -> Result<T, HashingError> {
         let start = || HashThreads::start(self.thread_count(), self.rules().hash_queue);
         let threads = self.threads.get_or_try_init(start);
