@@ -47,12 +47,18 @@ pub(crate) enum Limit {
     },
     /// Prints how many blocks of 4 KiB a second can be appended to a file and synced, one after the other.
     Syncs { scratch: PathBuf, seconds: u64 },
+    /// Keeps a core busy, as a neighbour of the server does.
+    Spin { seconds: u64 },
 }
 
 impl Limit {
     pub(crate) fn run(self) -> Result<()> {
         let rate = match self {
             Self::Twin { port, warp_alone } => return twin(port, warp_alone),
+            Self::Spin { seconds } => {
+                spin(Duration::from_secs(seconds));
+                return Ok(());
+            }
             Self::Bcrypt {
                 cost,
                 threads,
@@ -174,4 +180,9 @@ fn syncs(scratch: &Path, time: Duration) -> Result<f64> {
         synced += 1;
     }
     Ok(f64::from(synced) / start.elapsed().as_secs_f64())
+}
+
+fn spin(time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {}
 }

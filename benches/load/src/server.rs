@@ -88,10 +88,7 @@ impl Server {
         let mut ticks = 0;
         for thread in Process::new(self.child.id().try_into()?)?.tasks()? {
             let stat = thread?.stat()?;
-            if ["hash-", "relief-"]
-                .iter()
-                .any(|name| stat.comm.starts_with(name))
-            {
+            if stat.comm.starts_with("hash-") {
                 ticks += stat.utime + stat.stime;
             }
         }

@@ -16,12 +16,12 @@ use crate::{
 };
 
 /// The flood comes over so many connections.
-const FLOOD: usize = 256;
+pub(super) const FLOOD: usize = 256;
 
 #[derive(Default)]
-struct Row {
-    quiet: Figures,
-    flooded: Figures,
+pub(super) struct Row {
+    pub(super) quiet: Figures,
+    pub(super) flooded: Figures,
     /// What the flood's passwords had of a core meanwhile.
     hashing: Series,
     /// Sign-ins that were answered, a second.
@@ -123,7 +123,8 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
 }
 
 impl Row {
-    fn measure(&mut self, server: &Server, welcome: &Load, flood: &Load) -> Result<()> {
+    /// Sends `welcome` to `server`, alone and then beside `flood`.
+    pub(super) fn measure(&mut self, server: &Server, welcome: &Load, flood: &Load) -> Result<()> {
         Load {
             seconds: WARM_UP,
             ..welcome.clone()

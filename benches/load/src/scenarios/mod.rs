@@ -7,6 +7,7 @@ mod micro;
 mod pruning;
 mod scaling;
 mod sign_in;
+mod starvation;
 mod writes;
 
 pub(crate) use self::growth::Size;
@@ -41,6 +42,8 @@ pub(crate) enum Scenario {
     SignIn,
     /// What those who are signed in notice of a flood of sign-ins
     Isolation,
+    /// How long a sign-in takes on busy cores, and a token check in a flood of sign-ins
+    Starvation,
     /// Log-outs a second, to what the store can make durable
     Writes,
     /// Memory, start and speed with more and more users and sessions
@@ -64,6 +67,7 @@ impl Scenario {
             Self::Scaling,
             Self::SignIn,
             Self::Isolation,
+            Self::Starvation,
             Self::Writes,
             Self::Growth,
             Self::Pruning,
@@ -94,6 +98,7 @@ impl Scenario {
             Self::Scaling => scaling::run(bench),
             Self::SignIn => sign_in::run(bench),
             Self::Isolation => isolation::run(bench),
+            Self::Starvation => starvation::run(bench),
             Self::Writes => writes::run(bench),
             Self::Growth => growth::run(bench),
             Self::Pruning => pruning::run(bench),
