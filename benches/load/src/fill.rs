@@ -16,7 +16,10 @@ use jwt_server::{
     auth::{Credentials, Parts},
     clock::{Clock, SystemClock, Timestamp},
     config::Settings,
-    domain::{Client, ClientAddress, Device, PasswordHash, Role, Roles, Session, User, UserId, Username},
+    domain::{
+        Client, ClientAddress, Device, PasswordHash, RequestContext, Role, Roles, Session, User, UserId,
+        Username,
+    },
     event::Listeners,
     store::{self, Store, UserCreation},
 };
@@ -235,7 +238,10 @@ impl Filler {
     async fn sign_in(&self, name: &str, number: usize) -> Result<String> {
         let issued = self
             .auth
-            .sign_in(Credentials::new(name, PASSWORD.into()), &client(number))
+            .sign_in(
+                Credentials::new(name, PASSWORD.into()),
+                &RequestContext::of_client(client(number)),
+            )
             .await?;
         Ok(issued.token.expose_secret().to_owned())
     }
