@@ -1,24 +1,20 @@
-//! A disk without room, and the way back once there is some.
+//! An outage: the disk has no room, until it has some again.
 //!
-//! sled does not go on after a write that failed: the pages in its memory are ahead of its log for good, and it answers
-//! every later write with the first one's error. So its handles are dropped and the database is opened again, with all
-//! the checks of a start. That is safe only because nothing acknowledged is in doubt: what was acknowledged had been
-//! synced, and a sync that has failed since then would be told to the file that was opened for syncing. If it is, this is
-//! no want of room but a broken disk, and final.
+//! sled does not resume after a write that failed. The pages in its memory stay ahead of its log, and it answers every later
+//! write with the first error. So its handles are dropped and the database is opened again, with all the checks of a start.
+//! That is safe because nothing acknowledged is in doubt: it had been synced, and the file that was opened for syncing reports
+//! any sync that has failed since. If it reports one, the disk is broken and the outage is final.
 //!
-//! Memory leads here. The index knows all that was acknowledged of sessions and of the users who have one, and nothing
-//! that was refused; so the database is made what the index is, and no token changes what it is worth.
+//! Memory leads here. The index knows everything acknowledged of sessions and of the users who have one, and nothing that was
+//! refused. So the database is made what the index is, and every token keeps its worth.
 
 use std::{
-    convert::Infallible,
     error::Error,
     fs::{self, File},
     io::{self, ErrorKind, Write},
+    ops::ControlFlow,
     path::Path,
-    sync::{
-        Arc,
-        mpsc::{Receiver, RecvTimeoutError},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -33,25 +29,31 @@ use crate::{
     },
 };
 
-/// How often it is tried whether there is room.
+/// How long the first pause between two tries is, and every pause as long as there is no room.
 const TRY_EVERY: Duration = Duration::from_secs(1);
-/// How long it may come to be between two openings that failed although there seemed to be room.
+/// The longest pause between two openings that failed although there was room.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-/// So many bytes are room: two segments of sled's log. With less there would be another outage at once.
+/// How many bytes must fit on the disk: two segments of sled's log. With less, another outage would follow at once.
 const ROOM: usize = 1 << 20;
-/// What is written to try it, in the database's directory.
+/// The file in the database directory that is written to try that.
 const TRIAL: &str = "room";
 
-/// A database that was closed and can be opened again.
+/// Where a closed database can be opened again.
 pub(crate) trait Reopen: Send + 'static {
-    /// Fails unless there is room.
+    /// Checks that there is room.
+    ///
+    /// # Errors
+    /// There is none, or it is not known.
     fn try_room(&self) -> io::Result<()>;
 
-    /// Opens the database, which must have as many groups of writes as were acknowledged, and makes it what `index` is.
+    /// Opens the database and makes it what `index` is.
+    ///
+    /// # Errors
+    /// [`OpenError::Damaged`] also if it has fewer groups of writes than were `acknowledged`.
     fn reopen(&self, acknowledged: u64, index: &Index) -> Result<Database, OpenError>;
 }
 
-/// A directory of this process's own.
+/// A directory that this process has locked.
 pub(crate) struct DatabaseLocation {
     pub(crate) config: StoreConfig,
     pub(crate) lock: Arc<DirectoryLock>,
@@ -94,26 +96,27 @@ pub(crate) enum Recovery {
     Impossible(Box<dyn Error>),
 }
 
-/// Closes `broken`, which had no room for a write, and opens it again once there is room.
+/// Closes `broken`, which had no room for a write, and opens it again once there is room. Calls `wait` with the length of each
+/// pause; it breaks if the store is no longer wanted.
 pub(crate) fn recover(
     broken: Database,
     location: &dyn Reopen,
     index: &Index,
-    unwanted: &Receiver<Infallible>,
+    mut wait: impl FnMut(Duration) -> ControlFlow<()>,
 ) -> Recovery {
     let Database { trees, disk, commits } = broken;
     open::abandon(trees);
     let mut pause = TRY_EVERY;
     let mut said = String::new();
     loop {
-        if unwanted.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+        if wait(pause).is_break() {
             return Recovery::Unwanted;
         }
         if location.try_room().is_err() {
             continue;
         }
         let reopened = location.reopen(commits, index);
-        // It has been open all along, so it is told what a file that was opened later may not be.
+        // This file has been open all along, so it reports failures that a file opened later may not.
         if let Err(error) = disk.sync() {
             return Recovery::Impossible(error.into());
         }
@@ -133,17 +136,23 @@ pub(crate) fn recover(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
     use crate::{
         clock::Timestamp,
         domain::{ApiToken, Session, User},
-        store::sled::{memory::index::Ended, trees::Trees},
+        store::sled::{
+            file::{database::Disk, tally::CommitTally},
+            memory::index::Ended,
+            trees::Trees,
+        },
     };
 
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
     const HOUR: Duration = Duration::from_hours(1);
 
-    /// A database that has been opened and closed again, with what was written meanwhile.
+    /// A database that has been opened, written and closed.
     fn left(path: &Path, write: impl FnOnce(&Trees)) -> DatabaseLocation {
         let config = StoreConfig {
             path: path.to_owned(),
@@ -185,7 +194,7 @@ mod tests {
         for session in [&same, &closed, &changed] {
             index.open(session.clone(), User::clone(&ada));
         }
-        // Its revocation was asked for and refused.
+        // The revocation of one of these was refused.
         for token in [&kept, &revoked] {
             index.add_api_token(Arc::new(token.clone()), Arc::clone(&ada).into());
         }
@@ -229,5 +238,102 @@ mod tests {
         fs::remove_dir_all(&path).unwrap();
         fs::rename(&moved, &path).unwrap();
         location.reopen(7, &index).unwrap();
+    }
+
+    /// What each try finds.
+    #[derive(Clone, Copy)]
+    enum Try {
+        NoRoom,
+        Inaccessible,
+        Damaged,
+        Opens,
+    }
+
+    /// A place where each try finds the next of these.
+    struct Tries(std::sync::Mutex<VecDeque<Try>>);
+
+    impl Reopen for Tries {
+        fn try_room(&self) -> io::Result<()> {
+            let mut tries = self.0.lock().unwrap();
+            if matches!(tries.front(), Some(Try::NoRoom)) {
+                tries.pop_front();
+                return Err(ErrorKind::StorageFull.into());
+            }
+            Ok(())
+        }
+
+        fn reopen(&self, acknowledged: u64, _: &Index) -> Result<Database, OpenError> {
+            let path = Path::new("data");
+            match self.0.lock().unwrap().pop_front().unwrap() {
+                Try::Opens => Ok(in_memory(acknowledged)),
+                Try::Damaged => Err(OpenError::damaged(path, &"its last writes are missing")),
+                _ => Err(OpenError::inaccessible(path, ErrorKind::StorageFull.into())),
+            }
+        }
+    }
+
+    struct NoDisk;
+
+    impl Disk for NoDisk {
+        fn sync(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn note(&self, _: CommitTally) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn in_memory(commits: u64) -> Database {
+        Database {
+            trees: Trees::of(sled::Config::new().temporary(true).open().unwrap()).unwrap(),
+            disk: Box::new(NoDisk),
+            commits,
+        }
+    }
+
+    /// How an outage ends, and the length of each pause in seconds, if the store is wanted for at most `patience` pauses.
+    fn recovery(tries: &[Try], patience: usize) -> (Recovery, Vec<u64>) {
+        let location = Tries(std::sync::Mutex::new(tries.iter().copied().collect()));
+        let mut pauses = Vec::new();
+        let recovery = recover(in_memory(7), &location, &Index::default(), |pause| {
+            if pauses.len() == patience {
+                return ControlFlow::Break(());
+            }
+            pauses.push(pause.as_secs());
+            ControlFlow::Continue(())
+        });
+        (recovery, pauses)
+    }
+
+    #[test]
+    fn an_outage_is_retried_every_second_while_there_is_no_room() {
+        let tries = [[Try::NoRoom; 100].as_slice(), &[Try::Opens]].concat();
+        let (recovery, pauses) = recovery(&tries, usize::MAX);
+        let Recovery::Reopened(database) = recovery else {
+            panic!("not opened")
+        };
+        assert_eq!(database.commits, 7, "what was acknowledged");
+        assert_eq!(pauses, [1; 101]);
+    }
+
+    #[test]
+    fn openings_that_fail_are_retried_at_growing_pauses() {
+        let tries = [[Try::Inaccessible; 9].as_slice(), &[Try::NoRoom, Try::Opens]].concat();
+        let (recovery, pauses) = recovery(&tries, usize::MAX);
+        assert!(matches!(recovery, Recovery::Reopened(_)));
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60]);
+    }
+
+    #[test]
+    fn a_damaged_database_or_an_unwanted_store_is_not_retried() {
+        let (damaged, pauses) = recovery(&[Try::Inaccessible, Try::Damaged, Try::Opens], usize::MAX);
+        assert!(matches!(damaged, Recovery::Impossible(_)));
+        assert_eq!(pauses, [1, 2]);
+        for patience in 0..3 {
+            let (unwanted, pauses) = recovery(&[Try::NoRoom, Try::Inaccessible, Try::NoRoom], patience);
+            assert!(matches!(unwanted, Recovery::Unwanted));
+            assert_eq!(pauses.len(), patience);
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     ops::ControlFlow,
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     domain::{Session, User},
-    event::Listeners,
+    event::{Actor, Event, EventListener},
     store::{
         error::{OpenError, StoreError},
         sled::{
@@ -136,10 +136,23 @@ struct Bench {
     /// What is found when there is room again.
     found: Trees,
     user: Arc<User>,
+    /// What the listeners were told.
+    heard: Arc<Heard>,
 }
 
 fn bench() -> Bench {
     bench_that(false, None)
+}
+
+/// Keeps the names of events.
+#[derive(Default)]
+struct Heard(Mutex<Vec<&'static str>>);
+
+impl EventListener for Heard {
+    fn notice(&self, event: &Event) {
+        assert_eq!((event.actor, event.subject), (Actor::Server, None));
+        self.0.lock().unwrap().push(event.kind.name());
+    }
 }
 
 /// One whose database can be opened again after an outage, unless that finds it `damaged`, and whose index `load` fills.
@@ -166,13 +179,13 @@ fn bench_that(damaged: bool, load: Option<Load>) -> Bench {
         disk: Box::new(disk),
         commits: 0,
     };
-    let user = Arc::new(User::somebody("ada", NOW));
+    let (user, heard) = (Arc::new(User::somebody("ada", NOW)), Arc::new(Heard::default()));
     let committer = Committer::start(
         Worker::start().unwrap(),
         database,
         Arc::clone(&index),
         Box::new(location),
-        Listeners::default(),
+        [Arc::clone(&heard) as _].into_iter().collect(),
         load,
     );
     Bench {
@@ -186,10 +199,15 @@ fn bench_that(damaged: bool, load: Option<Load>) -> Bench {
         closed,
         found,
         user,
+        heard,
     }
 }
 
 impl Bench {
+    fn heard(&self) -> Vec<&'static str> {
+        self.heard.0.lock().unwrap().clone()
+    }
+
     /// Opens a session in a task of its own.
     fn open(&self) -> (Session, tokio::task::JoinHandle<Result<(), StoreError>>) {
         let minute = Duration::from_mins(1);
@@ -379,6 +397,7 @@ async fn with_no_room_writes_are_refused_at_once_until_there_is_some_and_memory_
     }
     assert_eq!(read(&refused), None);
     assert_eq!(bench.index.session(refused.id), None);
+    assert_eq!(bench.heard(), ["store_outage_began", "store_outage_ended"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -391,6 +410,7 @@ async fn an_outage_is_final_if_the_disk_has_lost_anything() {
     bench.full.store(false, Ordering::SeqCst);
     assert!(matches!(bench.open().1.await.unwrap(), Err(StoreError::Closed)));
     bench.committer.access().queue.as_ref().unwrap_err();
+    assert!(bench.heard().is_empty(), "no recovery is tried");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -404,11 +424,12 @@ async fn what_is_found_damaged_after_an_outage_is_not_written_any_more() {
     bench.full.store(false, Ordering::SeqCst);
     loop {
         match bench.open().1.await.unwrap() {
-            Err(StoreError::Closed) => return,
+            Err(StoreError::Closed) => break,
             Err(StoreError::NoRoom) => tokio::time::sleep(Duration::from_millis(20)).await,
             other => panic!("{other:?}"),
         }
     }
+    assert_eq!(bench.heard(), ["store_outage_began"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use std::{
     ops::ControlFlow,
     sync::{
         Arc,
-        mpsc::{Receiver, TryRecvError},
+        mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     },
 };
 
@@ -97,7 +97,12 @@ impl CommitThread {
             // What is in the queue is refused with this, at once.
             drop(writes);
             self.emit(EventKind::StoreOutageBegan);
-            database = match outage::recover(database, self.location.as_ref(), &self.index, &self.unwanted) {
+            let wait = |pause| match self.unwanted.recv_timeout(pause) {
+                Err(RecvTimeoutError::Timeout) => ControlFlow::Continue(()),
+                Err(RecvTimeoutError::Disconnected) => ControlFlow::Break(()),
+                Ok(never) => match never {},
+            };
+            database = match outage::recover(database, self.location.as_ref(), &self.index, wait) {
                 Recovery::Reopened(reopened) => reopened,
                 Recovery::Unwanted => return,
                 Recovery::Impossible(error) => {
