@@ -1,151 +1,49 @@
-//! What a clock that was set back does to a database, what a killed first start leaves, what costs no write, and what is true
-//! while the index is being filled.
+//! While the index is being filled.
 
 use std::{
-    fs,
     ops::ControlFlow,
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
 use secrecy::{ExposeSecret, SecretSlice};
 
-use super::{
-    SledStore,
-    commit::{committer::Load, worker::Worker},
-    file::{database::Database, log_file, open, tally},
-    memory::index::Index,
-};
+use super::{HOUR, NOW, config, is_accepted, open, with_a_session};
 use crate::{
-    clock::Timestamp,
-    config::StoreConfig,
-    domain::{
-        KeyRing, Refresh, RefreshTokenOutcome, Session, SessionId, TokenId, TokenPolicy, User, UserId,
-        Username,
-    },
+    domain::{KeyRing, Refresh, RefreshTokenOutcome, SessionId, TokenId, TokenPolicy, UserId, Username},
     event::Listeners,
     store::{
-        ApiTokens as _, Kept, KeyRingUpdate, Keys as _, OpenError, Sessions as _, Store as _, StoreError,
-        UserCreation, Users as _,
+        api_tokens::ApiTokens as _,
+        backend::Store as _,
+        error::StoreError,
+        keys::{KeyRingUpdate, Keys as _},
+        sessions::{Kept, Sessions as _},
+        sled::{
+            SledStore,
+            commit::{committer::Load, worker::Worker},
+            file::{database::Database, open as file, tally::Tally},
+            memory::index::Index,
+        },
+        users::Users as _,
     },
 };
 
-const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
-const HOUR: Duration = Duration::from_hours(1);
-
-fn open(directory: &tempfile::TempDir, now: Timestamp) -> SledStore {
-    try_open(directory, now).unwrap()
-}
-
-fn try_open(directory: &tempfile::TempDir, now: Timestamp) -> Result<SledStore, OpenError> {
-    SledStore::open(&config(directory), now, Listeners::default())
-}
-
-fn config(directory: &tempfile::TempDir) -> StoreConfig {
-    StoreConfig {
-        path: directory.path().to_owned(),
-        cache: 1 << 20,
-    }
-}
-
-/// A database with a session that lasts for two hours and whose token lasts for one.
-async fn with_a_session(directory: &tempfile::TempDir) -> (SessionId, TokenId) {
-    let store = open(directory, NOW);
-    let user = User::somebody("ada", NOW);
-    let (session, token) = Session::start(user.id, HOUR, 2 * HOUR, NOW);
-    let id = session.id;
-    assert_eq!(
-        store.create_user(user, None).await.unwrap(),
-        UserCreation::Created
-    );
-    assert!(store.open_session(session, 0, 9).await.unwrap().is_some());
-    assert_eq!(store.latest(), NOW);
-    (id, token.id)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn ending_a_session_that_is_not_there_writes_nothing() {
-    let directory = tempfile::tempdir().unwrap();
-    let (session, _) = with_a_session(&directory).await;
-    let store = open(&directory, NOW);
-    let commits = || tally::Tally::read(directory.path()).unwrap().commits;
-    let before = commits();
-    assert!(store.close_session(session).await.unwrap().is_some());
-    assert_eq!(commits(), before + 1);
-    for absent in [session, SessionId::generate(NOW)] {
-        assert_eq!(store.close_session(absent).await.unwrap(), None);
-    }
-    assert_eq!(commits(), before + 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_clock_set_back_between_two_starts_revives_nothing() {
-    let directory = tempfile::tempdir().unwrap();
-    let (session, token) = with_a_session(&directory).await;
-    let store = open(&directory, NOW);
-    let late = NOW.plus(HOUR);
-    assert_eq!(store.accepted(session, token, late).await.unwrap(), None);
-    // Any write will do, such as the end of every session of nobody.
-    let nobody = UserId::generate(NOW);
-    store.close_sessions(nobody, Kept::default()).await.unwrap();
-    drop(store);
-
-    let store = open(&directory, NOW);
-    assert_eq!(store.latest(), late);
-    assert_eq!(store.index.session(session), None);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_clock_set_back_a_little_ends_no_session_that_has_time_left() {
-    let directory = tempfile::tempdir().unwrap();
-    let (session, token) = with_a_session(&directory).await;
-    let store = open(&directory, NOW.minus(HOUR));
-    assert_eq!(store.latest(), NOW);
-    assert!(store.accepted(session, token, NOW).await.unwrap().is_some());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_was_years_ahead_is_not_followed_for_ever_and_costs_the_sessions() {
-    let directory = tempfile::tempdir().unwrap();
-    let (session, _) = with_a_session(&directory).await;
-    let before = NOW.minus(365 * 24 * HOUR);
-    for _ in 0..2 {
-        let store = open(&directory, before);
-        assert_eq!(store.latest(), before);
-        assert_eq!(store.index.session(session), None);
-        let nobody = UserId::generate(NOW);
-        store.close_sessions(nobody, Kept::default()).await.unwrap();
-    }
-}
-
-#[tokio::test]
-async fn settings_left_half_written_are_no_damage_unless_the_database_was_in_use() {
-    let directory = tempfile::tempdir().unwrap();
-    drop(open(&directory, NOW));
-    let whole = fs::read(directory.path().join("conf")).unwrap();
-    for length in 0..=whole.len() {
-        let cut_short = tempfile::tempdir().unwrap();
-        fs::write(cut_short.path().join("conf"), &whole[..length]).unwrap();
-        drop(open(&cut_short, NOW));
-        assert_eq!(fs::read(cut_short.path().join("conf")).unwrap(), whole);
-    }
-    fs::write(directory.path().join("conf"), &whole[..whole.len() - 4]).unwrap();
-    let refused = try_open(&directory, NOW);
-    assert!(matches!(refused, Err(OpenError::Damaged { untouched: true, .. })));
-}
-
-/// How filling the index goes on.
+/// How filling the index continues.
 enum Order {
     Load,
-    /// sled says damage with a panic.
+    /// As sled reports damage.
     Panic,
     Fail,
 }
 
-/// Opens the database, and fills the index when it is told to.
+/// Opens the database. The index is filled when the sender says so.
 fn open_late(directory: &tempfile::TempDir) -> (Arc<SledStore>, mpsc::Sender<Order>) {
-    let config = config(directory);
+    let config = config(directory.path());
     let (orders, told) = mpsc::channel();
     let load: Load = Box::new(move |trees, index, meanwhile| {
         loop {
@@ -159,7 +57,7 @@ fn open_late(directory: &tempfile::TempDir) -> (Arc<SledStore>, mpsc::Sender<Ord
         }
     });
     let index = Arc::new(Index::default());
-    let (opened, lock) = open::open(&config, |_, _| Ok(())).unwrap();
+    let (opened, lock) = file::open(&config, |_, _| Ok(())).unwrap();
     let (worker, database) = (Worker::start().unwrap(), Database::of(opened));
     let store = SledStore::over(
         worker,
@@ -173,13 +71,8 @@ fn open_late(directory: &tempfile::TempDir) -> (Arc<SledStore>, mpsc::Sender<Ord
     (Arc::new(store), orders)
 }
 
-async fn is_accepted(store: &SledStore, (session, token): (SessionId, TokenId)) -> bool {
-    let accepted = store.accepted(session, token, NOW).await.unwrap();
-    accepted.is_some_and(|accepted| accepted.user.username.as_str() == "ada")
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn no_session_is_given_away_before_the_index_is_whole() {
+async fn no_live_session_is_handed_out_before_the_index_is_whole() {
     let directory = tempfile::tempdir().unwrap();
     let alive = with_a_session(&directory).await;
     let (store, orders) = open_late(&directory);
@@ -204,11 +97,11 @@ async fn no_session_is_given_away_before_the_index_is_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_are_kept_while_the_index_is_being_filled_whatever_waits_for_that_in_front_of_them() {
+async fn keys_are_kept_while_the_index_is_being_filled() {
     let directory = tempfile::tempdir().unwrap();
     let alive = with_a_session(&directory).await;
     let (store, orders) = open_late(&directory);
-    let commits = || tally::Tally::read(directory.path()).unwrap().commits;
+    let commits = || Tally::read(directory.path()).unwrap().commits;
     let before = commits();
     let mut waiting = Box::pin(store.close_sessions(UserId::generate(NOW), Kept::default()));
     assert!((&mut waiting).now_or_never().is_none());
@@ -221,7 +114,7 @@ async fn keys_are_kept_while_the_index_is_being_filled_whatever_waits_for_that_i
     assert!(!store.committer.loading.is_whole().unwrap());
     assert!((&mut waiting).now_or_never().is_none());
 
-    // Noted as durable, each by itself.
+    // Each was made durable by itself.
     assert_eq!(commits(), before + 3);
 
     orders.send(Order::Load).unwrap();
@@ -235,7 +128,7 @@ async fn keys_are_kept_while_the_index_is_being_filled_whatever_waits_for_that_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_checked_while_the_index_is_being_filled_and_all_else_waits_for_that() {
+async fn only_token_checks_do_not_wait_for_the_index() {
     let directory = tempfile::tempdir().unwrap();
     let alive = with_a_session(&directory).await;
     let (store, orders) = open_late(&directory);
@@ -291,10 +184,7 @@ async fn a_token_is_checked_while_the_index_is_being_filled_and_all_else_waits_f
         assert!(early.is_err(), "{what} did not wait");
         waiting.push((what, work));
     }
-    assert!(
-        is_accepted(store, alive).await,
-        "nothing of that has happened yet"
-    );
+    assert!(is_accepted(store, alive).await, "none of that has happened yet");
 
     orders.send(Order::Load).unwrap();
     for (what, work) in waiting {
@@ -305,18 +195,18 @@ async fn a_token_is_checked_while_the_index_is_being_filled_and_all_else_waits_f
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_check_that_began_before_the_index_was_whole_revives_what_has_ended_since() {
+async fn no_early_check_revives_a_session_that_has_ended() {
     for _ in 0..20 {
         let directory = tempfile::tempdir().unwrap();
         let alive = with_a_session(&directory).await;
         let (store, orders) = open_late(&directory);
-        let ended = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let ended = Arc::new(AtomicBool::new(false));
         let checks: Vec<_> = (0..4)
             .map(|_| {
                 let (store, ended) = (Arc::clone(&store), Arc::clone(&ended));
                 tokio::spawn(async move {
                     for _ in 0..20_000 {
-                        let was_over = ended.load(std::sync::atomic::Ordering::SeqCst);
+                        let was_over = ended.load(Ordering::SeqCst);
                         let accepted = is_accepted(&store, alive).await;
                         assert!(!(was_over && accepted), "accepted after the log-out was answered");
                         if was_over {
@@ -329,7 +219,7 @@ async fn no_check_that_began_before_the_index_was_whole_revives_what_has_ended_s
             .collect();
         orders.send(Order::Load).unwrap();
         assert!(store.close_session(alive.0).await.unwrap().is_some());
-        ended.store(true, std::sync::atomic::Ordering::SeqCst);
+        ended.store(true, Ordering::SeqCst);
         for check in checks {
             check.await.unwrap();
         }
@@ -337,7 +227,7 @@ async fn no_check_that_began_before_the_index_was_whole_revives_what_has_ended_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_whose_sessions_cannot_be_read_serves_nobody_and_says_so_to_who_waits() {
+async fn unreadable_sessions_refuse_every_caller() {
     for order in [Order::Fail, Order::Panic] {
         let directory = tempfile::tempdir().unwrap();
         let alive = with_a_session(&directory).await;
@@ -348,19 +238,19 @@ async fn a_database_whose_sessions_cannot_be_read_serves_nobody_and_says_so_to_w
         });
         orders.send(order).unwrap();
         assert!(matches!(waiting.await.unwrap(), Err(StoreError::Closed)));
-        // The thread refuses right after it has said that it failed.
+        // The thread begins to refuse right after it has reported the failure.
         while store.committer.read(|_| Ok(())).is_ok() {
             tokio::task::yield_now().await;
         }
-        let nobody = UserId::generate(NOW);
-        assert!(store.close_sessions(nobody, Kept::default()).await.is_err());
+        let unknown = UserId::generate(NOW);
+        assert!(store.close_sessions(unknown, Kept::default()).await.is_err());
         let checked = store.accepted(alive.0, alive.1, NOW).await;
         assert!(
             matches!(checked, Err(StoreError::Closed)),
             "neither good nor revoked: {checked:?}"
         );
         drop(store);
-        assert!(!tally::Tally::read(directory.path()).unwrap().stopped_cleanly);
+        assert!(!Tally::read(directory.path()).unwrap().stopped_cleanly);
         assert!(
             is_accepted(&open(&directory, NOW), alive).await,
             "nothing was lost"
@@ -375,44 +265,6 @@ async fn a_stop_does_not_wait_until_the_index_is_filled() {
     let (store, orders) = open_late(&directory);
     drop(store);
     drop(orders);
-    assert!(tally::Tally::read(directory.path()).unwrap().stopped_cleanly);
-    assert!(is_accepted(&open(&directory, NOW), alive).await);
-}
-
-/// The data file, locked by somebody who is not sled.
-fn lock(directory: &tempfile::TempDir) -> std::fs::File {
-    let file = std::fs::File::options()
-        .write(true)
-        .open(directory.path().join(log_file::DATA_FILE))
-        .unwrap();
-    file.lock().unwrap();
-    file
-}
-
-/// sled's threads may have a last thing to write when its last handle is gone, and hold its lock on the file meanwhile.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_locked_for_a_moment_is_waited_for() {
-    let directory = tempfile::tempdir().unwrap();
-    let alive = with_a_session(&directory).await;
-    let file = lock(&directory);
-    let letting_go = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(50));
-        file.unlock().unwrap();
-    });
-    assert!(is_accepted(&open(&directory, NOW), alive).await);
-    letting_go.join().unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_another_program_has_locked_is_left_alone() {
-    let directory = tempfile::tempdir().unwrap();
-    let alive = with_a_session(&directory).await;
-    let file = lock(&directory);
-    let refusal = try_open(&directory, NOW).err().unwrap();
-    assert!(
-        refusal.to_string().contains("another program has it open"),
-        "{refusal}"
-    );
-    drop(file);
+    assert!(Tally::read(directory.path()).unwrap().stopped_cleanly);
     assert!(is_accepted(&open(&directory, NOW), alive).await);
 }
