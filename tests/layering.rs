@@ -59,7 +59,15 @@ const ARROWS: [(&str, &[&str]); 13] = [
 const PARTS: [(&str, &str, &[&str]); 1] = [(
     "server",
     "http",
-    &["ApiError", "Credential", "Traced", "take_trace"],
+    &[
+        "ApiError",
+        "Credential",
+        "Noted",
+        "Traced",
+        "set_client",
+        "set_only_credential",
+        "take_noted",
+    ],
 )];
 
 /// The folder of a store's backend, and the only file outside of it that may name it.

@@ -1,6 +1,6 @@
 //! What is known of a request besides its content: its client, so far as it can be seen and says so, and its id.
 
-use std::future;
+use std::{convert::Infallible, future};
 
 use warp::{
     Filter, Rejection,
@@ -10,9 +10,16 @@ use warp::{
 use super::trace;
 use crate::domain::{Client, ClientAddress, Device, RequestContext};
 
+/// The client's address, as the server's layers found it; where the routes are served by other means, as the request's
+/// extensions have it.
+#[must_use]
+pub fn client_address() -> impl Filter<Extract = (Option<ClientAddress>,), Error = Infallible> + Copy {
+    warp::ext::optional::<ClientAddress>().map(|given: Option<ClientAddress>| trace::client().or(given))
+}
+
 /// The context of the request.
 pub(super) fn context() -> impl Filter<Extract = (RequestContext,), Error = Rejection> + Clone {
-    warp::ext::optional::<ClientAddress>()
+    client_address()
         .and(warp::header::headers_cloned())
         .and_then(|address, headers| future::ready(Ok::<_, Rejection>(of(address, &headers))))
 }

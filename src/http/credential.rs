@@ -1,16 +1,17 @@
 //! The token in a request's `Authorization` header (RFC 6750, section 2.1), and in no other place.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, future};
 
 use warp::{
     Filter,
     http::{HeaderMap, HeaderValue, header},
+    reject,
 };
 
-use super::error::ApiError;
+use super::{error::ApiError, trace::is_only_credential};
 use crate::domain::BearerToken;
 
-/// What a request says in `Authorization`. The server's layers leave it in the request's extensions.
+/// What a request says in `Authorization`.
 #[derive(Clone)]
 pub(crate) enum Credential {
     /// There is no such header.
@@ -61,11 +62,18 @@ impl Credential {
     }
 }
 
-/// The credential of the request, found by the server's layers; where the routes are served by other means, in the headers.
+/// The credential of the request. A filter can look at the first value of a header, or at a copy of all headers. The server's
+/// layers have seen whether the first value is the only one; where they have not, or it is not, all headers are copied.
 pub(super) fn credential() -> impl Filter<Extract = (Credential,), Error = Infallible> + Copy {
-    let found = warp::ext::get::<Credential>();
-    let read = warp::header::headers_cloned().map(|headers: HeaderMap| Credential::of(&headers));
-    found.or(read).unify()
+    let only = warp::header::value(header::AUTHORIZATION.as_str()).and_then(|value| {
+        future::ready(if is_only_credential(&value) {
+            Ok(Credential::One(value))
+        } else {
+            Err(reject::not_found())
+        })
+    });
+    let any = warp::header::headers_cloned().map(|headers: HeaderMap| Credential::of(&headers));
+    only.or(any).unify()
 }
 
 /// The token of the request, or why there is none.
@@ -76,23 +84,21 @@ pub(super) fn bearer() -> impl Filter<Extract = (Result<BearerToken, ApiError>,)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        domain::RequestId,
+        http::trace::{Traced, set_only_credential},
+    };
 
-    /// What the routes of another server see of these headers, and those of this one.
-    async fn seen(values: &[&str]) -> [Option<String>; 2] {
+    /// What the routes see of these headers: in another server, in this one, and in this one in a request that a handler made of
+    /// the first value of the request that it answers.
+    async fn seen(values: &[&str]) -> [String; 3] {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
         }
-        let mut request = warp::http::Request::new(String::new());
-        *request.headers_mut() = headers.clone();
-        let mut seen = Vec::new();
-        for ours in [false, true] {
-            let mut request = request.clone();
-            if ours {
-                request.extensions_mut().insert(Credential::of(&headers));
-                // The routes do not look at the headers again.
-                request.headers_mut().clear();
-            }
+        let ask = async || {
+            let mut request = warp::http::Request::new(String::new());
+            *request.headers_mut() = headers.clone();
             let describe = bearer().map(|token: Result<BearerToken, ApiError>| match token {
                 Ok(token) => format!("token {}", token.expose()),
                 Err(error) => format!("{error:?}"),
@@ -102,9 +108,20 @@ mod tests {
             let body = http_body_util::BodyExt::collect(response.into_body())
                 .await
                 .unwrap();
-            seen.push(String::from_utf8(body.to_bytes().to_vec()).ok());
-        }
-        seen.try_into().unwrap()
+            String::from_utf8(body.to_bytes().to_vec()).unwrap()
+        };
+        let elsewhere = ask().await;
+        let here = Traced::new(RequestId::new(1), || async {
+            if let Credential::One(value) = Credential::of(&headers) {
+                set_only_credential(value);
+            }
+            ask().await
+        });
+        let nested = Traced::new(RequestId::new(2), || async {
+            set_only_credential(HeaderValue::from_static("Bearer x.y.z"));
+            ask().await
+        });
+        [elsewhere, here.await, nested.await]
     }
 
     #[tokio::test]
@@ -118,8 +135,7 @@ mod tests {
             (&["Bearer a.b.c", ""], "MalformedAuthorization"),
             (&["", "Bearer a.b.c"], "MalformedAuthorization"),
         ] {
-            let expected = Some(expected.to_owned());
-            assert_eq!(seen(values).await, [expected.clone(), expected], "{values:?}");
+            assert_eq!(seen(values).await, [expected; 3], "{values:?}");
         }
     }
 }

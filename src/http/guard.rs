@@ -108,14 +108,16 @@ pub(super) fn principal(
         let known = credential.presented().and_then(|text| auth.recognise(text));
         let checked = match known {
             Some(known) => Either::Left(known),
-            None => Either::Right(credential.bearer().map(|token| (auth.clone(), token))),
+            // In a box, because it is much larger than what a request with a known token needs.
+            None => Either::Right(credential.bearer().map(|token| {
+                let auth = auth.clone();
+                Box::pin(async move { auth.authenticate_anew(&token).await })
+            })),
         };
         async move {
             let principal = match checked {
                 Either::Left(known) => known.map_err(ApiError::from),
-                Either::Right(Ok((auth, token))) => {
-                    auth.authenticate_anew(&token).await.map_err(ApiError::from)
-                }
+                Either::Right(Ok(anew)) => anew.await.map_err(ApiError::from),
                 Either::Right(Err(error)) => Err(error),
             };
             Ok::<_, Rejection>(principal)

@@ -16,12 +16,13 @@ mod problem;
 mod settings;
 mod trace;
 
+pub use self::{
+    context::client_address,
+    guard::{Guard, recover},
+    settings::{Api, ApiSettings, BodyLimits},
+};
 pub(crate) use self::{
     credential::Credential,
     error::ApiError,
-    trace::{Traced, take as take_trace},
-};
-pub use self::{
-    guard::{Guard, recover},
-    settings::{Api, ApiSettings, BodyLimits},
+    trace::{Noted, Traced, set_client, set_only_credential, take_noted},
 };

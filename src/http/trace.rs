@@ -1,5 +1,6 @@
-//! What handlers note of a request for the log, beside what the client is told. The notes belong to the thread while it works
-//! on the request, so a handler needs no argument for them; the server's layers collect them with the answer.
+//! What the server's layers and the handlers tell each other of a request, beside the request and its answer: the layers leave
+//! what they found, the handlers what the log is to say. It belongs to the thread while that works on the request, so neither needs
+//! an argument for it.
 
 use std::{
     cell::RefCell,
@@ -9,8 +10,9 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
+use warp::http::HeaderValue;
 
-use crate::domain::{RequestId, UserId};
+use crate::domain::{ClientAddress, RequestId, UserId};
 
 /// What a handler leaves for the log.
 #[derive(Debug, Default)]
@@ -28,21 +30,53 @@ pub(crate) struct Trace {
 /// Passes `answer` on, and notes something of the request that is being answered. Notes nothing where no server of this crate
 /// collects it: in another server, or in a task of a handler's own.
 pub(super) fn note<T>(answer: T, add: impl FnOnce(&mut Trace)) -> T {
-    ANSWERING.with_borrow_mut(|answering| answering.as_mut().map(|answering| add(&mut answering.trace)));
+    with(|answering| add(&mut answering.trace));
     answer
 }
 
 /// The id of the request that is being answered; `None` where no server of this crate answers it.
 pub(super) fn request_id() -> Option<RequestId> {
-    ANSWERING.with_borrow(|answering| answering.as_ref().map(|answering| answering.id))
+    with(|answering| answering.id)
 }
 
-/// Takes what has been noted of the request that is being answered, with its id.
-pub(crate) fn take() -> Option<(RequestId, Trace)> {
-    ANSWERING.with_borrow_mut(|answering| {
-        let answering = answering.as_mut()?;
-        Some((answering.id, mem::take(&mut answering.trace)))
-    })
+/// The client of the request that is being answered, as [`set_client`] left it.
+pub(super) fn client() -> Option<ClientAddress> {
+    with(|answering| answering.client).flatten()
+}
+
+/// Whether `value` is what [`set_only_credential`] left: the same piece of memory, not only an equal text. While the thread works
+/// on this request, its handler may send another one to the routes; that one's credential must not be taken for this one's.
+pub(super) fn is_only_credential(value: &HeaderValue) -> bool {
+    let is_same = |only: &HeaderValue| std::ptr::eq(only.as_bytes(), value.as_bytes());
+    with(|answering| answering.only_credential.as_ref().is_some_and(is_same)).unwrap_or(false)
+}
+
+/// Leaves the address of the client for the log and the handlers.
+pub(crate) fn set_client(client: ClientAddress) {
+    with(|answering| answering.client = Some(client));
+}
+
+/// Leaves the value of the request's `Authorization` header, of which there is one and no more, for the handlers.
+pub(crate) fn set_only_credential(value: HeaderValue) {
+    with(|answering| answering.only_credential = Some(value));
+}
+
+/// What the log says of a request besides its answer.
+#[derive(Debug, Default)]
+pub(crate) struct Noted {
+    pub(crate) id: Option<RequestId>,
+    pub(crate) client: Option<ClientAddress>,
+    pub(crate) trace: Trace,
+}
+
+/// Takes what has been noted of the request that is being answered.
+pub(crate) fn take_noted() -> Noted {
+    let noted = with(|answering| Noted {
+        id: Some(answering.id),
+        client: answering.client,
+        trace: mem::take(&mut answering.trace),
+    });
+    noted.unwrap_or_default()
 }
 
 thread_local! {
@@ -53,7 +87,13 @@ thread_local! {
 /// A request that is being answered.
 struct Answering {
     id: RequestId,
+    client: Option<ClientAddress>,
+    only_credential: Option<HeaderValue>,
     trace: Trace,
+}
+
+fn with<T>(work: impl FnOnce(&mut Answering) -> T) -> Option<T> {
+    ANSWERING.with_borrow_mut(|answering| answering.as_mut().map(work))
 }
 
 pin_project! {
@@ -69,8 +109,12 @@ pin_project! {
 impl<F> Traced<F> {
     /// The answer of `call` to the request with this `id`. The first filters of a route run in the call itself.
     pub(crate) fn new(id: RequestId, call: impl FnOnce() -> F) -> Self {
-        let trace = Trace::default();
-        let mut answering = Some(Answering { id, trace });
+        let mut answering = Some(Answering {
+            id,
+            client: None,
+            only_credential: None,
+            trace: Trace::default(),
+        });
         let answer = within(&mut answering, call);
         Self { answer, answering }
     }
@@ -115,21 +159,20 @@ mod tests {
                 tokio::task::yield_now().await;
                 assert_eq!(request_id(), Some(id));
                 let answer = note("answer", |trace| trace.changed = true);
-                (answer, take())
+                (answer, take_noted())
             }
         });
         // Another request meanwhile, on the same thread.
         let other = Traced::new(RequestId::new(8), || async {
             tokio::task::yield_now().await;
-            take()
+            take_noted()
         });
-        let ((answer, taken), other) = futures_util::future::join(answer, other).await;
-        let (taken_id, trace) = taken.unwrap();
-        assert_eq!((answer, taken_id), ("answer", id));
-        assert_eq!((trace.route, trace.changed), (Some("/in the call itself"), true));
-        let (other_id, trace) = other.unwrap();
-        assert_eq!(other_id, RequestId::new(8));
-        assert_eq!((trace.route, trace.changed), (None, false));
+        let ((answer, noted), other) = futures_util::future::join(answer, other).await;
+        assert_eq!((answer, noted.id), ("answer", Some(id)));
+        let (route, changed) = (noted.trace.route, noted.trace.changed);
+        assert_eq!((route, changed), (Some("/in the call itself"), true));
+        assert_eq!(other.id, Some(RequestId::new(8)));
+        assert_eq!((other.trace.route, other.trace.changed), (None, false));
         assert_eq!(request_id(), None);
         assert_eq!(
             note("passed on", |_| panic!("there is nothing to note it with")),

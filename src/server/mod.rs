@@ -9,11 +9,12 @@ mod limits;
 mod listener;
 mod proxies;
 mod stop;
+mod timer;
 
 use std::{convert::Infallible, future::poll_fn, io, sync::Arc, time::Duration};
 
 use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     runtime::Handle,
@@ -34,6 +35,7 @@ use self::{
     layers::{MAX_HEADER, MAX_HEADER_LINES, RequestIds, Shared, X_REQUEST_ID},
     limits::{ConnectionLimits, ConnectionPermit},
     stop::Watcher,
+    timer::HeaderTimer,
 };
 pub use self::{
     cores::Cores,
@@ -116,8 +118,7 @@ where
     S::Future: Send + 'static,
 {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
+    http.header_read_timeout(limits.header_timeout)
         .max_buf_size(2 * MAX_HEADER)
         .max_headers(2 * MAX_HEADER_LINES);
     let write_timeout = limits.body_timeout;
@@ -134,7 +135,8 @@ where
             accepted = accept(&listener, &limit, &shared.proxies) => accepted,
         };
         let service = layers::outer(service.clone(), accepted.peer(), &shared);
-        let http = http.clone();
+        let mut http = http.clone();
+        http.timer(HeaderTimer::default());
         connections.add(accepted, async move |stream, watcher| {
             answer(stream, &http, service, write_timeout, watcher).await;
             drop(permit);

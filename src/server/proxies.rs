@@ -39,6 +39,11 @@ impl Proxies {
         self.trusted.iter().any(|net| net.contains(&peer))
     }
 
+    /// Whether `peer` is one whose word is taken.
+    pub(super) fn trust_peer(&self, peer: Peer) -> bool {
+        matches!(peer, Peer::Ip(address) if self.trust(address))
+    }
+
     /// The address of the client behind `peer`. What the proxies wrote is read from right to left, from the nearest one out,
     /// for as long as the ones who wrote it are trusted: the first who is not is the client. Whatever stands further left
     /// could have been written by that client itself.

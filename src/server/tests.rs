@@ -8,7 +8,7 @@ use tokio::{
 use warp::Filter;
 
 use super::*;
-use crate::domain::ClientAddress;
+use crate::{domain::ClientAddress, http::client_address};
 
 #[tokio::test]
 async fn a_unix_socket_is_served_as_any_other_listener() {
@@ -18,7 +18,7 @@ async fn a_unix_socket_is_served_as_any_other_listener() {
     let mut limits = crate::config::Config::default().server;
     limits.trusted_proxies = vec!["0.0.0.0/0".parse().unwrap()];
     limits.max_connections_per_address = 1;
-    let routes = warp::ext::optional::<ClientAddress>().map(|client: Option<ClientAddress>| {
+    let routes = client_address().map(|client: Option<ClientAddress>| {
         client.map_or_else(|| "no address".to_owned(), |client| client.to_string())
     });
     let (stop, stopped) = oneshot::channel();

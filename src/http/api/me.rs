@@ -55,8 +55,16 @@ fn by_whom<R: Reply>(
 
 fn welcome(principal: &Principal) -> Result<String, ApiError> {
     require_any(principal, &WELCOME_ROLES)?;
-    let (username, roles) = (principal.username(), principal.roles());
-    Ok(format!("Welcome {username}!\n Your roles are: [{roles}]"))
+    let mut text = String::with_capacity(128);
+    for part in ["Welcome ", principal.username().as_str(), "!\n Your roles are: ["] {
+        text.push_str(part);
+    }
+    for (index, role) in principal.roles().iter().enumerate() {
+        text.push_str(if index == 0 { "" } else { " " });
+        text.push_str(role.as_str());
+    }
+    text.push(']');
+    Ok(text)
 }
 
 #[derive(Serialize)]

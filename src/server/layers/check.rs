@@ -51,14 +51,14 @@ fn check<B>(request: &Request<B>) -> Result<(), ApiError> {
         .uri()
         .path_and_query()
         .map_or(0, |target| target.as_str().len());
-    let lines: usize = headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len())
-        .sum();
+    let (mut lines, mut hosts) = (0, 0);
+    for (name, value) in headers {
+        lines += name.as_str().len() + value.len();
+        hosts += usize::from(*name == header::HOST);
+    }
     if target + lines > MAX_HEADER || headers.len() > MAX_HEADER_LINES {
         return Err(ApiError::HeaderTooLarge { limit: MAX_HEADER });
     }
-    let hosts = headers.get_all(header::HOST).iter().count();
     if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
         return Err(ApiError::BadRequest);
     }

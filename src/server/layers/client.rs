@@ -1,4 +1,4 @@
-//! The address of each request's client, left in the request's extensions, where the log and the routes find it.
+//! The address of each request's client, left for the log and the handlers.
 
 use std::{
     convert::Infallible,
@@ -7,22 +7,43 @@ use std::{
 };
 
 use tower_service::Service;
-use warp::{http::Request, reply::Response};
+use warp::{
+    http::{HeaderMap, Request},
+    reply::Response,
+};
 
 use super::shared::Shared;
-use crate::server::listener::Peer;
+use crate::{domain::ClientAddress, http::set_client, server::listener::Peer};
 
 #[derive(Clone)]
 pub(in crate::server) struct FindClient<S> {
     inner: S,
     peer: Peer,
+    /// The client of every request of this connection, if its peer is no trusted proxy and has sent one.
+    always: Option<ClientAddress>,
     shared: Arc<Shared>,
 }
 
 impl<S> FindClient<S> {
     /// For the requests of a connection with `peer`.
     pub(super) fn new(inner: S, peer: Peer, shared: Arc<Shared>) -> Self {
-        Self { inner, peer, shared }
+        Self {
+            inner,
+            peer,
+            always: None,
+            shared,
+        }
+    }
+
+    fn client(&mut self, headers: &HeaderMap) -> Option<ClientAddress> {
+        if self.always.is_some() {
+            return self.always;
+        }
+        let client = self.shared.proxies.client(self.peer, headers);
+        if !self.shared.proxies.trust_peer(self.peer) {
+            self.always = client;
+        }
+        client
     }
 }
 
@@ -38,9 +59,9 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if let Some(client) = self.shared.proxies.client(self.peer, request.headers()) {
-            request.extensions_mut().insert(client);
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if let Some(client) = self.client(request.headers()) {
+            set_client(client);
         }
         self.inner.call(request)
     }

@@ -1,5 +1,5 @@
-//! The `Authorization` header of each request, found once and left in the request's extensions, so that no route has to copy
-//! the header for it.
+//! The `Authorization` header of each request: where there is one and no more, it is left for the handlers, so that none has to
+//! copy all headers to see that.
 
 use std::{
     convert::Infallible,
@@ -9,7 +9,7 @@ use std::{
 use tower_service::Service;
 use warp::{http::Request, reply::Response};
 
-use crate::http::Credential;
+use crate::http::{Credential, set_only_credential};
 
 #[derive(Clone)]
 pub(in crate::server) struct FindCredential<S>(pub(super) S);
@@ -26,9 +26,10 @@ where
         self.0.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let credential = Credential::of(request.headers());
-        request.extensions_mut().insert(credential);
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if let Credential::One(value) = Credential::of(request.headers()) {
+            set_only_credential(value);
+        }
         self.0.call(request)
     }
 }

@@ -51,7 +51,9 @@ where
 fn add(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in STANDING {
-        headers.entry(name).or_insert(value);
+        if let Some(own) = headers.insert(&name, value) {
+            headers.insert(name, own);
+        }
     }
     response
 }

@@ -45,7 +45,8 @@ pin_project! {
     pub(in crate::server) struct Held<F> {
         #[pin]
         answer: F,
-        held: Option<(Pin<Box<Sleep>>, Response)>,
+        // In a box, because nearly every answer goes without.
+        held: Option<Box<(Pin<Box<Sleep>>, Response)>>,
     }
 }
 
@@ -59,15 +60,15 @@ impl<F: Future<Output = Answer>> Future for Held<F> {
             if !turns_away(response.status()) {
                 return Poll::Ready(Ok(response));
             }
-            *this.held = Some((Box::pin(sleep(PAUSE)), response));
+            *this.held = Some(Box::new((Box::pin(sleep(PAUSE)), response)));
         }
-        let Some((pause, _)) = this.held else {
+        let Some(held) = this.held else {
             return Poll::Pending;
         };
-        ready!(pause.as_mut().poll(context));
+        ready!(held.0.as_mut().poll(context));
         this.held
             .take()
-            .map_or(Poll::Pending, |(_, response)| Poll::Ready(Ok(response)))
+            .map_or(Poll::Pending, |held| Poll::Ready(Ok(held.1)))
     }
 }
 

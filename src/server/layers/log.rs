@@ -15,7 +15,11 @@ use warp::{
 };
 
 use super::shared::Answer;
-use crate::{clock::Stopwatch, domain::ClientAddress, http};
+use crate::{
+    clock::Stopwatch,
+    domain::RequestId,
+    http::{Noted, take_noted},
+};
 
 #[derive(Clone)]
 pub(in crate::server) struct LogRequests<S>(pub(super) S);
@@ -36,7 +40,6 @@ where
         let asked = Asked {
             since: Stopwatch::start(),
             method: request.method().clone(),
-            client: request.extensions().get().copied(),
         };
         Logged {
             answer: self.0.call(request),
@@ -49,7 +52,6 @@ where
 struct Asked {
     since: Stopwatch,
     method: Method,
-    client: Option<ClientAddress>,
 }
 
 pin_project! {
@@ -73,8 +75,7 @@ impl<F: Future<Output = Answer>> Future for Logged<F> {
 
 impl Asked {
     fn log(&self, response: &Response) {
-        let (id, trace) = http::take_trace().unzip();
-        let trace = trace.unwrap_or_default();
+        let Noted { id, client, trace } = take_noted();
         let status = response.status();
         // The macro needs its level at compile time.
         macro_rules! line {
@@ -84,8 +85,8 @@ impl Asked {
                     route = trace.route.unwrap_or("-"),
                     status = status.as_u16(),
                     ms = self.since.milliseconds(),
-                    client = self.client.map(tracing::field::display),
-                    request_id = id.as_ref().map(crate::domain::RequestId::as_str),
+                    client = client.map(tracing::field::display),
+                    request_id = id.as_ref().map(RequestId::as_str),
                     user = trace.user.map(tracing::field::display),
                     why = trace.why.as_deref(),
                     "request"
