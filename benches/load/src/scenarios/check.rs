@@ -1,11 +1,11 @@
 //! The token check, to a warp server that checks nothing.
 
-use std::{fmt::Write as _, fs, iter, path::PathBuf};
+use std::{fmt::Write as _, fs, path::PathBuf};
 
 use anyhow::Result;
 use jwt_server::Config;
 
-use super::{Figures, Pair, TURNS, WARM_UP, bearer, steady};
+use super::{Figures, TURNS, WARM_UP, bearer, steady};
 use crate::{
     bench::Bench,
     description::{Call, Description, Values},
@@ -18,7 +18,6 @@ use crate::{
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who<'a> {
-    WarpAlone,
     Ours,
     Peer(&'a Description),
 }
@@ -48,7 +47,40 @@ struct Case<'a> {
     /// Which of the algorithms this server signs with; the others are sent the tokens of the first.
     algorithm: usize,
     tokens: Tokens,
-    speed: Pair,
+    speed: Speed,
+}
+
+/// What was measured of a server, and by turns with it of the two that check nothing, with the same load.
+#[derive(Debug, Default)]
+struct Speed {
+    server: Figures,
+    bare: Figures,
+    alone: Figures,
+}
+
+impl Speed {
+    /// Sends `load` to each of them in so many more `turns`, each time in another order.
+    fn take(&mut self, server: &Server, twins: &Twins, load: &Load, turns: usize) -> Result<()> {
+        let mut order = [0, 1, 2];
+        for _ in 0..turns {
+            for which in order {
+                let (figures, server) = match which {
+                    0 => (&mut self.alone, &twins.alone),
+                    1 => (&mut self.bare, &twins.bare),
+                    _ => (&mut self.server, server),
+                };
+                figures.take(server, load)?.all_granted()?;
+            }
+            order.rotate_left(1);
+        }
+        Ok(())
+    }
+}
+
+/// Two servers that answer everything alike: over this server's accept loop, and over warp's own.
+struct Twins {
+    bare: Server,
+    alone: Server,
 }
 
 /// A database with many sessions, and requests for it.
@@ -57,7 +89,6 @@ struct Many<'a> {
     algorithm: Option<&'a str>,
     data: PathBuf,
     requests: PathBuf,
-    one: PathBuf,
     /// One of those who are signed in.
     somebody: Values,
 }
@@ -79,8 +110,8 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
          The guarded request over 64 connections, to a server on one core. *One token*: sent again and again, by the only user. \
          *Many*: {sessions} live sessions, tokens drawn at random, each seen before. *Unseen*: the same, each token sent once to a \
          server that has just started, once it has read its sessions. *Bare warp* answers a fixed text over this server's accept loop, *warp alone* over \
-         warp's own. Each server takes turns with a bare warp that is sent the same, {TURNS} in a round, and its ratio is taken \
-         turn by turn; the rows of bare warp are those beside the first server after them.\n\n"
+         warp's own. Each server takes turns with both, which are sent the same, {TURNS} in a round, and its ratios are taken \
+         turn by turn; the rows of the two are those beside the first server after them.\n\n"
     );
     let mut table = Table::new([
         "tokens",
@@ -88,6 +119,7 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
         "algorithm",
         "requests/s",
         "to bare warp",
+        "to warp alone",
         "processor µs/request",
         "p50 ms",
         "p99 ms",
@@ -95,32 +127,29 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
     let mut shown = None;
     for case in &cases {
         let (tokens, speed) = (case.tokens.name(), &case.speed);
-        let mut row = |who: &str, algorithm: String, ratio: String, figures: &Figures| {
+        let mut row = |who: &str, algorithm: String, figures: &Figures| {
             table.row([
                 tokens.to_owned(),
                 who.to_owned(),
                 algorithm,
                 figures.rate.to_string(),
-                ratio,
+                figures.rate.to(&speed.bare.rate).to_string(),
+                figures.rate.to(&speed.alone.rate).to_string(),
                 figures.processor.to_string(),
                 figures.p50.to_string(),
                 figures.p99.to_string(),
             ]);
         };
         if shown.replace(case.tokens) != Some(case.tokens) {
-            row("bare warp", String::new(), "1".to_owned(), &speed.bare);
+            row("warp alone", String::new(), &speed.alone);
+            row("bare warp", String::new(), &speed.bare);
         }
         let algorithm = if case.who == Who::Ours {
             name(many[case.algorithm].algorithm)
         } else {
             String::new()
         };
-        row(
-            case.who.name(),
-            algorithm,
-            speed.ratio().to_string(),
-            &speed.server,
-        );
+        row(case.who.name(), algorithm, &speed.server);
     }
     let _ = writeln!(text, "{table}");
     Ok(text)
@@ -133,12 +162,12 @@ fn cases(bench: &Bench, algorithms: usize) -> Vec<Case<'_>> {
             who,
             algorithm,
             tokens,
-            speed: Pair::default(),
+            speed: Speed::default(),
         }
     };
     let ours = || (0..algorithms).map(|algorithm| (Who::Ours, algorithm));
     let peers = bench.peers.iter().map(|peer| (Who::Peer(peer), 0));
-    let hot = iter::once((Who::WarpAlone, 0)).chain(ours()).chain(peers);
+    let hot = ours().chain(peers);
     hot.map(case(Tokens::Hot))
         .chain(ours().map(case(Tokens::Many)))
         .chain(ours().map(case(Tokens::Unseen)))
@@ -155,19 +184,14 @@ fn many(bench: &Bench, sessions: usize) -> Result<Vec<Many<'_>>> {
     let database = |(number, algorithm)| {
         let data = bench.fresh(&format!("many-{number}"))?;
         let tokens = fill(&data, algorithm, &[Filling::signed_in(sessions)])?;
-        let requests = |what: &str, tokens: &[String]| {
-            let file = format!("{what}-{number}.requests");
-            bench.requests(
-                &file,
-                &bench.ours.guarded,
-                tokens.iter().map(|token| bearer(token)),
-            )
-        };
         Ok(Many {
             algorithm,
             data,
-            requests: requests("many", &tokens)?,
-            one: requests("one", &tokens[..1])?,
+            requests: bench.requests(
+                &format!("many-{number}.requests"),
+                &bench.ours.guarded,
+                tokens.iter().map(|token| bearer(token)),
+            )?,
             somebody: bearer(&tokens[0]),
         })
     };
@@ -193,7 +217,6 @@ impl Tokens {
 impl Who<'_> {
     fn name(&self) -> &str {
         match self {
-            Self::WarpAlone => "warp alone",
             Self::Ours => "jwt-server",
             Self::Peer(peer) => &peer.name,
         }
@@ -204,7 +227,6 @@ impl Case<'_> {
     /// Starts the server anew and measures it once more.
     fn measure(&mut self, bench: &Bench, many: &Many) -> Result<()> {
         let (server, requests) = match (self.who, self.tokens) {
-            (Who::WarpAlone, _) => (bench.twin(true, &Cores::ONE)?, many.one.clone()),
             (Who::Ours, Tokens::Many | Tokens::Unseen) => {
                 let mut server = bench.server_signing(&many.data, many.algorithm, &Cores::ONE)?;
                 // The sessions of a large database are read while it serves already, on the same core.
@@ -232,23 +254,27 @@ impl Case<'_> {
             seconds: 10 * bench.options.seconds,
             ..load.clone()
         };
-        let bare = bench.twin(false, &Cores::ONE)?;
+        let twins = Twins {
+            bare: bench.twin(false, &Cores::ONE)?,
+            alone: bench.twin(true, &Cores::ONE)?,
+        };
         let warm_up = Load {
             seconds: WARM_UP,
             ..load.clone()
         };
-        warm_up.send(bare.port)?;
+        warm_up.send(twins.bare.port)?;
+        warm_up.send(twins.alone.port)?;
         match self.tokens {
             Tokens::Hot => {
                 warm_up.send(server.port)?;
-                self.speed.take(&server, &bare, &load, TURNS)
+                self.speed.take(&server, &twins, &load, TURNS)
             }
             Tokens::Many => {
                 once.send(server.port)?;
-                self.speed.take(&server, &bare, &load, TURNS)
+                self.speed.take(&server, &twins, &load, TURNS)
             }
             // A token is seen only once.
-            Tokens::Unseen => self.speed.take(&server, &bare, &once, 1),
+            Tokens::Unseen => self.speed.take(&server, &twins, &once, 1),
         }
     }
 }
