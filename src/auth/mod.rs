@@ -3,6 +3,7 @@
 
 mod accounts;
 mod api_tokens;
+mod apply_limits;
 mod error;
 mod introspect;
 mod issue;
