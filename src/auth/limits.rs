@@ -1,4 +1,4 @@
-//! The limits of the verbs, as the settings give them. How they are replaced is not here: see `apply_limits`.
+//! The limits of the verbs that the settings give. They can be replaced while the server runs.
 
 use crate::config::{ApiTokenConfig, Config, IntrospectionConfig, SessionConfig, SignupConfig};
 

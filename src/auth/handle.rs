@@ -1,0 +1,137 @@
+//! The handle that every verb is a method of, and what it holds.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use tokio::sync::{Mutex, RwLock as AsyncRwLock};
+
+use super::{Accounts, AuthError, KeyStatus, Parts, SigningKeys, StartError, limits::Limits};
+use crate::{
+    clock::Timestamp,
+    config::Config,
+    domain::{RequestContext, TokenPolicy, UserId},
+    event::{Actor, EventKind, Listeners},
+    store::{Store, StoreCounts},
+    throttle::Throttle,
+    tokens::{RefreshTokens, Tokens},
+};
+
+/// The whole server, without its socket. Cheap to clone: every clone is a handle of the same one.
+#[derive(Clone)]
+pub struct Auth(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) parts: Parts,
+    pub(super) accounts: Accounts,
+    pub(super) throttle: Throttle,
+    pub(super) tokens: Tokens,
+    pub(super) refresh_tokens: RefreshTokens,
+    pub(super) keys: SigningKeys,
+    key: KeyStatus,
+    pub(super) publish_ahead: Duration,
+    pub(super) policy: TokenPolicy,
+    limits: RwLock<Arc<Limits>>,
+    /// Held by one change of the keys at a time.
+    pub(super) key_changes: Mutex<()>,
+    /// Shared by what mints a token, and held alone while other keys take over.
+    pub(super) minting: AsyncRwLock<()>,
+}
+
+impl Auth {
+    /// Opens the database that `config` names, with the system's clock, and starts its upkeep. The `listeners` are told of
+    /// each event. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError::Database`] if the directory can't be opened, [`StartError::Store`] if it can't be read.
+    pub async fn open(config: &Config, listeners: Listeners) -> Result<Self, StartError> {
+        let auth = Self::new(config, Parts::open(config, listeners).await?).await?;
+        auth.look_after();
+        Ok(auth)
+    }
+
+    /// The same over any store and clock. Nothing is pruned, no key changes and no failed attempts are kept unless
+    /// [`prune`](Self::prune), [`keep_api_token_uses`](Self::keep_api_token_uses), [`tend_keys`](Self::tend_keys) and
+    /// [`keep_attempts`](Self::keep_attempts) are called.
+    ///
+    /// # Errors
+    /// [`StartError::Store`] if the store can't be read, or can't keep what a first start makes;
+    /// [`DamagedKey`](StartError::DamagedKey) if the signing keys can't be used; [`NoKey`](StartError::NoKey) if none can be made.
+    pub async fn new(config: &Config, parts: Parts) -> Result<Self, StartError> {
+        let keys = SigningKeys::new(config, parts.clone());
+        let (ring, status) = keys.start().await?;
+        let refresh_key = parts.store.refresh_key(RefreshTokens::fresh_key()).await?;
+        let (store, clock) = (Arc::clone(&parts.store), Arc::clone(&parts.clock));
+        Ok(Self(Arc::new(Inner {
+            throttle: Throttle::load(&config.throttle, store, clock).await?,
+            accounts: Accounts::new(config, parts.clone()),
+            tokens: Tokens::new(&ring, &config.token),
+            refresh_tokens: RefreshTokens::new(&refresh_key),
+            keys,
+            key: status,
+            publish_ahead: config.token.publish_ahead,
+            policy: config.token.policy,
+            limits: RwLock::new(Arc::new(Limits::from(config))),
+            key_changes: Mutex::new(()),
+            minting: AsyncRwLock::new(()),
+            parts,
+        })))
+    }
+
+    /// Applies the limits of `config` from the next request on: those of `session`, `api_tokens`, `signup`, `password`,
+    /// `introspection` and `throttle`. What was granted before stays as it was granted: a session keeps its end.
+    ///
+    /// Every other setting needs a restart: `store`, `token`, `log` and `server`, and of `password` the number of hashing
+    /// threads and the length of their queue.
+    pub fn apply_limits(&self, config: &Config) {
+        self.0.accounts.passwords.apply(&config.password);
+        self.0.throttle.apply(&config.throttle);
+        let limits = Arc::new(Limits::from(config));
+        *self.0.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    /// The users, for what an operator or an administrator does with them. It checks no role.
+    #[must_use]
+    pub fn accounts(&self) -> &Accounts {
+        &self.0.accounts
+    }
+
+    /// How many users and live sessions there are.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn count(&self) -> Result<StoreCounts, AuthError> {
+        Ok(self.store().count().await?)
+    }
+
+    /// What the start found of signing keys.
+    #[must_use]
+    pub fn key(&self) -> &KeyStatus {
+        &self.0.key
+    }
+
+    /// The limits that apply now.
+    pub(super) fn limits(&self) -> Arc<Limits> {
+        // A panic cannot leave the pointer half replaced.
+        Arc::clone(&self.0.limits.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn store(&self) -> &dyn Store {
+        &*self.0.parts.store
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.0.parts.now()
+    }
+
+    pub(super) fn emit(
+        &self,
+        kind: EventKind,
+        subject: Option<UserId>,
+        actor: Actor,
+        context: &RequestContext,
+    ) {
+        self.0.parts.emit(kind, subject, actor, context);
+    }
+}
