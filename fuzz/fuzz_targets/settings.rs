@@ -1,4 +1,4 @@
-//! The settings: each file and environment gives either a configuration that a server can run, or an error in one line.
+//! The settings: each file and environment gives either a configuration that a server can run, or errors of a line each.
 //!
 //! The input is the file, and after each `00` a variable, `NAME=value`.
 
@@ -44,10 +44,12 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         }
         Err(error) => {
             let text = error.to_string();
-            assert!(
-                !text.is_empty() && !text.chars().any(char::is_control),
-                "{text:?}"
-            );
+            let is_line = |line: &str| !line.is_empty() && !line.chars().any(char::is_control);
+            let errors = match &error {
+                ConfigError::Several(errors) => errors.len(),
+                _ => 1,
+            };
+            assert_eq!(text.split('\n').filter(|line| is_line(line)).count(), errors, "{text:?}");
             assert!(!text.contains(MARK), "{text:?}");
         }
     }

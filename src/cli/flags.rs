@@ -1,10 +1,10 @@
 //! The flags of the settings, and the settings that the file, the environment and the flags give.
 
-use std::{env, path::Path};
+use std::{env, fs, io, path::Path};
 
 use clap::{Arg, ArgAction, ArgMatches};
 
-use crate::config::{self, AnySetting, ConfigError, Kind, Settings};
+use crate::config::{self, AnySetting, Config, ConfigError, Errors, Kind, Settings};
 
 /// The configuration file, unless `--config` names another.
 pub(super) const DEFAULT_FILE: &str = "jwt-server.toml";
@@ -39,25 +39,42 @@ pub(super) fn flag(setting: AnySetting) -> Arg {
         ))
 }
 
-/// The settings that the file, the environment and the flags give.
-pub(super) fn gather(matches: &ArgMatches) -> Result<Settings, ConfigError> {
+/// The settings that the file, the environment and the flags give, and what they mean.
+///
+/// Fails with every error of theirs at once.
+pub(super) fn read(matches: &ArgMatches) -> Result<(Settings, Config), ConfigError> {
     let mut settings = Settings::default();
-    match matches.get_one::<String>("config") {
-        Some(file) => settings.add_file_at(Path::new(file))?,
-        None if Path::new(DEFAULT_FILE).exists() => settings.add_file_at(Path::new(DEFAULT_FILE))?,
-        None => {}
+    let mut errors = Errors::default();
+    let named = matches.get_one::<String>("config").map(Path::new);
+    let found = named.or_else(|| is_there(Path::new(DEFAULT_FILE)).then_some(Path::new(DEFAULT_FILE)));
+    if let Some(file) = found {
+        errors.keep(settings.add_file_at(file));
     }
-    settings.add_environment(env::vars_os())?;
-    add_flags(&mut settings, matches)?;
-    Ok(settings)
+    errors.keep(settings.add_environment(env::vars_os()));
+    errors.keep(add_flags(&mut settings, matches));
+    let were_added = errors.is_empty();
+    let config = errors.keep(Config::read(&settings));
+    if !were_added {
+        errors.forget_conflicts();
+    }
+    match config {
+        Some(config) if were_added => Ok((settings, config)),
+        _ => Err(errors.into_error()),
+    }
+}
+
+/// Whether the directory has an entry of that name, or can't tell. The entry may be a symbolic link that leads nowhere.
+fn is_there(file: &Path) -> bool {
+    !matches!(fs::symlink_metadata(file), Err(error) if error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Adds the settings that are given as flags.
 pub(super) fn add_flags(settings: &mut Settings, matches: &ArgMatches) -> Result<(), ConfigError> {
+    let mut errors = Errors::default();
     for setting in config::settings() {
         if let Some(value) = matches.get_one::<String>(setting.key) {
-            settings.add_flag(&setting, &format!("--{}", setting.key), value)?;
+            errors.keep(settings.add_flag(&setting, &format!("--{}", setting.key), value));
         }
     }
-    Ok(())
+    errors.result()
 }

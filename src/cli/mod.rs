@@ -1,5 +1,5 @@
 //! The command line. Each command has a file; this one knows their names. A failure ends the process with one line on
-//! standard error, and exit code 2 for a bad argument, 1 for any other failure.
+//! standard error (bad settings: a line each), and exit code 2 for a bad argument, 1 for any other failure.
 
 mod check_config;
 mod failure;
@@ -20,10 +20,10 @@ use clap::{Arg, ArgMatches, Command};
 
 use self::{
     failure::Failure,
-    flags::{DEFAULT_FILE, add_flags, flag, gather},
+    flags::{DEFAULT_FILE, add_flags, flag},
     process::say,
 };
-use crate::config::{self, Config, Settings};
+use crate::config::{self, Settings};
 
 /// Runs the command that this process was started with.
 #[must_use]
@@ -42,7 +42,7 @@ pub fn main() -> ExitCode {
     match run(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let _ = writeln!(io::stderr(), "jwt-server: {failure}");
+            complain(&failure.to_string());
             ExitCode::from(failure.exit_code())
         }
     }
@@ -55,9 +55,15 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         add_flags(&mut flags, matches)?;
         return write_config::run(arguments, &flags);
     }
-    let settings = gather(matches)?;
-    let config = Config::read(&settings)?;
-    match matches.subcommand() {
+    let (settings, config) = flags::read(matches)?;
+    let command = matches.subcommand();
+    // The server has the warnings in its banner: a line here would be a foreign one in its log.
+    if !matches!(command, None | Some(("serve", _))) {
+        for warning in settings.ignored() {
+            complain(&format!("warning: {warning}"));
+        }
+    }
+    match command {
         Some(("check-config", _)) => {
             say(&check_config::effective(&settings, &config));
             Ok(())
@@ -72,7 +78,15 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
             Some(("rotate", rotate)) => key_rotate::run(rotate, &config),
             _ => Ok(()),
         },
-        _ => serve::run(&config),
+        _ => serve::run(&config, settings.ignored()),
+    }
+}
+
+/// Prints each line of `text` on standard error. A failure is ignored: there is no place left to tell it.
+fn complain(text: &str) {
+    let mut err = io::stderr().lock();
+    for line in text.lines() {
+        let _ = writeln!(err, "jwt-server: {line}");
     }
 }
 

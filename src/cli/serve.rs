@@ -17,18 +17,19 @@ const OWN_FILES: usize = 64;
 /// A runtime has four, and a thread that hashes has one.
 const CORE_FILES: usize = 5;
 
-pub(super) fn run(config: &Config) -> Result<(), Failure> {
+/// Serves. The `warnings` go into the banner.
+pub(super) fn run(config: &Config, warnings: &[String]) -> Result<(), Failure> {
     let log = telemetry::install(&config.log);
     let cores = Cores::start().map_err(|error| Failure::io("the threads can't start", &error))?;
     cores.block_on(async {
         tokio::select! {
-            served = serve(config, &cores) => served,
+            served = serve(config, warnings, &cores) => served,
             () = log.say_dropped() => Ok(()),
         }
     })
 }
 
-async fn serve(config: &Config, cores: &Cores) -> Result<(), Failure> {
+async fn serve(config: &Config, warnings: &[String], cores: &Cores) -> Result<(), Failure> {
     // Before the database is opened: a second server on the same port must leave it alone.
     let listener = listen(config).await?;
     // Before that as well, so that a signal does not interrupt the opening.
@@ -40,6 +41,7 @@ async fn serve(config: &Config, cores: &Cores) -> Result<(), Failure> {
         .map_err(|error| Failure::Other(error.to_string()))?;
     let banner = Banner {
         config,
+        warnings,
         address: listener.local_addr().unwrap_or(config.server.listen),
         users: counts.users,
         sessions: counts.sessions,

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use super::origin::{Origin, SECRET_VARIABLE};
 
-/// Why the settings can't be used. Each message is one line.
+/// Why the settings can't be used. Each message is one line, and that of [`Several`](Self::Several) a line for each error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -68,4 +68,25 @@ pub enum ConfigError {
         /// Why it can't be used.
         problem: String,
     },
+    /// More than one error, none of which is `Several`.
+    #[error("{}", lines(.0))]
+    Several(Vec<ConfigError>),
+}
+
+impl ConfigError {
+    /// Where the bad text was written, if that is one place.
+    pub(super) fn origin(&self) -> Option<&Origin> {
+        match self {
+            Self::Unknown { origin, .. }
+            | Self::BadValue { origin, .. }
+            | Self::SecretInFile { origin }
+            | Self::BadSecret { origin, .. } => Some(origin),
+            Self::Unreadable { .. } | Self::Syntax { .. } | Self::Conflict(_) | Self::Several(_) => None,
+        }
+    }
+}
+
+fn lines(errors: &[ConfigError]) -> String {
+    let lines: Vec<_> = errors.iter().map(ConfigError::to_string).collect();
+    lines.join("\n")
 }

@@ -7,8 +7,10 @@ mod accepts;
 mod api_tokens;
 mod document;
 mod error;
+mod errors;
 mod introspection;
 mod log;
+mod nearest;
 mod origin;
 mod password;
 mod raw;
@@ -25,7 +27,6 @@ mod table;
 mod throttle;
 mod token;
 
-pub(crate) use self::document::file_of;
 pub use self::{
     api_tokens::ApiTokenConfig,
     document::{default_file, settings_table},
@@ -46,6 +47,7 @@ pub use self::{
     throttle::ThrottleConfig,
     token::TokenConfig,
 };
+pub(crate) use self::{document::file_of, errors::Errors};
 
 /// The configuration of a server. `Config::default()` has every setting at its default.
 #[derive(Clone, Debug)]
@@ -76,37 +78,57 @@ impl Config {
     /// Reads `settings`.
     ///
     /// # Errors
-    /// [`ConfigError`] for the first value that its setting does not accept, or for two that contradict each other.
+    /// [`ConfigError`] for each value that its setting does not accept, and for any two that contradict each other.
     pub fn read(settings: &Settings) -> Result<Self, ConfigError> {
-        Ok(Self {
-            server: ServerConfig::read(settings)?,
-            store: StoreConfig::read(settings)?,
-            token: TokenConfig::read(settings)?,
-            session: SessionConfig::read(settings)?,
-            api_tokens: ApiTokenConfig::read(settings)?,
-            signup: SignupConfig::read(settings)?,
-            password: PasswordConfig::read(settings)?,
-            throttle: ThrottleConfig::read(settings)?,
-            introspection: IntrospectionConfig::read(settings)?,
-            log: LogConfig::read(settings)?,
-        })
+        let mut errors = Errors::default();
+        let server = errors.keep(ServerConfig::read(settings));
+        let store = errors.keep(StoreConfig::read(settings));
+        let token = errors.keep(TokenConfig::read(settings));
+        let session = errors.keep(SessionConfig::read(settings));
+        let api_tokens = errors.keep(ApiTokenConfig::read(settings));
+        let signup = errors.keep(SignupConfig::read(settings));
+        let password = errors.keep(PasswordConfig::read(settings));
+        let throttle = errors.keep(ThrottleConfig::read(settings));
+        let introspection = errors.keep(IntrospectionConfig::read(settings));
+        let log = errors.keep(LogConfig::read(settings));
+        let read = || {
+            Some(Self {
+                server: server?,
+                store: store?,
+                token: token?,
+                session: session?,
+                api_tokens: api_tokens?,
+                signup: signup?,
+                password: password?,
+                throttle: throttle?,
+                introspection: introspection?,
+                log: log?,
+            })
+        };
+        read().ok_or_else(|| errors.into_error())
     }
 
     /// Checks values that a program set in its code, as [`read`](Self::read) checks those that were written.
     ///
     /// # Errors
-    /// [`ConfigError`] for the first value that its setting does not accept, or for two that contradict each other.
+    /// [`ConfigError`] for each value that its setting does not accept, and for any two that contradict each other.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        self.server.check()?;
-        self.store.check()?;
-        self.token.check()?;
-        self.session.check()?;
-        self.api_tokens.check()?;
-        self.signup.check()?;
-        self.password.check()?;
-        self.throttle.check()?;
-        self.introspection.check()?;
-        self.log.check()
+        let mut errors = Errors::default();
+        for checked in [
+            self.server.check(),
+            self.store.check(),
+            self.token.check(),
+            self.session.check(),
+            self.api_tokens.check(),
+            self.signup.check(),
+            self.password.check(),
+            self.throttle.check(),
+            self.introspection.check(),
+            self.log.check(),
+        ] {
+            errors.keep(checked);
+        }
+        errors.result()
     }
 
     /// The URL under which clients reach the server, without a slash at its end: the issuer, if that is a URL.

@@ -39,17 +39,23 @@ macro_rules! section {
 
             /// The section's values.
             ///
-            /// Fails with `BadValue` for the first setting whose value is not accepted.
+            /// Fails with `BadValue` for each setting whose value is not accepted.
             pub(super) fn read(
                 settings: &$crate::config::settings::Settings,
             ) -> Result<Self, $crate::config::error::ConfigError> {
-                Ok(Self { $( $field: settings.read(Self::$field())?, )+ })
+                let mut errors = $crate::config::errors::Errors::default();
+                $( let $field = errors.keep(settings.read(Self::$field())); )+
+                match ($( $field, )+) {
+                    ($( Some($field), )+) => Ok(Self { $( $field, )+ }),
+                    _ => Err(errors.into_error()),
+                }
             }
 
-            /// Fails with `BadValue` for the first value that its setting does not accept.
+            /// Fails with `BadValue` for each value that its setting does not accept.
             pub(super) fn check(&self) -> Result<(), $crate::config::error::ConfigError> {
-                $( Self::$field().check(&self.$field)?; )+
-                Ok(())
+                let mut errors = $crate::config::errors::Errors::default();
+                $( errors.keep(Self::$field().check(&self.$field)); )+
+                errors.result()
             }
 
             $(

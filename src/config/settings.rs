@@ -17,6 +17,7 @@ use super::{
 pub struct Settings {
     given: BTreeMap<&'static str, (Raw, Origin)>,
     secret: Option<SecretString>,
+    ignored: Vec<String>,
 }
 
 impl Settings {
@@ -27,6 +28,17 @@ impl Settings {
             Some((value, origin)) => (value.to_string(), origin.clone()),
             None => (setting.default.to_owned(), Origin::Default),
         }
+    }
+
+    /// A warning for each environment variable that looks like a setting's and is not read.
+    #[must_use]
+    pub fn ignored(&self) -> &[String] {
+        &self.ignored
+    }
+
+    /// Adds such a warning.
+    pub(super) fn add_ignored(&mut self, warning: String) {
+        self.ignored.push(warning);
     }
 
     /// The secret that the environment gave.

@@ -34,12 +34,8 @@ pub struct KeyFile {
 impl Secret {
     /// The secret in the environment variable [`SECRET_VARIABLE`].
     pub(super) fn from_environment(secret: &SecretString) -> Result<Self, ConfigError> {
-        let secret = Self {
-            bytes: secret.expose_secret().as_bytes().to_vec().into(),
-            origin: Origin::Environment(SECRET_VARIABLE.to_owned()),
-        };
-        secret.check()?;
-        Ok(secret)
+        let origin = Origin::Environment(SECRET_VARIABLE.to_owned());
+        Self::of(secret.expose_secret().as_bytes(), origin)
     }
 
     /// The secret in `file`, which the setting `token.secret_file` at `named` names.
@@ -49,12 +45,17 @@ impl Secret {
             // Without the name of the file: a user may have put the secret itself there by mistake.
             problem: format!("the file that token.secret_file names can't be read: {error}"),
         })?;
-        // An editor or `echo` ends the line, and the end is no part of the secret.
-        let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        Self::of(SecretSlice::from(bytes).expose_secret(), Origin::SecretFile(file))
+    }
+
+    /// The secret that `text` holds: the same for the same text, wherever that comes from.
+    fn of(text: &[u8], origin: Origin) -> Result<Self, ConfigError> {
+        // An editor, `echo` or a mounted secret ends the line, and the end is no part of the secret.
+        let line = text.strip_suffix(b"\n").unwrap_or(text);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let secret = Self {
             bytes: line.to_vec().into(),
-            origin: Origin::SecretFile(file),
+            origin,
         };
         secret.check()?;
         Ok(secret)

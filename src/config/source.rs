@@ -6,6 +6,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     error::ConfigError,
+    errors::Errors,
+    nearest,
     origin::{Origin, PREFIX, SECRET_VARIABLE},
     raw::{Kind, Raw},
     setting::AnySetting,
@@ -21,8 +23,12 @@ impl Settings {
     pub fn add_file_at(&mut self, path: &Path) -> Result<(), ConfigError> {
         let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
             path: path.to_owned(),
-            source: match source.kind() {
-                io::ErrorKind::InvalidData => io::Error::other("it is not UTF-8 text"),
+            source: match (source.kind(), fs::read_link(path)) {
+                (io::ErrorKind::InvalidData, _) => io::Error::other("it is not UTF-8 text"),
+                (io::ErrorKind::NotFound, Ok(target)) => io::Error::other(format!(
+                    "it is a symbolic link to {:?}, which does not exist",
+                    target.display()
+                )),
                 _ => source,
             },
         })?;
@@ -32,8 +38,8 @@ impl Settings {
     /// Adds the settings in `text`, the content of the file named `file`.
     ///
     /// # Errors
-    /// [`ConfigError::Syntax`] if it is not TOML, [`Unknown`](ConfigError::Unknown) for a name that no setting has,
-    /// [`SecretInFile`](ConfigError::SecretInFile) for a secret.
+    /// [`ConfigError::Syntax`] if it is not TOML, [`Unknown`](ConfigError::Unknown) for each name that no setting has,
+    /// [`SecretInFile`](ConfigError::SecretInFile) for a secret. The other settings are added all the same.
     pub fn add_file(&mut self, file: &str, text: &str) -> Result<(), ConfigError> {
         let line_of = |at: usize| 1 + text.bytes().take(at).filter(|b| *b == b'\n').count();
         let origin = |at: usize| Origin::File {
@@ -45,63 +51,71 @@ impl Settings {
             line: line_of(error.span().map_or(0, |span| span.start)),
             message: error.message().replace('\n', ", "),
         })?;
+        let mut errors = Errors::default();
         for (section, table) in document.get_ref() {
             let DeValue::Table(entries) = table.get_ref() else {
-                return Err(unknown(origin(section.span().start), section.get_ref()));
+                errors.add(unknown(origin(section.span().start), section.get_ref()));
+                continue;
             };
             for (name, value) in entries {
                 let key = format!("{}.{}", section.get_ref(), name.get_ref());
                 let origin = origin(name.span().start);
-                if key == "token.secret" {
-                    return Err(ConfigError::SecretInFile { origin });
-                }
                 match settings().find(|setting| setting.key == key) {
                     Some(setting) => self.set(&setting, Raw::of(value.get_ref()), origin),
-                    None => return Err(unknown(origin, &key)),
+                    None if key == "token.secret" => errors.add(ConfigError::SecretInFile { origin }),
+                    None => errors.add(unknown(origin, &key)),
                 }
             }
             if entries.is_empty() && !settings().any(|setting| setting.section() == section.get_ref()) {
-                return Err(unknown(origin(section.span().start), section.get_ref()));
+                errors.add(unknown(origin(section.span().start), section.get_ref()));
             }
         }
-        Ok(())
+        errors.result()
     }
 
-    /// Adds the settings in those of the environment's `variables` whose names begin with `JWT_SERVER__`.
+    /// Adds the settings in those of the environment's `variables` whose names begin with `JWT_SERVER__`. A
+    /// variable that only looks like one of those adds to [`ignored`](Self::ignored).
     ///
     /// # Errors
-    /// [`ConfigError::Unknown`] for a name that no setting has, [`BadValue`](ConfigError::BadValue) for a value that
-    /// does not have the setting's form, [`BadSecret`](ConfigError::BadSecret) for a secret that is not UTF-8 text.
+    /// [`ConfigError::Unknown`] for each name that no setting has, [`BadValue`](ConfigError::BadValue) for each value that
+    /// does not have the setting's form, [`BadSecret`](ConfigError::BadSecret) for a secret that is not UTF-8 text. The
+    /// other settings are added all the same.
     pub fn add_environment(
         &mut self,
         variables: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<(), ConfigError> {
+        let mut errors = Errors::default();
         for (name, value) in variables {
-            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
-                continue;
-            };
-            // A name may contain line feeds, and a message is one line.
-            let origin = Origin::Environment(name.escape_debug().to_string());
-            let value = value.into_string();
-            if name == SECRET_VARIABLE {
-                // A lossy conversion could make the same secret of different bytes.
-                let value = value.map_err(|_| ConfigError::BadSecret {
-                    origin: origin.clone(),
-                    problem:
-                        "it is not UTF-8 text; put bytes into a file and name that with token.secret_file"
-                            .into(),
-                })?;
-                self.set_secret(value.into());
-                continue;
+            let name = name.to_string_lossy();
+            if name.starts_with(PREFIX) {
+                errors.keep(self.add_variable(&name, value));
+            } else if let Some(warning) = nearest::ignored(&name, &value.to_string_lossy()) {
+                self.add_ignored(warning);
             }
-            let value = value.unwrap_or_else(|bytes| bytes.to_string_lossy().into_owned());
-            let Some(setting) = settings().find(|setting| setting.variable() == name) else {
-                let key = name[PREFIX.len()..].replace("__", ".").to_lowercase();
-                return Err(unknown(origin, &key));
-            };
-            self.add_text(&setting, &value, origin)?;
         }
-        Ok(())
+        errors.result()
+    }
+
+    fn add_variable(&mut self, name: &str, value: OsString) -> Result<(), ConfigError> {
+        // A name may contain line feeds, and a message is one line.
+        let origin = Origin::Environment(name.escape_debug().to_string());
+        let value = value.into_string();
+        if name == SECRET_VARIABLE {
+            // A lossy conversion could make the same secret of different bytes.
+            let value = value.map_err(|_| ConfigError::BadSecret {
+                origin,
+                problem: "it is not UTF-8 text; put bytes into a file and name that with token.secret_file"
+                    .into(),
+            })?;
+            self.set_secret(value.into());
+            return Ok(());
+        }
+        let value = value.unwrap_or_else(|bytes| bytes.to_string_lossy().into_owned());
+        let Some(setting) = settings().find(|setting| setting.variable() == name) else {
+            let key = name[PREFIX.len()..].replace("__", ".").to_lowercase();
+            return Err(unknown(origin, &key));
+        };
+        self.add_text(&setting, &value, origin)
     }
 
     /// Adds the value of a flag.
@@ -135,16 +149,10 @@ impl Settings {
 
 /// The error for `key`, which no setting has.
 fn unknown(origin: Origin, key: &str) -> ConfigError {
-    // `listen` is as similar to `server.listen` as the whole key is.
-    let likeness = |setting: &AnySetting| {
-        let whole = strsim::normalized_damerau_levenshtein(setting.key, key);
-        whole.max(strsim::normalized_damerau_levenshtein(setting.name(), key))
-    };
-    let nearest = settings().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     ConfigError::Unknown {
         origin,
         key: key.escape_debug().to_string(),
-        nearest: nearest.filter(|s| likeness(s) > 0.5).map(|setting| setting.key),
+        nearest: nearest::nearest(key),
     }
 }
 

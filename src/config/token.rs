@@ -7,6 +7,7 @@ use hyper::Uri;
 use super::{
     accepts::{CENTURY, Choice, List, OrOff, Seconds, Text, Whole},
     error::ConfigError,
+    errors::Errors,
     origin::{Origin, SECRET_VARIABLE},
     section::section,
     setting::{AnySetting, Setting},
@@ -100,10 +101,13 @@ pub struct TokenConfig {
 impl TokenConfig {
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
         let values = Values::read(settings)?;
+        let mut errors = Errors::default();
+        let secret = errors.keep(secret(settings, values.secret_file));
+        let key_file = errors.keep(key_file(settings, values.key_file, values.algorithm));
         let config = Self {
             algorithm: values.algorithm,
-            secret: secret(settings, values.secret_file)?,
-            key_file: key_file(settings, values.key_file, values.algorithm)?,
+            secret: secret.flatten(),
+            key_file: key_file.flatten(),
             rotate_every: values.rotate_every,
             publish_ahead: values.publish_ahead,
             policy: TokenPolicy {
@@ -115,7 +119,8 @@ impl TokenConfig {
             audience: values.audience,
             cache: values.cache,
         };
-        config.check_together(&|setting| settings.origin(setting))?;
+        errors.keep(config.check_together(&|setting| settings.origin(setting)));
+        errors.result()?;
         Ok(config)
     }
 
@@ -134,14 +139,14 @@ impl TokenConfig {
             audience: self.audience.clone(),
             cache: self.cache,
         };
-        values.check()?;
-        if let Some(secret) = &self.secret {
-            secret.check()?;
-        }
-        self.check_together(&|_| Origin::Code)
+        let mut errors = Errors::default();
+        errors.keep(values.check());
+        errors.keep(self.secret.as_ref().map_or(Ok(()), Secret::check));
+        errors.keep(self.check_together(&|_| Origin::Code));
+        errors.result()
     }
 
-    /// Fails with [`ConfigError::Conflict`] if two values contradict each other.
+    /// Fails with [`ConfigError::Conflict`] for any two values that contradict each other.
     fn check_together(&self, origin: &dyn Fn(&AnySetting) -> Origin) -> Result<(), ConfigError> {
         let described = |setting: &Setting<Duration>, time: Duration| {
             let setting = setting.any();
@@ -150,13 +155,14 @@ impl TokenConfig {
         };
         let window = described(Values::refresh_window(), self.policy.refresh_window);
         let lifetime = described(Values::lifetime(), self.policy.lifetime);
+        let mut errors = Errors::default();
         if self.policy.refresh_window > self.policy.lifetime {
-            return Err(ConfigError::Conflict(format!(
+            errors.add(ConfigError::Conflict(format!(
                 "{window} can't be longer than {lifetime}"
             )));
         }
         let Some(every) = self.rotate_every else {
-            return Ok(());
+            return errors.result();
         };
         // A key needs the time to be published, and keys whose tokens are still good must not pile up.
         let rotation = Values::rotate_every().any();
@@ -165,7 +171,7 @@ impl TokenConfig {
             (Values::lifetime(), self.policy.lifetime),
         ] {
             if every < time {
-                return Err(ConfigError::Conflict(format!(
+                errors.add(ConfigError::Conflict(format!(
                     "{} ({}: {}) can't be shorter than {}",
                     rotation.key,
                     origin(&rotation),
@@ -178,13 +184,14 @@ impl TokenConfig {
             Algorithm::Hs256 => self.secret.as_ref().map(|secret| &secret.origin),
             _ => self.key_file.as_ref().map(|key| &key.origin),
         };
-        given.map_or(Ok(()), |given| {
-            Err(ConfigError::Conflict(format!(
+        if let Some(given) = given {
+            errors.add(ConfigError::Conflict(format!(
                 "{} ({}) can't replace a signing key that comes from the settings ({given}); leave one of the two out",
                 rotation.key,
                 origin(&rotation),
-            )))
-        })
+            )));
+        }
+        errors.result()
     }
 }
 

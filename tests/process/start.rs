@@ -373,3 +373,77 @@ fn a_secret_in_place_of_the_name_of_its_file_is_not_shown() {
         "{line}"
     );
 }
+
+#[test]
+fn all_bad_settings_are_named_at_once() {
+    let home = Home::new();
+    home.write(
+        "jwt-server.toml",
+        "[token]\nlifetme = \"5m\"\nissuer = \"\"\n[log]\nlevel = \"loud\"\n",
+    );
+    let ended = home
+        .server()
+        .flag("--password.bcrypt_cost", "17")
+        .variable("JWT_SERVER__SIGNUP__ENABLED", "perhaps")
+        .run();
+    assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{ended:?}");
+    let lines: Vec<_> = ended.err.lines().collect();
+    assert_eq!(lines.len(), 5, "{ended:?}");
+    for (line, named) in lines.iter().zip([
+        "jwt-server: jwt-server.toml, line 2: there is no setting token.lifetme",
+        "jwt-server: jwt-server.toml, line 3: token.issuer can't be \"\"",
+        "jwt-server: jwt-server.toml, line 5: log.level can't be \"loud\"",
+        "jwt-server: environment variable JWT_SERVER__SIGNUP__ENABLED: ",
+        "jwt-server: flag --password.bcrypt_cost: password.bcrypt_cost can't be 17",
+    ]) {
+        assert!(line.starts_with(named), "{named} is not in {ended:?}");
+    }
+    assert!(!home.path("data").exists());
+}
+
+#[test]
+fn a_value_that_is_missing_contradicts_no_other() {
+    let home = Home::new();
+    home.write(
+        "jwt-server.toml",
+        "[token]\nlifetme = \"2h\"\nrefresh_window = \"1h\"\n",
+    );
+    let line = home.server().run().assert_refused(1);
+    assert!(line.contains("did you mean token.lifetime?"), "{line}");
+}
+
+#[test]
+fn a_config_file_that_can_not_be_followed_is_an_error() {
+    let home = Home::new();
+    std::os::unix::fs::symlink("elsewhere.toml", home.path("jwt-server.toml")).unwrap();
+    for command in [&["--listen", "127.0.0.1:0"][..], &["check-config"]] {
+        let line = home.program(command).run().assert_refused(1);
+        assert!(
+            line.contains("jwt-server.toml") && line.contains("a symbolic link to \"elsewhere.toml\""),
+            "{line}"
+        );
+    }
+    assert!(!home.path("data").exists());
+    // A link that leads somewhere is followed.
+    home.write("elsewhere.toml", "[token]\nissuer = \"linked\"\n");
+    let checked = home.program(&["check-config"]).run().assert_success();
+    assert!(checked.out.contains("issuer = \"linked\""), "{checked:?}");
+}
+
+#[test]
+fn a_variable_with_one_underscore_gets_a_warning() {
+    let home = Home::new();
+    let warning = "warning: environment variable JWT_SERVER_LISTEN is not read";
+    let server = home.server().variable("JWT_SERVER_LISTEN", "0.0.0.0:1").start();
+    assert!(server.banner().contains(warning), "{}", server.banner());
+    server.kill();
+    let checked = home
+        .program(&["check-config"])
+        .variable("JWT_SERVER_LISTEN", "0.0.0.0:1")
+        .run()
+        .assert_success();
+    assert!(
+        checked.err.contains(warning) && checked.err.contains("JWT_SERVER__SERVER__LISTEN"),
+        "{checked:?}"
+    );
+}

@@ -8,6 +8,8 @@ use crate::{auth::KeyStatus, config::Config};
 /// What the server found when it started. Its `Display` is the banner.
 pub(super) struct Banner<'a> {
     pub(super) config: &'a Config,
+    /// What was found wrong with the settings, and does not stop the server.
+    pub(super) warnings: &'a [String],
     /// The address on which the server listens.
     pub(super) address: SocketAddr,
     pub(super) users: u64,
@@ -49,8 +51,9 @@ impl fmt::Display for Banner<'_> {
                 "  note: the signing key is not the one of the last start: every older token is dead, and {ended} ended"
             )?;
         }
-        for risk in risks(self.config, self.files_needed, self.files_allowed) {
-            writeln!(f, "  warning: {risk}")?;
+        let risks = risks(self.config, self.files_needed, self.files_allowed);
+        for warning in self.warnings.iter().chain(&risks) {
+            writeln!(f, "  warning: {warning}")?;
         }
         Ok(())
     }
@@ -78,6 +81,7 @@ mod tests {
         let banner = |key: &KeyStatus, users, sessions| {
             let banner = Banner {
                 config: &config,
+                warnings: &["a variable is not read".into()],
                 address: "127.0.0.1:4321".parse().unwrap(),
                 users,
                 sessions,
@@ -92,6 +96,7 @@ mod tests {
             "  listening on  http://127.0.0.1:4321\n",
             "  database      data (1 user, live sessions still to be read)\n",
             "  signing key   made by this server, kept in its database (EdDSA, kid the-kid)\n",
+            "  warning: a variable is not read\n",
             "  warning: server.max_connections 4096 needs 5000 open files, and the system allows 4096",
         ] {
             assert!(first.contains(line), "{line} is not in {first}");

@@ -387,3 +387,117 @@ fn a_flag_of_the_wrong_form_is_refused_before_it_is_read() {
         assert_eq!((origin, named), (Origin::Flag(key.into()), key));
     }
 }
+
+#[test]
+fn every_bad_setting_is_named_at_once() {
+    let mut settings = Settings::default();
+    let text = "[token]\nlifetime = \"x\"\nlifetme = 1\nsecret = \"s\"\n[log]\nformat = \"xml\"\n[nonsense]\nxyzzy = 1";
+    let in_file = settings.add_file("f", text).unwrap_err();
+    let variables = [
+        ("JWT_SERVER__LOG__LEVL", "info"),
+        ("JWT_SERVER__SIGNUP__ENABLED", "yes"),
+    ];
+    let variables = variables.map(|(name, value)| (name.into(), value.into()));
+    let in_environment = settings.add_environment(variables.into_iter()).unwrap_err();
+    let read = Config::read(&settings).unwrap_err();
+
+    let mut errors = Errors::default();
+    for error in [in_file, in_environment, read] {
+        errors.add(error);
+    }
+    let said = errors.into_error().to_string();
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(lines.len(), 7, "{said}");
+    for (line, named) in lines.iter().zip([
+        "f, line 2: token.lifetime can't be",
+        "f, line 3: there is no setting token.lifetme",
+        "f, line 4: a secret is never read",
+        "f, line 6: log.format can't be",
+        "f, line 8: there is no setting nonsense.xyzzy",
+        "environment variable JWT_SERVER__LOG__LEVL",
+        "environment variable JWT_SERVER__SIGNUP__ENABLED",
+    ]) {
+        assert!(line.starts_with(named), "{named} is not in {said}");
+    }
+}
+
+#[test]
+fn contradictions_are_named_together() {
+    let said =
+        file("[token]\nlifetime = \"2h\"\nrefresh_window = \"3h\"\nrotate_every = \"1m\"").unwrap_err();
+    assert_eq!(said.lines().count(), 3, "{said}");
+    let secrets = file("[token]\nsecret_file = \"nowhere\"\nalgorithm = \"EdDSA\"\nkey_file = \"nowhere\"");
+    let said = secrets.unwrap_err();
+    assert!(
+        said.contains("token.secret_file") && said.contains("token.key_file"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_variable_with_one_underscore_is_warned_of() {
+    let mut settings = Settings::default();
+    let variables = ["JWT_SERVER_LISTEN", "JWT_SERVER__LOG__LEVEL", "PATH"];
+    let variables = variables.map(|name| (name.into(), "info".into()));
+    settings.add_environment(variables.into_iter()).unwrap();
+    let [warning] = settings.ignored() else {
+        panic!("{:?}", settings.ignored())
+    };
+    assert!(
+        warning.ends_with("did you mean JWT_SERVER__SERVER__LISTEN?"),
+        "{warning}"
+    );
+}
+
+#[test]
+fn a_variable_whose_name_is_not_text_is_not_passed_over() {
+    let name: OsString = OsStringExt::from_vec(b"JWT_SERVER__LOG__LEVEL\xff".to_vec());
+    let added = Settings::default().add_environment([(name, "info".into())].into_iter());
+    assert!(matches!(added, Err(ConfigError::Unknown { .. })), "{added:?}");
+}
+
+#[test]
+fn a_file_that_can_not_be_followed_is_an_error_that_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let (link, looped) = (folder.path().join("link.toml"), folder.path().join("loop.toml"));
+    std::os::unix::fs::symlink("nowhere.toml", &link).unwrap();
+    std::os::unix::fs::symlink("loop.toml", &looped).unwrap();
+    for (path, why) in [
+        (
+            link.as_path(),
+            "a symbolic link to \"nowhere.toml\", which does not exist",
+        ),
+        (&looped, "symbolic links"),
+        (folder.path(), "directory"),
+    ] {
+        let said = Settings::default().add_file_at(path).unwrap_err().to_string();
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn a_secret_is_the_same_from_a_file_and_from_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    for ending in ["", "\n", "\r\n", "\n\n", " \n", "\r"] {
+        let text = format!("{}{ending}", "a".repeat(32));
+        std::fs::write(&path, &text).unwrap();
+        let mut settings = Settings::default();
+        settings
+            .add_flag(
+                &settings_named("token.secret_file"),
+                "--token.secret_file",
+                path.to_str().unwrap(),
+            )
+            .unwrap();
+        let from_file = Config::read(&settings).unwrap().token.secret.unwrap();
+        let from_environment = environment(SECRET_VARIABLE, &text).unwrap().token.secret.unwrap();
+        assert_eq!(
+            from_file.bytes.expose_secret(),
+            from_environment.bytes.expose_secret(),
+            "{ending:?}"
+        );
+    }
+    let short = environment(SECRET_VARIABLE, &format!("{}\n", "a".repeat(31))).unwrap_err();
+    assert!(short.contains("this one has 31"), "{short}");
+}
