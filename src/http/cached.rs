@@ -1,5 +1,4 @@
-//! Answers that are asked for again and again: they may be kept for a while, and one that has not changed is not sent again
-//! (RFC 9110, section 13.1.2).
+//! Answers that a client may keep for a while. One that has not changed is not sent again (RFC 9110, section 13.1.2).
 
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use warp::{
     reply::Response,
 };
 
-/// `text`, of the media type `kind`, which may be kept for `max_age`; or 304, if the client says that it has it.
+/// `text`, of the media type `kind`, which a client may keep for `max_age`; or 304 if the client has it already.
 pub(super) fn cached(asked: &HeaderMap, kind: HeaderValue, text: String, max_age: Duration) -> Response {
     let etag = format!("\"{:016x}\"", SipHasher13::new().hash(text.as_bytes()));
     let mut response = if has_it(asked, &etag) {
@@ -30,14 +29,14 @@ pub(super) fn cached(asked: &HeaderMap, kind: HeaderValue, text: String, max_age
     response
 }
 
-/// Whether the client says that it has the text that `etag` stands for. For a `GET` a weak tag does as well as a strong one.
+/// Whether the client says that it has the text with this `etag`. For a `GET` a weak tag counts as a strong one.
 fn has_it(asked: &HeaderMap, etag: &str) -> bool {
     let lists = asked.get_all(header::IF_NONE_MATCH).iter();
     let tags = lists
         .filter_map(|list| list.to_str().ok())
         .flat_map(|list| list.split(','))
         .map(str::trim);
-    // No tag of ours has a comma in it.
+    // No tag of this server contains a comma.
     let mut tags = tags.map(|tag| tag.strip_prefix("W/").unwrap_or(tag));
     tags.any(|tag| tag == "*" || tag == etag)
 }

@@ -1,9 +1,7 @@
-//! What a client is told when a request fails, in one match from failure to status. No answer carries the text of a
-//! parser, a type's name or a path; the cause of a 5xx goes to the log, once, from here.
+//! Why a request failed, as HTTP sees it. The cause of a 5xx goes to the log, once, from here; what the client is told stands in
+//! `explain`.
 
-use std::time::Duration;
-
-use warp::{Reply, http::StatusCode, reply::Response};
+use warp::{Reply, reply::Response};
 
 use super::{
     field::FieldError,
@@ -13,18 +11,18 @@ use super::{
 };
 use crate::{
     auth::{AuthError, Axis, CredentialsRefusal},
-    domain::{RequestId, Role, UserId},
+    domain::{RequestId, UserId},
 };
 
 /// Why a request failed, as HTTP sees it.
 #[derive(Debug)]
 pub(crate) enum ApiError {
     NotFound,
-    /// With the methods that the path answers, if they are known.
+    /// `allow` has the methods that the path answers, if they are known.
     MethodNotAllowed {
         allow: Option<Methods>,
     },
-    /// With the longest header in bytes.
+    /// `limit` is the longest header, in bytes.
     HeaderTooLarge {
         limit: usize,
     },
@@ -32,9 +30,9 @@ pub(crate) enum ApiError {
         wanted: &'static str,
     },
     LengthRequired,
-    /// A page of another origin asked, and the routes let none do that.
+    /// A page of another origin sent the request, and the routes allow none to.
     ForbiddenOrigin,
-    /// With the longest length in bytes, if it is known.
+    /// `limit` is the longest body in bytes, if it is known.
     BodyTooLarge {
         limit: Option<usize>,
     },
@@ -43,20 +41,20 @@ pub(crate) enum ApiError {
         detail: String,
     },
     InvalidFields(Vec<FieldError>),
-    /// No credentials came that this server knows how to read.
+    /// The request has no credentials that this server can read.
     NoCredentials,
     /// The `Authorization` header is malformed or repeated.
     MalformedAuthorization,
-    /// Something else about the request that no route can read.
+    /// No route can read something else about the request.
     BadRequest,
-    /// A parameter of a form is missing, or one stands twice.
+    /// A parameter of a form is missing, or a form has one twice.
     BadParameters {
         detail: String,
     },
-    /// Nobody can be told where the endpoints are.
+    /// The server does not know its own public URL.
     NoMetadata,
     Refused(AuthError),
-    /// Something broke that the log knows of already: a handler panicked, or a library user's route failed.
+    /// Something broke, and the log has it already: a handler panicked, or a route of a library user failed.
     Internal,
 }
 
@@ -73,7 +71,7 @@ impl Reply for ApiError {
 }
 
 impl ApiError {
-    /// The answer. A rejection lends its error only by reference.
+    /// The answer. Takes a reference, because a rejection lends its error only by reference.
     pub(crate) fn response(&self) -> Response {
         self.log();
         let response = Problem::from(self).response();
@@ -83,7 +81,7 @@ impl ApiError {
         })
     }
 
-    /// Whose account it is about, if that is known.
+    /// The user whose account the failure is about, if that is known.
     fn user(&self) -> Option<UserId> {
         match self {
             Self::Refused(
@@ -100,7 +98,7 @@ impl ApiError {
         }
     }
 
-    /// Why, for whoever reads the log; the client is told less.
+    /// The reason for the log. The client is told less.
     fn why(&self) -> Option<String> {
         match self {
             Self::Refused(error) => Some(error.to_string()),
@@ -109,7 +107,7 @@ impl ApiError {
         }
     }
 
-    /// What broke is said once, in a line of its own.
+    /// Logs what broke, in a line of its own.
     fn log(&self) {
         let request_id = trace::request_id();
         let request_id = request_id.as_ref().map(RequestId::as_str);
@@ -122,234 +120,5 @@ impl ApiError {
             }
             _ => {}
         }
-    }
-}
-
-impl From<&ApiError> for Problem {
-    fn from(error: &ApiError) -> Self {
-        match error {
-            ApiError::NotFound => Self::new(
-                StatusCode::NOT_FOUND,
-                "not_found",
-                "Not found",
-                "There is nothing at this path.",
-            ),
-            ApiError::MethodNotAllowed { allow } => Self::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "Method not allowed",
-                allow.map_or("This path does not answer this method.".into(), |allow| {
-                    format!("This path answers {allow}.")
-                }),
-            )
-            .allow(*allow),
-            ApiError::UnsupportedMediaType { wanted } => Self::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                "Unsupported media type",
-                format!("Send the body uncompressed, with the header Content-Type: {wanted}."),
-            ),
-            ApiError::HeaderTooLarge { limit } => Self::new(
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "header_too_large",
-                "Header too large",
-                format!("The header of a request has at most {limit} bytes and 64 lines."),
-            ),
-            ApiError::LengthRequired => Self::new(
-                StatusCode::LENGTH_REQUIRED,
-                "length_required",
-                "Length required",
-                "Send the header Content-Length.",
-            ),
-            ApiError::ForbiddenOrigin => Self::new(
-                StatusCode::FORBIDDEN,
-                "forbidden_origin",
-                "Origin not allowed",
-                "Pages of this origin may not call this server.",
-            ),
-            ApiError::BodyTooLarge { limit } => Self::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "body_too_large",
-                "Body too large",
-                limit.map_or("The body is too long.".into(), |limit| {
-                    format!("A body has at most {limit} bytes.")
-                }),
-            ),
-            ApiError::BodyTooSlow => Self::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "body_timeout",
-                "Body too slow",
-                "The body did not arrive in time.",
-            ),
-            ApiError::MalformedJson { detail } => Self::new(
-                StatusCode::BAD_REQUEST,
-                "malformed_json",
-                "Malformed JSON",
-                detail.as_str(),
-            ),
-            ApiError::InvalidFields(errors) => Self::invalid_fields(errors.clone()),
-            ApiError::NoCredentials => Self::new(
-                StatusCode::UNAUTHORIZED,
-                "missing_token",
-                "Token required",
-                "Send an access token, with the header Authorization: Bearer <token>.",
-            )
-            .challenge(""),
-            ApiError::MalformedAuthorization => Self::new(
-                StatusCode::BAD_REQUEST,
-                "invalid_request",
-                "Malformed credentials",
-                "Send one Authorization header, of the form Bearer <token>.",
-            )
-            .challenge(", error=\"invalid_request\""),
-            ApiError::BadRequest => Self::new(
-                StatusCode::BAD_REQUEST,
-                "bad_request",
-                "Bad request",
-                "The request could not be read.",
-            ),
-            ApiError::BadParameters { detail } => Self::new(
-                StatusCode::BAD_REQUEST,
-                "invalid_request",
-                "Invalid request",
-                detail.as_str(),
-            ),
-            ApiError::NoMetadata => Self::new(
-                StatusCode::NOT_FOUND,
-                "not_found",
-                "Not found",
-                "There is no metadata, because the issuer is no URL. Whoever runs this server can make it one: token.issuer.",
-            ),
-            ApiError::Refused(error) => Self::from(error),
-            ApiError::Internal => Self::internal(),
-        }
-    }
-}
-
-impl From<&AuthError> for Problem {
-    fn from(error: &AuthError) -> Self {
-        match error {
-            AuthError::SignupClosed => Self::new(
-                StatusCode::FORBIDDEN,
-                "signup_closed",
-                "Sign-up is closed",
-                "Ask whoever runs this server for an account.",
-            ),
-            AuthError::UsernameTaken => Self::new(
-                StatusCode::CONFLICT,
-                "username_taken",
-                "Username taken",
-                "Somebody has this username. Choose another one.",
-            ),
-            AuthError::PasswordRejected(why) => Self::invalid_fields(vec![FieldError::new("password", why)]),
-            AuthError::InvalidCredentials(_) => Self::new(
-                StatusCode::UNAUTHORIZED,
-                "invalid_credentials",
-                "Wrong username or password",
-                "There is no user with this username and password.",
-            )
-            .challenge(""),
-            AuthError::WrongPassword(_) => Self::new(
-                StatusCode::FORBIDDEN,
-                "wrong_password",
-                "Wrong password",
-                "This is not your current password.",
-            ),
-            AuthError::AccountDisabled(_) => Self::new(
-                StatusCode::FORBIDDEN,
-                "account_disabled",
-                "Account disabled",
-                "This account has been disabled. Ask whoever runs this server.",
-            ),
-            AuthError::Busy { retry_after } => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "busy",
-                "Busy",
-                "Too many sign-ups and sign-ins are waiting. Try again later.",
-            )
-            .retry_after(*retry_after),
-            AuthError::TooManyAttempts { axis, retry_after } => Self::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "too_many_attempts",
-                "Too many attempts",
-                format!(
-                    "{} Try again in {}.",
-                    match axis {
-                        Axis::Address | Axis::Account => "Too many sign-ins have failed.",
-                        Axis::Caller(_) => "Too many of your tokens were not of this server.",
-                    },
-                    humantime::format_duration(*retry_after)
-                ),
-            )
-            .retry_after(*retry_after),
-            AuthError::SessionRequired(_) => Self::new(
-                StatusCode::FORBIDDEN,
-                "session_required",
-                "Sign-in required",
-                "An API token may not do this. Sign in, and send the access token that you get.",
-            )
-            .challenge(", error=\"insufficient_scope\""),
-            AuthError::ApiTokenRejected(why) => {
-                Self::invalid_fields(why.iter().map(FieldError::from).collect())
-            }
-            AuthError::TooManyApiTokens { at_most } => Self::new(
-                StatusCode::CONFLICT,
-                "too_many_api_tokens",
-                "Too many API tokens",
-                format!("A user has at most {at_most} API tokens here. Revoke one that nothing needs."),
-            ),
-            // What is wrong with it would help whoever forged it.
-            AuthError::TokenRefused(_) | AuthError::AccountGone => Self::new(
-                StatusCode::UNAUTHORIZED,
-                "invalid_token",
-                "Token not valid",
-                "The token is not valid (any more). Sign in again.",
-            )
-            .challenge(", error=\"invalid_token\""),
-            AuthError::MissingRole(roles) => {
-                let names: Vec<_> = roles.iter().map(Role::as_str).collect();
-                Self::new(
-                    StatusCode::FORBIDDEN,
-                    "insufficient_scope",
-                    "Role required",
-                    format!("This needs one of these roles: {}.", names.join(", ")),
-                )
-                .challenge(&format!(
-                    ", error=\"insufficient_scope\", scope=\"{}\"",
-                    names.join(" ")
-                ))
-            }
-            AuthError::Store(_) => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "storage_unavailable",
-                "Storage unavailable",
-                "The server can't reach its database at the moment. Try again later.",
-            )
-            .retry_after(Duration::from_secs(30)),
-            AuthError::Internal(_) => Self::internal(),
-        }
-    }
-}
-
-impl Problem {
-    fn invalid_fields(errors: Vec<FieldError>) -> Self {
-        let names: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
-        let detail = format!("These fields are not right: {}.", names.join(", "));
-        Self::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid_field",
-            "Invalid field",
-            detail,
-        )
-        .errors(errors)
-    }
-
-    fn internal() -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal_error",
-            "Internal error",
-            "Something went wrong on the server; its log says what.",
-        )
     }
 }

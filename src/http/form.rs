@@ -1,17 +1,13 @@
-//! Bodies of the form `application/x-www-form-urlencoded`, in which OAuth asks (RFC 6749, section 3.2): no parameter stands
-//! twice, an empty one is none, and one that nobody knows is ignored.
+//! Bodies of the type `application/x-www-form-urlencoded`, as OAuth has them (RFC 6749, section 3.2): no parameter may stand
+//! twice, an empty one counts as absent, and an unknown one is ignored.
 //!
-//! They are decoded as the URL Standard has it, which never fails: what is not UTF-8 becomes U+FFFD, and a stray `%` stays
-//! one. No token has either.
+//! They are decoded by the URL Standard, which never fails: bytes that are not UTF-8 become U+FFFD, and a stray `%` stays. No
+//! token contains either.
 
 use bytes::Bytes;
 use warp::{Filter, Rejection};
 
-use super::{
-    body::{self, MAX_FIELDS},
-    error::ApiError,
-    settings::Api,
-};
+use super::{body, error::ApiError, fields::MAX_FIELDS, settings::Api};
 
 /// The parameters of a form.
 pub(super) struct Form(Vec<(String, String)>);

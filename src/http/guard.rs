@@ -1,5 +1,5 @@
 //! The check in front of a route: filters that yield a [`Principal`] or refuse. The server's own routes and those of a
-//! library user stand behind the same one.
+//! library user use the same one.
 
 use std::convert::Infallible;
 
@@ -34,9 +34,9 @@ impl Auth {
     }
 }
 
-/// Asks more of a [guard](Auth::guard).
+/// Further conditions for a [guard](Auth::guard).
 pub trait Guard {
-    /// Lets pass only who has at least one of `roles`, as of this request. Others are rejected with 403.
+    /// Passes a user that has at least one of `roles` at the time of the request. Rejects others with 403.
     #[must_use]
     fn any_role(self, roles: impl IntoIterator<Item = Role>) -> BoxedFilter<(Principal,)>;
 }
@@ -53,13 +53,13 @@ impl Guard for BoxedFilter<(Principal,)> {
 }
 
 /// Turns every rejection into `application/problem+json`: the guard's refusals, and what warp itself says of a request
-/// that fits no route. The one line that a library user's routes need at their end; whoever has rejections of their own
-/// handles those before it.
+/// that fits no route. The one line that a library user's routes need at their end; routes with rejections of their own
+/// handle those before it.
 ///
 /// # Errors
 /// Never.
 pub async fn recover(rejection: Rejection) -> Result<Response, Infallible> {
-    // Rejections come combined: a route that did not fit says "method not allowed" beside one that refused.
+    // Rejections come combined: beside a refusal there may be "method not allowed" of a route that did not fit.
     let error = match rejection.find::<Refused>() {
         Some(Refused(error)) => return Ok(error.response()),
         None => of_warp(&rejection),
@@ -67,7 +67,7 @@ pub async fn recover(rejection: Rejection) -> Result<Response, Infallible> {
     Ok(error.into_response())
 }
 
-/// What warp means by one of its own rejections.
+/// The error for one of warp's own rejections.
 fn of_warp(rejection: &Rejection) -> ApiError {
     if rejection.is_not_found() {
         ApiError::NotFound
@@ -93,7 +93,7 @@ fn of_warp(rejection: &Rejection) -> ApiError {
     {
         ApiError::BadRequest
     } else {
-        tracing::error!(?rejection, "a rejection that nobody handles");
+        tracing::error!(?rejection, "a rejection that no route handles");
         ApiError::Internal
     }
 }
@@ -104,11 +104,11 @@ pub(super) fn principal(
 ) -> impl Filter<Extract = (Result<Principal, ApiError>,), Error = Rejection> + Clone + use<> {
     let auth = auth.clone();
     credential().and_then(move |credential: Credential| {
-        // Mostly it is recognised, and then there is nothing to look at more closely and nothing to wait for.
+        // A known token is the common case: it needs no parsing, and nothing is waited for.
         let known = credential.presented().and_then(|text| auth.recognise(text));
         let checked = match known {
             Some(known) => Either::Left(known),
-            // In a box, because it is much larger than what a request with a known token needs.
+            // In a box, because this future is much larger than the one for a known token.
             None => Either::Right(credential.bearer().map(|token| {
                 let auth = auth.clone();
                 Box::pin(async move { auth.authenticate_anew(&token).await })

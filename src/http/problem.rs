@@ -50,7 +50,7 @@ impl Problem {
         Self { errors, ..self }
     }
 
-    /// A `WWW-Authenticate` challenge as RFC 6750, section 3, has it; bare when no credentials came.
+    /// A `WWW-Authenticate` challenge as in RFC 6750, section 3. Without attributes if the request had no credentials.
     pub(super) fn challenge(self, attributes: &str) -> Self {
         let challenge = Some(format!("Bearer realm=\"{REALM}\"{attributes}"));
         Self { challenge, ..self }
@@ -86,7 +86,7 @@ impl Problem {
             HeaderValue::from_static("application/problem+json"),
         );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        // Every character of a challenge is this crate's or a role's, so it always fits a header.
+        // A challenge consists of this crate's own text and names of roles, so it always fits a header.
         if let Some(challenge) = self.challenge.and_then(|text| HeaderValue::try_from(text).ok()) {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }

@@ -53,14 +53,14 @@ impl Connections {
         }
     }
 
-    /// How many are open.
+    /// The number of open connections.
     pub(super) fn count(&mut self) -> usize {
         self.forget_closed();
         self.dealt.iter().map(|(_, open)| open.len()).sum()
     }
 
-    /// Ends the connections that are idle now, and the others when what is running is done, or after `grace`. Returns whether
-    /// all were done then.
+    /// Ends the idle connections now, and each other one after its request, or after `grace`. Returns whether no request was
+    /// cut.
     pub(super) async fn finish(mut self, grace: Duration) -> bool {
         self.stop.begin();
         let all = async {

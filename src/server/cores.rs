@@ -14,12 +14,12 @@ use crate::config::ServerConfig;
 
 /// A thread for each core that the process may use, the calling one among them, each with a runtime of its own.
 ///
-/// A connection that [`serve`](Self::serve) accepts goes to the thread that has the fewest, and stays there. So a handler must
-/// not keep its thread: what takes the processor for long belongs on [`spawn_blocking`](tokio::task::spawn_blocking), and
-/// `block_in_place` panics here. What a handler spawns runs on the thread of its connection, and ends when the `Cores` are
-/// dropped, which waits for what runs on `spawn_blocking`.
+/// [`serve`](Self::serve) gives an accepted connection to the thread that has the fewest, and it stays there. So a handler must
+/// not occupy its thread: long computations belong on [`spawn_blocking`](tokio::task::spawn_blocking), and `block_in_place`
+/// panics here. A task that a handler spawns runs on the thread of its connection. It ends when the `Cores` are dropped; the drop waits for
+/// the work on `spawn_blocking`.
 ///
-/// Start and drop them outside of any runtime: not in a `#[tokio::main]`.
+/// Start and drop them outside of any runtime, not in a `#[tokio::main]`.
 ///
 /// ```no_run
 /// use jwt_server::{Api, Auth, Config, EventLog, server::Cores};
@@ -47,7 +47,7 @@ impl Cores {
     ///
     /// # Errors
     ///
-    /// What the system says when it has no room for a thread, or for what its runtime asks of it.
+    /// A failure of the system to create a thread or its runtime.
     pub fn start() -> io::Result<Self> {
         Self::of(thread::available_parallelism().map_or(1, NonZero::get))
     }
@@ -59,22 +59,22 @@ impl Cores {
         })
     }
 
-    /// How many threads there are, the calling one among them.
+    /// The number of threads, including the calling one.
     pub(crate) fn count(&self) -> usize {
         1 + self.others.len()
     }
 
-    /// What `main` returns, which runs on the calling thread.
+    /// Runs `main` on the calling thread and returns its output.
     ///
     /// # Panics
     ///
-    /// If that thread is one of a runtime.
+    /// If the calling thread belongs to a runtime.
     pub fn block_on<F: Future>(&self, main: F) -> F::Output {
         self.own.block_on(main)
     }
 
-    /// As [`serve`](super::serve), on all the threads: the runtime that it is called from, which is to be that of
-    /// [`block_on`](Self::block_on), serves its share.
+    /// As [`serve`](super::serve), on all the threads. Call it within [`block_on`](Self::block_on), whose runtime serves its
+    /// share.
     pub async fn serve<F, R>(
         &self,
         listener: impl Listener,
@@ -96,7 +96,7 @@ impl Cores {
 #[derive(Debug)]
 struct Core {
     handle: Handle,
-    /// Dropped to say that it is over.
+    /// Dropped to end the thread.
     stop: Option<oneshot::Sender<Infallible>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -120,7 +120,7 @@ impl Core {
 impl Drop for Core {
     fn drop(&mut self) {
         drop(self.stop.take());
-        // A panic there has been reported, and there is nothing left to be done about it.
+        // A panic of the thread has been reported already.
         let _ = self.thread.take().map(thread::JoinHandle::join);
     }
 }
@@ -154,8 +154,8 @@ mod tests {
         crate::config::Config::default().server
     }
 
-    /// Serves `routes` on three threads while `client` runs, which gets the port and a way to stop the server. Gives what that
-    /// returns, and whether everything was finished.
+    /// Serves `routes` on three threads while `client` runs with the port and a way to stop the server. Returns its output, and
+    /// whether every request was finished.
     fn serving<R, C, F>(
         limits: &ServerConfig,
         routes: impl Filter<Extract = (R,), Error = Infallible> + Clone + Send + Sync + 'static,
@@ -181,7 +181,7 @@ mod tests {
         TcpStream::connect(("127.0.0.1", port)).await.unwrap()
     }
 
-    /// Asks, and returns once all of an answer of no content is there.
+    /// Sends a request and waits for an answer without content.
     async fn ask(stream: &mut TcpStream) {
         stream
             .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_on_any_of_the_threads_is_finished_or_cut_when_the_server_stops() {
+    fn requests_on_every_thread_are_finished_or_cut_at_a_stop() {
         for (work, grace, are_finished) in [
             (Duration::from_millis(50), Duration::from_mins(1), true),
             (Duration::from_mins(1), Duration::from_millis(50), false),
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_handler_spawned_ends_with_the_threads() {
+    fn a_task_that_a_handler_spawned_ends_with_the_threads() {
         let ended: Arc<AtomicUsize> = Arc::default();
         let count = Arc::clone(&ended);
         let routes = warp::any().map(move || {
@@ -289,7 +289,7 @@ mod tests {
             warp::http::StatusCode::NO_CONTENT
         });
         serving(&limits(), routes, async |port, stop| {
-            // All open at once, so each is on a thread of its own.
+            // All are open at once, so each is on a thread of its own.
             let mut streams = Vec::new();
             for _ in 0..3 {
                 let mut stream = connect(port).await;

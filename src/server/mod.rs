@@ -44,10 +44,10 @@ pub use self::{
 };
 use crate::{config::ServerConfig, domain::Network};
 
-/// How long to wait after the system could not give a connection: it has run out of something, and asking at once again
-/// would only burn the processor.
+/// How long to wait after the system failed to give a connection: it has run out of something, and to ask again at once would
+/// only keep the processor busy.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long a browser may remember what it was allowed.
+/// How long a browser may keep the answer to a preflight.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_mins(10);
 
 /// Serves `routes` on `listener` over HTTP/1.1 until `stop` is ready; then accepts no more, gives what is running
@@ -55,7 +55,7 @@ const PREFLIGHT_MAX_AGE: Duration = Duration::from_mins(10);
 ///
 /// End your routes in [`.recover(jwt_server::recover)`](crate::recover): the bound on `routes` asks for that. A handler that
 /// panics answers 500, and the others go on. Each request gets a line in the log and an `X-Request-Id`. An answer of 429 or
-/// 503 is held back for a second, so that nobody gains by asking again at once.
+/// 503 is held back for a second, so that a client gains nothing by asking again at once.
 pub async fn serve<F, R>(
     listener: impl Listener,
     routes: F,
@@ -90,7 +90,7 @@ where
     }
 }
 
-/// What pages of other origins may do, for those origins that are named (the Fetch standard, section 3.3).
+/// What pages of the named origins may do (the Fetch standard, section 3.3).
 fn cors(origins: &[HeaderValue]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(origins.to_vec())
@@ -159,7 +159,7 @@ async fn answer<T, S>(
     T: AsyncRead + AsyncWrite + Send + 'static,
     S: hyper::service::Service<Request<Incoming>, Response = Response, Error = Infallible>,
 {
-    // A client that never reads its answers would keep the connection for ever.
+    // A client that never reads its answers would keep the connection open without limit.
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(write_timeout));
     let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);

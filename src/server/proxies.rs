@@ -1,4 +1,5 @@
-//! Whose request it is: the peer of the connection, or, if that is a proxy that is trusted, whom the proxy names.
+//! Which client a request comes from: the peer of the connection, or, if the peer is a trusted proxy, the client that the proxy
+//! names.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -13,17 +14,18 @@ use crate::domain::ClientAddress;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The proxies whose word is taken for where a request comes from. [`serve`](super::serve) asks it for every request and
-/// leaves the answer in the request's extensions, where the routes find it; so must whoever serves them by other means.
+/// The proxies that are trusted to name the client of a request. [`serve`](super::serve) asks them for every request; the filter
+/// [`client_address`](crate::http::client_address) has the answer. Another server that serves these routes must put the address
+/// into the request's extensions.
 #[derive(Debug)]
 pub struct Proxies {
     trusted: Vec<IpNet>,
-    /// Whether it was said that there seems to be one which is not trusted.
+    /// Whether the log has been told of a proxy that seems to be missing here.
     missed_one: AtomicBool,
 }
 
 impl Proxies {
-    /// Those in `trusted`.
+    /// The proxies in these networks.
     #[must_use]
     pub fn new(trusted: &[IpNet]) -> Self {
         Self {
@@ -32,21 +34,21 @@ impl Proxies {
         }
     }
 
-    /// Whether the word of `peer` is taken.
+    /// Whether `peer` is a trusted proxy.
     #[must_use]
     pub fn trust(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         self.trusted.iter().any(|net| net.contains(&peer))
     }
 
-    /// Whether `peer` is one whose word is taken.
+    /// As [`trust`](Self::trust), for any peer.
     pub(super) fn trust_peer(&self, peer: Peer) -> bool {
         matches!(peer, Peer::Ip(address) if self.trust(address))
     }
 
-    /// The address of the client behind `peer`. What the proxies wrote is read from right to left, from the nearest one out,
-    /// for as long as the ones who wrote it are trusted: the first who is not is the client. Whatever stands further left
-    /// could have been written by that client itself.
+    /// The address of the client behind `peer`; `None` if the peer has no address. The headers that proxies write are read from
+    /// right to left, from the nearest proxy outwards, as long as the address that wrote an entry is trusted. The first one that is not is
+    /// the client: everything further left can be its own invention.
     #[must_use]
     pub fn client(&self, peer: Peer, headers: &HeaderMap) -> Option<ClientAddress> {
         let Peer::Ip(mut nearest) = peer else {
@@ -54,7 +56,7 @@ impl Proxies {
         };
         if self.trust(nearest) {
             for hop in hops(headers).into_iter().rev() {
-                // A hop that hides its name ends what can be known.
+                // A hop that hides its address ends the known part of the way.
                 let Some(address) = hop else { break };
                 nearest = address;
                 if !self.trust(address) {
@@ -72,7 +74,7 @@ impl Proxies {
     }
 }
 
-/// Whether `peer` is a neighbour who says that it speaks for somebody else.
+/// Whether `peer` is a neighbour and sends headers that only a proxy has.
 fn seems_a_proxy(peer: IpAddr, headers: &HeaderMap) -> bool {
     let near = match peer.to_canonical() {
         IpAddr::V4(address) => address.is_loopback() || address.is_private(),
@@ -81,9 +83,9 @@ fn seems_a_proxy(peer: IpAddr, headers: &HeaderMap) -> bool {
     near && (headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(header::FORWARDED))
 }
 
-/// The addresses that the proxies wrote, in their order; `None` for what is no address: in `X-Forwarded-For`, or in
-/// `Forwarded` (RFC 7239). A proxy writes one of them and passes the other on as the client sent it, and which one can't be
-/// told: if both are there, neither counts.
+/// The addresses that the proxies wrote, in their order, in `X-Forwarded-For` or in `Forwarded` (RFC 7239); `None` for an entry
+/// that is no address. A proxy writes one of the two headers and passes the other one on as the client sent it, and the server
+/// cannot tell which. If both are present, neither counts.
 fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let values = |name: HeaderName| -> Vec<String> {
         let values = headers.get_all(name).iter();

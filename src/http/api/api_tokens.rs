@@ -12,10 +12,10 @@ use crate::{
     auth::{Auth, IssuedApiToken, NewApiToken, Principal},
     domain::{ApiTokenName, RequestContext, Role, Roles},
     http::{
-        body::{self, Fields},
         context::context,
         endpoint::{Endpoint, endpoint, on, with},
         error::ApiError,
+        fields::{Fields, fields},
         guard::principal,
         method::POST,
         settings::Api,
@@ -26,7 +26,7 @@ use crate::{
 pub(super) fn route(api: &Api) -> impl Endpoint + use<> {
     let create = with(api)
         .and(principal(api.auth()))
-        .and(body::fields(api))
+        .and(fields(api))
         .and(context())
         .then(create);
     endpoint("/me/tokens", on(POST, create))
@@ -67,7 +67,7 @@ struct Created<'a> {
     name: &'a str,
     roles: Vec<&'a str>,
     expires_at: String,
-    /// Shown here, and never again.
+    /// No other answer contains it.
     token: &'a str,
 }
 

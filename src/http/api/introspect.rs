@@ -1,4 +1,4 @@
-//! `POST /introspect`: what a token is worth, for services that ask instead of checking it themselves (RFC 7662).
+//! `POST /introspect`: what a token is worth, for services that do not check it themselves (RFC 7662).
 
 use serde::Serialize;
 use serde_json::json;
@@ -42,7 +42,7 @@ async fn introspect(
     let token = form?.require("token")?;
     let answer = match auth.introspect(&caller, &token, &context).await? {
         Some(live) => warp::reply::json(&Live::of(&live)),
-        // Nothing but this, whatever is wrong with the token.
+        // The answer does not say what is wrong with the token.
         None => warp::reply::json(&json!({"active": false})),
     };
     let mut response = answer.into_response();
@@ -58,7 +58,7 @@ struct Live<'a> {
     sub: String,
     username: &'a str,
     roles: Vec<&'a str>,
-    /// The roles once more, for clients that know no other name for them.
+    /// The roles again, under the name that RFC 7662 has for them.
     scope: String,
     exp: u64,
     iat: u64,
@@ -66,7 +66,7 @@ struct Live<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     aud: Option<&'a Audience>,
     jti: String,
-    /// None of an API token.
+    /// `None` for an API token.
     #[serde(skip_serializing_if = "Option::is_none")]
     sid: Option<String>,
     token_type: &'static str,

@@ -12,10 +12,10 @@ use crate::{
     auth::{Auth, Principal},
     domain::{DisplayName, RequestContext, Role, UserId},
     http::{
-        body::{self, Fields},
         context::context,
         endpoint::{Endpoint, endpoint, on, with},
         error::ApiError,
+        fields::{Fields, fields},
         guard::{principal, require_any},
         method::{DELETE, GET, PATCH},
         settings::Api,
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// The roles that are welcome.
+/// `GET /welcome` asks for one of these roles.
 const WELCOME_ROLES: [Role; 2] = [Role::CLIENT, Role::ADMIN];
 
 pub(super) fn welcome_route(api: &Api) -> impl Endpoint + use<> {
@@ -33,7 +33,7 @@ pub(super) fn welcome_route(api: &Api) -> impl Endpoint + use<> {
 
 pub(super) fn me_route(api: &Api) -> impl Endpoint + use<> {
     let me = principal(api.auth()).map(|principal| by_whom(principal, me));
-    let changes = with(api).and(principal(api.auth())).and(body::fields(api));
+    let changes = with(api).and(principal(api.auth())).and(fields(api));
     let changes = changes.and(context());
     let rename = changes.clone().then(rename);
     let delete = changes.then(delete);
@@ -74,7 +74,7 @@ struct Me<'a> {
     roles: Vec<&'a str>,
     display_name: Option<&'a str>,
     created_at: String,
-    /// None with an API token.
+    /// `None` with an API token.
     session_id: Option<String>,
 }
 
@@ -82,7 +82,7 @@ fn me(principal: &Principal) -> Json {
     describe(principal, principal.display_name())
 }
 
-/// Who `principal` is, under this name.
+/// Describes `principal`, with this display name.
 fn describe(principal: &Principal, name: Option<&DisplayName>) -> Json {
     warp::reply::json(&Me {
         id: principal.id().to_string(),

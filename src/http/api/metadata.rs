@@ -28,7 +28,7 @@ pub(super) fn route(api: &Api) -> impl Endpoint + use<> {
     endpoint("/.well-known/oauth-authorization-server", on(GET, metadata))
 }
 
-/// Never from the request's `Host`: whoever sends it could have the next one believe theirs.
+/// The URL is never taken from the request's `Host`: through a cache, one client could give its own URL to another one.
 fn metadata(auth: &Auth, settings: &ApiSettings, asked: &HeaderMap) -> Result<Response, ApiError> {
     let url = settings.public_url.as_deref().ok_or(ApiError::NoMetadata)?;
     let keys = auth.jwks();
@@ -46,17 +46,17 @@ fn metadata(auth: &Auth, settings: &ApiSettings, asked: &HeaderMap) -> Result<Re
     Ok(cached(asked, JSON, text, keys.max_age))
 }
 
-/// RFC 8414, section 2. There is no `token_endpoint` and no `authorization_endpoint`, because no route here speaks a grant of
-/// OAuth. The empty lists say so, though section 3.2 would leave them out: the first is required, and without the second
-/// the grants `authorization_code` and `implicit` would be meant.
+/// RFC 8414, section 2. There is no `token_endpoint` and no `authorization_endpoint`, because no route implements a grant of
+/// OAuth. Section 3.2 would omit the empty lists, but the first is required, and without the second a client assumes the grants
+/// `authorization_code` and `implicit`.
 #[derive(Serialize)]
 struct Metadata<'a> {
     issuer: &'a str,
-    /// Only if there is a key in it: with HS256 nobody else can check a token.
+    /// `None` if no key is published: with HS256 no other service can check a token.
     #[serde(skip_serializing_if = "Option::is_none")]
     jwks_uri: Option<String>,
     introspection_endpoint: String,
-    /// The type of the access token that authenticates who asks.
+    /// The type of the access token that authenticates the caller.
     introspection_endpoint_auth_methods_supported: [&'static str; 1],
     revocation_endpoint: String,
     revocation_endpoint_auth_methods_supported: [&'static str; 1],

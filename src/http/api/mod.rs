@@ -29,7 +29,7 @@ macro_rules! first_of {
 impl Api {
     /// The server's own routes, to be mounted beside others: `/welcome`, `/me` and what is below it, `/refresh`, `/signin`,
     /// `/logout`, `/signup`, `/introspect`, `/revoke`, `/.well-known/jwks.json`, `/.well-known/oauth-authorization-server` and
-    /// `/whoami`. Any other path is rejected as not found, so that what comes after `.or(…)` gets its turn.
+    /// `/whoami`. Any other path is rejected as not found, so that routes after `.or(…)` are tried.
     #[must_use]
     pub fn routes(&self) -> BoxedFilter<(Response,)> {
         self.endpoints().boxed()

@@ -7,11 +7,11 @@ use crate::{
     auth::{Auth, AuthError, PasswordChange, Principal},
     domain::{Password, RequestContext},
     http::{
-        body::{self, Fields},
         context::context,
         endpoint::{Endpoint, endpoint, on, with},
         error::ApiError,
         field::FieldError,
+        fields::{Fields, fields},
         guard::principal,
         method::POST,
         settings::Api,
@@ -22,7 +22,7 @@ use crate::{
 pub(super) fn route(api: &Api) -> impl Endpoint + use<> {
     let change = with(api)
         .and(principal(api.auth()))
-        .and(body::fields(api))
+        .and(fields(api))
         .and(context())
         .then(change_password);
     endpoint("/me/password", on(POST, change))

@@ -1,5 +1,5 @@
-//! `POST /revoke`: log-out by whoever holds a token, an access token or a refresh token (RFC 7009). It asks for no other
-//! credentials: its clients are public ones (section 2.1), and who holds a token could use it for worse.
+//! `POST /revoke`: log-out by the holder of an access token or a refresh token (RFC 7009). It needs no other credentials: its
+//! clients are public ones (section 2.1), and the holder of a token could do more with it than end its session.
 
 use warp::{
     Filter, Reply,

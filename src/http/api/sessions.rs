@@ -1,4 +1,4 @@
-//! `/me/sessions`: where a user is signed in and what speaks for them, and ending that.
+//! `/me/sessions`: lists the sessions and API tokens of a user, and ends them.
 
 use serde::{Deserialize, Serialize};
 use warp::{Filter, Reply, http::StatusCode, reply::Response};
@@ -53,7 +53,7 @@ struct MySession {
     expires_at: String,
     address: Option<String>,
     device: Option<String>,
-    /// Whether it is the one that asks.
+    /// Whether the request presents a token of this session.
     current: bool,
 }
 
@@ -75,12 +75,12 @@ impl MySession {
 struct MyApiToken<'a> {
     id: String,
     name: &'a str,
-    /// What it was made for, whatever its user is now.
+    /// The roles that it was made with, also if its user has lost one since.
     roles: Vec<&'a str>,
     created_at: String,
     last_used_at: Option<String>,
     expires_at: String,
-    /// Never: one that asks gets no list.
+    /// Always `false`: an API token may not read the list.
     current: bool,
 }
 
@@ -122,7 +122,7 @@ async fn end(
     context: RequestContext,
 ) -> Result<Response, ApiError> {
     let principal = principal?;
-    // The one or the other: no id is of both.
+    // No id belongs to both a session and an API token.
     let session = SessionId::parse(&id).map_err(|_| ApiError::NotFound)?;
     let token = ApiTokenId::parse(&id).map_err(|_| ApiError::NotFound)?;
     let user = principal.signed_in()?;
@@ -161,15 +161,15 @@ fn ended(user: &SignedIn) -> Response {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Which {
-    /// This session too.
+    /// Whether this session ends as well.
     #[serde(default)]
     all: bool,
-    /// The sessions only.
+    /// Whether the API tokens stay.
     #[serde(default)]
     keep_api_tokens: bool,
 }
 
-/// Which sessions are meant. A query that says something else is refused: the wrong ones would end.
+/// Which sessions are to end. A query with anything else is refused, because the wrong sessions could end.
 fn which() -> impl Filter<Extract = (Result<Which, ApiError>,), Error = std::convert::Infallible> + Clone {
     let known = warp::query::<Which>().map(Ok);
     let unknown = warp::any().map(|| Err(ApiError::BadRequest));

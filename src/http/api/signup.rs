@@ -7,10 +7,10 @@ use crate::{
     auth::Auth,
     domain::{Password, RequestContext, User, Username},
     http::{
-        body::{self, Fields},
         context::context,
         endpoint::{Endpoint, endpoint, on, with},
         error::ApiError,
+        fields::{Fields, fields},
         method::POST,
         settings::Api,
         trace::note,
@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub(super) fn route(api: &Api) -> impl Endpoint + use<> {
-    let sign_up = with(api).and(body::fields(api)).and(context()).then(sign_up);
+    let sign_up = with(api).and(fields(api)).and(context()).then(sign_up);
     endpoint("/signup", on(POST, sign_up))
 }
 

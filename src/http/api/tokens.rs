@@ -1,4 +1,4 @@
-//! `POST /signin`, `/refresh` and `/logout`: what makes, exchanges and ends a token.
+//! `POST /signin`, `/refresh` and `/logout`: they mint, exchange and end a token.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -12,11 +12,11 @@ use crate::{
     auth::{Auth, Credentials, IssuedToken, Principal},
     domain::{BearerToken, RequestContext},
     http::{
-        body::{self, Fields},
         context::context,
         credential::bearer,
         endpoint::{Endpoint, endpoint, on, only_if, with},
         error::ApiError,
+        fields::{Fields, fields},
         guard::principal,
         method::{GET, POST},
         settings::Api,
@@ -26,7 +26,7 @@ use crate::{
 
 pub(super) fn sign_in_route(api: &Api) -> impl Endpoint + use<> {
     let sign_in = with(api)
-        .and(body::fields(api))
+        .and(fields(api))
         .and(context())
         .and(accepts_text())
         .then(sign_in);
@@ -39,7 +39,7 @@ pub(super) fn refresh_route(api: &Api) -> impl Endpoint + use<> {
     let refresh_with = only_if(move || auth.has_refresh_tokens())
         .and(with(api))
         .and(bearer())
-        .and(body::fields(api))
+        .and(fields(api))
         .and(context())
         .and(accepts_text())
         .then(refresh_with);
@@ -73,7 +73,7 @@ async fn refresh(
     Ok(token_answer(&auth.refresh(&token?).await?, as_text))
 }
 
-/// With the refresh token that the body names; else as [`refresh`].
+/// Refreshes with the refresh token in the body; without one as [`refresh`] does.
 async fn refresh_with(
     auth: Auth,
     token: Result<BearerToken, ApiError>,
@@ -89,7 +89,7 @@ async fn refresh_with(
             let issued = auth.refresh_with(&refresh_token, &context).await?;
             Ok(token_answer(&issued, as_text))
         }
-        // Nothing was sent that is meant to be JSON.
+        // The body does not claim to be JSON.
         Ok(_) | Err(ApiError::UnsupportedMediaType { .. }) => refresh(auth, token, as_text).await,
         Err(error) if no_bearer => Err(error),
         Err(_) => refresh(auth, token, as_text).await,

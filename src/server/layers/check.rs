@@ -1,5 +1,5 @@
-//! What a request must be before it is anybody's: RFC 9112 asks for one `Host`, and the server for a header of a bounded
-//! size. The HTTP library's own bound lies higher, and what it refuses gets an answer without a body.
+//! What every request must fulfil before a route sees it: one `Host` (RFC 9112), and a header of a bounded size. The HTTP
+//! library has a higher bound of its own, and answers without a body beyond that.
 
 use std::{
     convert::Infallible,
@@ -21,7 +21,7 @@ pub(in crate::server) const MAX_HEADER: usize = 16 * 1024;
 /// The most lines that a header may have.
 pub(in crate::server) const MAX_HEADER_LINES: usize = 64;
 
-/// A service around another one, which answers what is no proper request.
+/// Answers a request that fails the check.
 #[derive(Clone)]
 pub(in crate::server) struct CheckRequests<S>(pub(super) S);
 

@@ -1,4 +1,4 @@
-//! A handler that panics must not take its connection along: its client gets a 500, and the panic a line in the log.
+//! A handler that panics does not end its connection: its client gets a 500, and the log a line about the panic.
 
 use std::{
     convert::Infallible,
@@ -20,7 +20,7 @@ use crate::http::ApiError;
 /// An answer, from a handler that may have panicked.
 type Caught = thread::Result<Answer>;
 
-/// A service around another one, which answers 500 where that one panics.
+/// Answers 500 where the service inside panics.
 #[derive(Clone)]
 pub(in crate::server) struct AnswerPanics<S>(pub(super) S);
 
@@ -37,8 +37,8 @@ where
     }
 
     fn call(&mut self, request: Q) -> Self::Future {
-        // What a handler shares with others is built to survive a panic: the store's locks say why where they are taken.
-        // The first filters of a route run in the call itself, so that is inside as well.
+        // What handlers share survives a panic: where the store takes its locks it says why.
+        // The first filters of a route run in the call itself, so the call is inside too.
         match catch_unwind(AssertUnwindSafe(|| self.0.call(request))) {
             Ok(answer) => {
                 let answer = AssertUnwindSafe(answer).catch_unwind();
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_handler_that_panics_answers_500_and_the_next_request_is_served() {
+    async fn a_panic_answers_500_and_the_next_request_is_served() {
         let panics = warp::path!("panic").map(|| -> String { panic!("on purpose") });
         let later = warp::path!("later").then(async || -> String {
             tokio::task::yield_now().await;

@@ -1,0 +1,189 @@
+//! Bodies in JSON, taken apart field by field, so that one answer tells a client everything that is wrong with its body.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use serde::{
+    Deserialize,
+    de::{Deserializer, IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::Value;
+use warp::{Filter, Rejection};
+
+use super::{
+    body,
+    error::ApiError,
+    field::{FieldError, FieldProblem},
+    settings::Api,
+};
+
+/// The most fields that a body may have: more than any request needs, and few enough to compare each with each.
+pub(super) const MAX_FIELDS: usize = 16;
+
+/// The fields of the JSON object in the request's body.
+pub(super) fn fields(
+    api: &Api,
+) -> impl Filter<Extract = (Result<Fields, ApiError>,), Error = Rejection> + Clone + use<> {
+    body::bytes("application/json", api).map(|body: Result<Bytes, ApiError>| Fields::parse(&body?))
+}
+
+/// The fields that no `take…` has taken yet, and the errors of those that one has.
+#[derive(Debug)]
+pub(super) struct Fields {
+    left: Vec<(String, Value)>,
+    errors: Vec<FieldError>,
+}
+
+impl Fields {
+    fn parse(body: &[u8]) -> Result<Self, ApiError> {
+        let malformed = |detail: String| ApiError::MalformedJson { detail };
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err(malformed(
+                "The body must be a JSON object, such as {\"username\": …}.".to_owned(),
+            ));
+        }
+        let Object { members, fault } = serde_json::from_slice(body).map_err(|error| {
+            malformed(format!(
+                "The body is not valid JSON: line {}, column {}.",
+                error.line(),
+                error.column()
+            ))
+        })?;
+        if let Some(fault) = fault {
+            return Err(malformed(fault.to_owned()));
+        }
+        Ok(Self {
+            left: members,
+            errors: Vec::new(),
+        })
+    }
+
+    /// Takes the field `name`, which must be a string that `parse` accepts. Otherwise returns `None`, and
+    /// [`finish`](Self::finish) reports the error.
+    pub(super) fn take<T, E: FieldProblem>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(String) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.take_text(name)?;
+        parse(text)
+            .map_err(|problem| self.errors.push(FieldError::new(name, &problem)))
+            .ok()
+    }
+
+    /// Whether there is a field `name`.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.left.iter().any(|(field, _)| field == name)
+    }
+
+    /// Takes the field `name`, which must be a string.
+    pub(super) fn take_text(&mut self, name: &'static str) -> Option<String> {
+        self.take_value(name, "a string", |value| match value {
+            Value::String(text) => Some(text),
+            _ => None,
+        })
+    }
+
+    /// As [`take`](Self::take), for a list of strings.
+    pub(super) fn take_list<T, E: FieldProblem>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(Vec<String>) -> Result<T, E>,
+    ) -> Option<T> {
+        let texts = self.take_value(name, "a list of strings", |value| {
+            serde_json::from_value(value).ok()
+        })?;
+        parse(texts)
+            .map_err(|problem| self.errors.push(FieldError::new(name, &problem)))
+            .ok()
+    }
+
+    /// Takes the field `name`, which must be a whole number of seconds.
+    pub(super) fn take_seconds(&mut self, name: &'static str) -> Option<Duration> {
+        let seconds = self.take_value(name, "a whole number of seconds", |value| value.as_u64());
+        seconds.map(Duration::from_secs)
+    }
+
+    /// Takes the field `name`, which must be `true` or `false`. Returns `false` if there is none.
+    pub(super) fn take_flag(&mut self, name: &'static str) -> Option<bool> {
+        if !self.has(name) {
+            return Some(false);
+        }
+        self.take_value(name, "true or false", |value| value.as_bool())
+    }
+
+    /// Takes the field `name` and converts it with `read`. `what` describes the values that `read` accepts.
+    fn take_value<T>(
+        &mut self,
+        name: &'static str,
+        what: &str,
+        read: impl FnOnce(Value) -> Option<T>,
+    ) -> Option<T> {
+        let place = self.left.iter().position(|(field, _)| field == name);
+        let value = place.map(|place| self.left.swap_remove(place).1);
+        let (code, detail) = match value.map(read) {
+            Some(Some(value)) => return Some(value),
+            Some(None) => ("wrong_type", format!("This field must be {what}.")),
+            None => ("required", "This field is required.".to_owned()),
+        };
+        self.errors.push(FieldError {
+            field: name.to_owned(),
+            code,
+            detail,
+        });
+        None
+    }
+
+    /// Returns `taken`. Fails with `InvalidFields` if a field had an error, or if a field was not taken.
+    pub(super) fn finish<T>(self, taken: Option<T>) -> Result<T, ApiError> {
+        let mut errors = self.errors;
+        let unknown = |(field, _)| FieldError {
+            field,
+            code: "unknown",
+            detail: "This request has no such field.".to_owned(),
+        };
+        errors.extend(self.left.into_iter().map(unknown));
+        taken
+            .filter(|_| errors.is_empty())
+            .ok_or(ApiError::InvalidFields(errors))
+    }
+}
+
+/// The members of an object in their order, and what is wrong with them. A name must not stand twice: one reader keeps the first
+/// value and another one the last, so they would not agree on the request.
+struct Object {
+    members: Vec<(String, Value)>,
+    fault: Option<&'static str>,
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut members: Vec<(String, Value)> = Vec::new();
+                let mut fault = None;
+                while let Some(name) = map.next_key::<String>()? {
+                    if fault.is_some() {
+                        map.next_value::<IgnoredAny>()?;
+                        continue;
+                    }
+                    if members.len() == MAX_FIELDS {
+                        fault = Some("The body has too many fields.");
+                    } else if members.iter().any(|(known, _)| *known == name) {
+                        fault = Some("The body has a name twice.");
+                    }
+                    members.push((name, map.next_value()?));
+                }
+                Ok(Object { members, fault })
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
