@@ -102,7 +102,7 @@ impl Write {
                     effect.show(index);
                     value
                 });
-                // If the client has gone, no one receives it. The write holds all the same.
+                // If the caller has gone, nothing receives the answer. The write holds all the same.
                 let _ = answer.send(result);
             })
         });

@@ -1,12 +1,9 @@
 //! An outage: the disk has no room, until it has some again.
 //!
-//! sled does not resume after a write that failed. The pages in its memory stay ahead of its log, and it answers every later
-//! write with the first error. So its handles are dropped and the database is opened again, with all the checks of a start.
-//! That is safe because nothing acknowledged is in doubt: it had been synced, and the file that was opened for syncing reports
-//! any sync that has failed since. If it reports one, the disk is broken and the outage is final.
-//!
-//! Memory leads here. The index knows everything acknowledged of sessions and of the users who have one, and nothing that was
-//! refused. So the database is made what the index is, and every token keeps its worth.
+//! sled does not resume after a write that failed: it answers every later write with the first error. So its handles are dropped
+//! and the database is opened again, with all the checks of a start. That is safe because nothing acknowledged is in doubt: it
+//! had been synced, and the file that was opened for syncing reports any sync that has failed since. If it reports one, the disk
+//! is broken and the outage is final.
 
 use std::{
     error::Error,
@@ -46,7 +43,8 @@ pub(crate) trait Reopen: Send + 'static {
     /// There is none, or it is not known.
     fn try_room(&self) -> io::Result<()>;
 
-    /// Opens the database and makes it what `index` is.
+    /// Opens the database and makes it what `index` is. The index knows everything acknowledged of sessions, API tokens and the
+    /// users who have one, and nothing that was refused. So every token keeps its worth.
     ///
     /// # Errors
     /// [`OpenError::Damaged`] also if it has fewer groups of writes than were `acknowledged`.
@@ -167,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_database_is_made_what_memory_knows_was_acknowledged() {
+    fn the_database_is_made_what_the_index_is() {
         let directory = tempfile::tempdir().unwrap();
         let index = Index::default();
         let [ada, barbara] = ["ada", "barbara"].map(|name| Arc::new(User::somebody(name, NOW)));
@@ -213,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn less_than_was_acknowledged_or_another_directory_is_not_opened_again() {
+    fn a_lost_write_or_another_directory_is_not_opened_again() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("data");
         let index = Index::default();

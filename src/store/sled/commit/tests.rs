@@ -38,7 +38,7 @@ use crate::{
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-/// A disk that syncs when it is told to, as it is told to.
+/// A disk that syncs when a test says so, with the outcome that the test says.
 struct ToldDisk {
     orders: mpsc::Receiver<io::Result<()>>,
     syncs: Arc<AtomicUsize>,
@@ -61,7 +61,7 @@ impl Disk for ToldDisk {
         let order = self.orders.recv_timeout(Duration::from_secs(10));
         self.waits.store(false, Ordering::SeqCst);
         self.syncs.fetch_add(1, Ordering::SeqCst);
-        order.unwrap_or_else(|_| Err(io::Error::other("nobody told the disk to sync")))
+        order.unwrap_or_else(|_| Err(io::Error::other("no test told the disk to sync")))
     }
 
     fn note(&self, count: CommitTally) -> io::Result<()> {
@@ -74,7 +74,7 @@ fn in_memory() -> Trees {
     Trees::of(sled::Config::new().temporary(true).open().unwrap()).unwrap()
 }
 
-/// What is found when the database is opened again, and on a disk that is never full.
+/// Where the database is opened again after an outage, on a disk that is never full.
 struct Found {
     trees: Trees,
     full: Arc<AtomicBool>,
@@ -121,7 +121,7 @@ impl Reopen for Found {
 }
 
 struct Bench {
-    // Dropped first, so that the disk is not waited for when the thread ends.
+    // Dropped first, so that the thread does not wait for the disk when it ends.
     order: mpsc::Sender<io::Result<()>>,
     committer: Arc<Committer>,
     trees: Trees,
@@ -133,7 +133,7 @@ struct Bench {
     full: Arc<AtomicBool>,
     /// Whether it was noted that the database was closed in good order.
     closed: Arc<AtomicBool>,
-    /// What is found when there is room again.
+    /// The trees that are found when there is room again.
     found: Trees,
     user: Arc<User>,
     /// What the listeners were told.
@@ -155,7 +155,7 @@ impl EventListener for Heard {
     }
 }
 
-/// One whose database can be opened again after an outage, unless that finds it `damaged`, and whose index `load` fills.
+/// A bench whose database opens again after an outage, unless it is `damaged` then. `load` fills its index.
 fn bench_that(damaged: bool, load: Option<Load>) -> Bench {
     let (trees, found) = (in_memory(), in_memory());
     let (order, orders) = mpsc::channel();
@@ -233,7 +233,7 @@ impl Bench {
         (session, task)
     }
 
-    /// Until the committing thread has applied the write of `session` and waits for the disk: whatever is queued from now on
+    /// Waits until the committing thread has applied the write of `session` and waits for the disk. What is queued from now on
     /// belongs to the next group.
     async fn applied(&self, session: &Session) {
         let is_applied = || self.trees.session(session.id).unwrap().is_some();
@@ -244,11 +244,11 @@ impl Bench {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_is_answered_and_seen_only_after_the_sync() {
+async fn a_write_is_answered_and_visible_only_after_the_sync() {
     let bench = bench();
     let (session, mut task) = bench.open();
     bench.applied(&session).await;
-    // It is in the database's memory, and would be answered now if anything but the sync were waited for.
+    // The write is in sled's memory: it would be answered now if the thread waited for anything but the sync.
     assert!(
         tokio::time::timeout(Duration::from_millis(50), &mut task)
             .await
@@ -263,7 +263,7 @@ async fn a_write_is_answered_and_seen_only_after_the_sync() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_meanwhile_shares_one_sync() {
+async fn writes_that_wait_share_one_sync() {
     let bench = bench();
     let (first, task) = bench.open();
     bench.applied(&first).await;
@@ -286,7 +286,7 @@ async fn what_waits_meanwhile_shares_one_sync() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_failed_sync_nothing_is_acknowledged_or_seen_any_more() {
+async fn after_a_failed_sync_nothing_is_acknowledged_or_visible() {
     let bench = bench();
     let (lost, task) = bench.open();
     bench
@@ -296,7 +296,7 @@ async fn after_a_failed_sync_nothing_is_acknowledged_or_seen_any_more() {
     assert!(matches!(task.await.unwrap(), Err(StoreError::Failed(_))));
     assert_eq!(bench.index.session(lost.id), None);
 
-    // The next sync would succeed, without what the failed one left out; so there is none.
+    // The next sync would succeed without what the failed one left out, so there is none.
     let (next, task) = bench.open();
     let _ = bench.order.send(Ok(()));
     assert!(matches!(task.await.unwrap(), Err(StoreError::Closed)));
@@ -304,7 +304,7 @@ async fn after_a_failed_sync_nothing_is_acknowledged_or_seen_any_more() {
     assert_eq!(bench.syncs.load(Ordering::SeqCst), 1);
 }
 
-/// Fills nothing until it is told, or nobody wants it any more.
+/// Fills nothing. Ends when the test says so, or when the store is no longer wanted.
 fn told_to_load() -> (mpsc::Sender<()>, Load) {
     let (go_on, told) = mpsc::channel();
     let load: Load = Box::new(move |_, _, meanwhile| {
@@ -319,7 +319,7 @@ fn told_to_load() -> (mpsc::Sender<()>, Load) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sync_that_fails_while_the_index_is_being_filled_is_the_last_too() {
+async fn a_failed_sync_is_the_last_also_while_the_index_is_filled() {
     let (go_on, load) = told_to_load();
     let bench = bench_that(false, Some(load));
     bench.order.send(Err(io::Error::other("broken"))).unwrap();
@@ -336,7 +336,7 @@ async fn a_sync_that_fails_while_the_index_is_being_filled_is_the_last_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_let_go_of_while_the_index_is_being_filled_is_closed_in_good_order_unless_a_sync_failed() {
+async fn an_early_stop_is_clean_unless_a_sync_failed() {
     for fails in [false, true] {
         let (_go_on, load) = told_to_load();
         let Bench {
@@ -352,7 +352,7 @@ async fn what_is_let_go_of_while_the_index_is_being_filled_is_closed_in_good_ord
         };
         order.send(synced).unwrap();
         assert_eq!(committer.commit_independent(|_| Ok(())).await.is_err(), fails);
-        // Of closing.
+        // The sync of closing.
         let _ = order.send(Ok(()));
         drop(committer);
         assert_eq!(closed.load(Ordering::SeqCst), !fails);
@@ -360,14 +360,14 @@ async fn what_is_let_go_of_while_the_index_is_being_filled_is_closed_in_good_ord
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_no_room_writes_are_refused_at_once_until_there_is_some_and_memory_stays_as_it_is() {
+async fn without_room_writes_are_refused_and_memory_stays() {
     let bench = bench();
     let (before, task) = bench.open();
     bench.order.send(Ok(())).unwrap();
     task.await.unwrap().unwrap();
     bench.full.store(true, Ordering::SeqCst);
     let (refused, task) = bench.open();
-    // Nothing that had been written before has got lost.
+    // Nothing written earlier is lost.
     bench.order.send(Ok(())).unwrap();
     assert!(matches!(task.await.unwrap(), Err(StoreError::NoRoom)));
     for _ in 0..3 {
@@ -378,7 +378,7 @@ async fn with_no_room_writes_are_refused_at_once_until_there_is_some_and_memory_
     assert!(matches!(read, Err(StoreError::NoRoom)));
     assert_eq!(bench.index.session(before.id).as_ref(), Some(&before));
 
-    // The refused write is found, and the other session is not: as if it had been logged out in the last moment.
+    // The database has the refused write and lacks the acknowledged session.
     bench.found.put_session(&refused).unwrap();
     bench.order.send(Ok(())).unwrap();
     bench.full.store(false, Ordering::SeqCst);
@@ -414,7 +414,7 @@ async fn an_outage_is_final_if_the_disk_has_lost_anything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_found_damaged_after_an_outage_is_not_written_any_more() {
+async fn a_database_damaged_in_an_outage_is_not_written() {
     let bench = bench_that(true, None);
     bench.full.store(true, Ordering::SeqCst);
     let (_, task) = bench.open();
@@ -433,7 +433,7 @@ async fn what_is_found_damaged_after_an_outage_is_not_written_any_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_waits_for_room_who_is_not_wanted_any_more() {
+async fn an_unwanted_store_does_not_wait_for_room() {
     let bench = bench();
     bench.full.store(true, Ordering::SeqCst);
     let (_, task) = bench.open();

@@ -1,7 +1,7 @@
 //! The one thread that opens the database, reads it and then commits to it.
 //!
-//! One thread for all of that, because the system's allocator gives each thread memory of its own: what opening a large
-//! database took for a moment is then there for what is read from it, instead of staying with a thread that is gone.
+//! It is one thread because the system's allocator gives each thread memory of its own. What opening a large database took for a
+//! moment is reused for what is read from it, instead of staying with a thread that has ended.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use std::{
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A thread that waits for its next job, and ends after the last.
+/// A thread that waits for its next job and ends after the last one.
 pub(crate) struct Worker {
     jobs: mpsc::Sender<Job>,
     thread: JoinHandle<()>,
@@ -28,14 +28,14 @@ impl Worker {
         Ok(Self { jobs, thread })
     }
 
-    /// What `job` returns, once it has.
+    /// Runs `job` on the thread and returns what it returned.
     ///
     /// # Errors
-    /// It panicked.
+    /// The job panicked.
     pub(crate) fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
         let (answer, answered) = mpsc::channel();
         self.give(move || {
-            // The caller waits for it.
+            // The caller waits for it, so it is received.
             let _ = answer.send(job());
         });
         answered
@@ -43,14 +43,14 @@ impl Worker {
             .map_err(|_| io::Error::other("the database's thread ended in a panic"))
     }
 
-    /// Leaves the thread with its last job, and who started it with the means to wait for its end.
+    /// Gives the thread its last job. Returns the handle with which the caller waits for its end.
     pub(crate) fn end_with(self, job: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
         self.give(job);
         self.thread
     }
 
     fn give(&self, job: impl FnOnce() + Send + 'static) {
-        // If the thread is gone, whoever waits for it sees that.
+        // If the thread has ended, the caller that waits for it gets an error.
         let _ = self.jobs.send(Box::new(job));
     }
 }
