@@ -1,7 +1,7 @@
-//! An open database and the disk that it is on: making what was written durable, and telling what it means if that fails.
+//! An open database and its disk: makes writes durable, and says what it means if that fails.
 //!
-//! sled's own `flush` is not enough: on Linux it ends in `sync_file_range`, which leaves the file's metadata and the
-//! disk's write cache out. So `sync_data` (`fdatasync`) is called on the same file, which was opened once more for it.
+//! sled's own `flush` is not enough. On Linux it ends in `sync_file_range`, which leaves out the file's metadata and the disk's
+//! write cache. So `sync_data` (`fdatasync`) is called on the same file, which is opened a second time for that.
 
 use std::{fs::File, io};
 
@@ -17,24 +17,24 @@ use crate::{
     },
 };
 
-/// Where the log lies.
+/// The disk that has the log.
 pub(crate) trait Disk: Send + 'static {
-    /// Gives the operating system what `trees` has been told.
+    /// Hands everything written to `trees` to the operating system.
     ///
     /// # Errors
-    /// What sled said. It says the same of whatever it is asked after that.
+    /// The error of sled, which then fails every later call with it.
     fn write(&self, trees: &Trees) -> Result<(), StoreError> {
         trees.flush()
     }
 
-    /// Makes what the operating system has been given outlive a power cut.
+    /// Makes what the operating system has survive a power cut.
     fn sync(&self) -> io::Result<()>;
 
-    /// Notes how many groups of writes have been made durable.
+    /// Writes down how many groups of writes are durable.
     fn note(&self, count: CommitTally) -> io::Result<()>;
 }
 
-/// sled's data file, and the tally beside it.
+/// The data file of sled, and the tally beside it.
 pub(crate) struct DataFile {
     pub(crate) data: File,
     pub(crate) tally: Tally,
@@ -50,24 +50,24 @@ impl Disk for DataFile {
     }
 }
 
-/// An open database, and the disk that it is on.
+/// An open database and its disk.
 pub(crate) struct Database {
     pub(crate) trees: Trees,
     pub(crate) disk: Box<dyn Disk>,
-    /// How many groups of writes have been made durable.
+    /// How many groups of writes are durable.
     pub(crate) commits: u64,
 }
 
 /// Why a group of writes was not made durable.
 pub(crate) enum CommitFailure {
-    /// There was no room for it. Whatever was acknowledged before is safe.
+    /// There was no room for it. Everything acknowledged before is safe.
     NoRoom(StoreError),
-    /// Nobody knows what the disk has.
+    /// What the disk has is unknown.
     Disk(StoreError),
 }
 
 impl CommitFailure {
-    /// What it means that a write failed, where `is_safe` says whether all earlier ones are on the disk.
+    /// Says what `error` of a write means. `is_safe` says whether every earlier write is on the disk.
     fn of(error: StoreError, is_safe: bool) -> Self {
         if is_safe && is_of_room(&error) {
             Self::NoRoom(error)
@@ -90,12 +90,12 @@ impl Database {
         }
     }
 
-    /// Makes what has been applied since the last time durable.
+    /// Makes every write applied since the last call durable.
     pub(crate) fn commit(&mut self, latest: Timestamp) -> Result<(), CommitFailure> {
         let commits = self.commits + 1;
         let written = self.trees.put_commits(commits, latest);
         if let Err(error) = written.and_then(|()| self.disk.write(&self.trees)) {
-            // If anything that sled did write has got lost since the last sync, this is told.
+            // This reports if anything that sled wrote since the last sync is lost.
             let is_safe = self.disk.sync().is_ok();
             return Err(CommitFailure::of(error, is_safe));
         }
@@ -111,14 +111,14 @@ impl Database {
     }
 
     pub(crate) fn close(self) {
-        // sled closes with its last handle, and has a few last things to write then.
+        // sled closes with its last handle, and still writes then.
         drop(self.trees);
         let count = CommitTally {
             stopped_cleanly: true,
             commits: self.commits,
         };
         if let Err(error) = self.disk.sync().and_then(|()| self.disk.note(count)) {
-            tracing::error!(%error, "the database was closed, but whether all of it is on the disk is not known");
+            tracing::error!(%error, "the database was closed, but it is not known whether all of it is on the disk");
         }
     }
 }

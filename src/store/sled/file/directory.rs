@@ -1,4 +1,4 @@
-//! The database's directory: ours, private, and one process's at a time.
+//! The database directory: it is this server's, private, and used by one process at a time.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -10,9 +10,9 @@ use std::{
 use super::{rescue, tally};
 use crate::store::error::OpenError;
 
-/// Holds the process id of the owner, and the lock that makes it one.
+/// Has the lock of the owning process, and its id.
 const LOCK_FILE: &str = "lock";
-/// Stands in the directory once a database has been made there: without it an emptied data file would look like a new one.
+/// Marks a directory in which a database has been made. Without it, an emptied data file would look like a new one.
 pub(crate) const MARKER_FILE: &str = "schema";
 
 /// Whether a database has been made in the directory.
@@ -20,7 +20,11 @@ pub(crate) fn is_marked(path: &Path) -> io::Result<bool> {
     path.join(MARKER_FILE).try_exists()
 }
 
-/// A directory of our own, made with mode 0700 or brought to it: it holds password hashes and perhaps the signing key.
+/// Makes the directory with mode 0700, or gives it that mode: it has password hashes and perhaps the signing key.
+///
+/// # Errors
+/// [`OpenError::Foreign`] if there are other things in it, unless it `is_ours` already. [`OpenError::Inaccessible`] if it can't be
+/// made, read or changed.
 pub(crate) fn make_private(path: &Path, is_ours: bool) -> Result<(), OpenError> {
     let io_error = |source| OpenError::inaccessible(path, source);
     if path.try_exists().map_err(io_error)? && !path.is_dir() {
@@ -38,7 +42,7 @@ pub(crate) fn make_private(path: &Path, is_ours: bool) -> Result<(), OpenError> 
                 .file_name()
                 .to_string_lossy()
                 .into_owned();
-            // A start that was cut short leaves sled's files and no marker; git leaves its placeholder.
+            // A start that was cut short leaves sled's files and no marker. git leaves its placeholder.
             let known = [LOCK_FILE, tally::FILE, "blobs", ".gitignore", ".gitkeep"].contains(&found.as_str());
             if !known && !rescue::is_sled_file(&found) {
                 return Err(OpenError::Foreign {
@@ -56,8 +60,8 @@ pub(crate) fn make_private(path: &Path, is_ours: bool) -> Result<(), OpenError> 
     Ok(())
 }
 
-/// sled writes a snapshot under this name and renames it when it is whole, but reads one that a kill left unfinished as
-/// the newest, and then calls the database damaged.
+/// Removes snapshots that a kill left unfinished. sled writes a snapshot under such a name and renames it when it is whole. But
+/// it also reads an unfinished one, as the newest, and then reports damage.
 pub(crate) fn remove_unfinished_snapshots(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -70,9 +74,8 @@ pub(crate) fn remove_unfinished_snapshots(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// sled writes its settings and then a CRC-32 of them. If a kill came between the two, it takes the end of the settings for the
-/// CRC, warns that it is wrong, reads what is left all the same, and calls the database damaged. It has nothing in it yet, and
-/// without the file sled writes it anew.
+/// Removes settings of sled that a kill left unfinished in a new database. sled writes its settings and then a CRC-32 of them. If
+/// the CRC is missing, sled takes the end of the settings for it and reports damage. Without the file sled writes it again.
 pub(crate) fn remove_unfinished_settings(path: &Path) -> io::Result<()> {
     let settings = path.join(rescue::SETTINGS_FILE);
     let content = match fs::read(&settings) {
@@ -89,7 +92,7 @@ pub(crate) fn remove_unfinished_settings(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Leaves the marker, and makes what was just made durable: these files, their names, and the directory's own name.
+/// Writes the marker, and makes durable what was just made: `files`, their names, and the directory's own name.
 pub(crate) fn mark(path: &Path, files: &[&str]) -> io::Result<()> {
     for name in files {
         File::open(path.join(name))?.sync_all()?;
@@ -98,7 +101,7 @@ pub(crate) fn mark(path: &Path, files: &[&str]) -> io::Result<()> {
     writeln!(marker, "A jwt-server database lives here.")?;
     marker.sync_all()?;
     File::open(path)?.sync_all()?;
-    // The parent may be somebody else's, who lets nobody read it; then the directory is not new either.
+    // The parent may be unreadable to this process. Then the directory is not new either.
     let parent = path.canonicalize()?.parent().map(File::open);
     match parent.transpose() {
         Ok(Some(parent)) => parent.sync_all(),
@@ -106,7 +109,7 @@ pub(crate) fn mark(path: &Path, files: &[&str]) -> io::Result<()> {
     }
 }
 
-/// Exclusive use of a directory, given back when this is dropped or the process ends.
+/// Exclusive use of a directory, released when this is dropped or the process ends.
 pub(crate) struct DirectoryLock(File);
 
 impl DirectoryLock {
@@ -140,7 +143,10 @@ impl DirectoryLock {
         Ok(Self(file))
     }
 
-    /// Fails unless it is the directory at `path` that this locks.
+    /// Checks that this locks the directory that is at `path` now.
+    ///
+    /// # Errors
+    /// Another directory is there, or none.
     pub(crate) fn is_of(&self, path: &Path) -> io::Result<()> {
         let (held, there) = (self.0.metadata()?, fs::metadata(path.join(LOCK_FILE))?);
         if (held.dev(), held.ino()) == (there.dev(), there.ino()) {

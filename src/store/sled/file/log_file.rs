@@ -1,24 +1,24 @@
-//! The data file as sled lays it out, and what sled must be spared when it opens one that a cut of the power has left.
+//! The data file in sled's layout, and the repairs without which sled loses data when it opens one after a power cut.
 //!
-//! The file is a row of segments of 512 KiB. Their order in the file says nothing: the log goes on in whichever is free. A
-//! segment opens with a header, little endian:
+//! The file is a row of segments of 512 KiB. Their order in the file has no meaning: the log continues in any free segment. A
+//! segment begins with a header, little endian:
 //!
 //! | bytes | |
 //! |---|---|
-//! | 4 | CRC-32 of the other 16, all bits turned over |
-//! | 8 | which place in the log it begins at, an `i64`, all bits but the highest turned over |
-//! | 8 | up to which place the log had been written when it was begun, likewise |
+//! | 4 | CRC-32 of the other 16, all bits inverted |
+//! | 8 | the place in the log at which the segment begins, an `i64`, all bits but the highest inverted |
+//! | 8 | the place up to which the log had been written when the segment was begun, likewise |
 //!
-//! When nothing in the last segment of the file is of use any more, sled shortens the file by it. If the power goes
-//! meanwhile, and the file system shortens a file in steps, some of the segment is left. sled then replays its log, comes to
-//! what is left, and takes the end of the file for the end of the log: an error ends the replay (`iterator.rs`), while a
-//! message that is only unreadable ends no more than its segment. It goes on to clear every segment that was written later.
-//! So the file is filled up with zeros, which are such a message.
+//! **A shortened file.** When nothing in the last segment of the file is in use, sled shortens the file by it. If the power fails
+//! meanwhile, and the file system shortens a file in steps, a part of the segment is left. sled replays its log, reaches that
+//! part, and takes the end of the file for the end of the log, because an error ends the replay (`iterator.rs`). Then it clears
+//! every segment that was written later. An unreadable message would end only its segment. So the file is filled up with zeros,
+//! which are such a message.
 //!
-//! When a group of writes begins two segments, a cut may leave the second and not the first. sled looks for the end of the log
-//! from the segment on that was being written when the newest was begun; that is the one that is missing, and sled then
-//! replays nothing (`check_contiguity_in_unstable_tail` in `snapshot.rs`). None of the two had been synced, so the
-//! second is cleared: the log ends before both.
+//! **A missing segment.** When a group of writes begins two segments, a power cut may leave the second without the first. sled
+//! looks for the end of the log from the segment that was being written when the newest one was begun. That one is missing, and
+//! sled replays nothing (`check_contiguity_in_unstable_tail` in `snapshot.rs`). Neither of the two had been synced, so the second
+//! is cleared: the log ends before both.
 
 use std::{
     fs::{self, File},
@@ -28,35 +28,35 @@ use std::{
     path::Path,
 };
 
-/// Its name.
+/// The name of the data file.
 pub(crate) const DATA_FILE: &str = "db";
-/// How many bytes a segment has.
+/// The length of a segment in bytes.
 const SEGMENT: u64 = 512 << 10;
 const HEADER: usize = 20;
 
 #[derive(Clone, Copy)]
 struct Segment {
-    /// Where in the file it is.
+    /// The place in the file.
     at: u64,
     header: [u8; HEADER],
     begins: u64,
     written_up_to: u64,
 }
 
-/// What is left of the last segment of a file, and was followed by others in the log.
+/// What is left of the last segment of a file, if others follow it in the log.
 pub(crate) struct Remnant(Segment);
 
-/// What makes a data file one that sled can replay up to where the log ends.
+/// What lets sled replay a data file up to the end of the log.
 #[derive(Default)]
 pub(crate) struct Repair {
-    /// To be cleared.
+    /// Segments to clear.
     orphans: Vec<Segment>,
-    /// How long the file has to be, if it is shorter.
+    /// The length that the file must have, if it is shorter.
     length: Option<u64>,
     remnant: Option<Remnant>,
 }
 
-/// What the data file in `directory` needs.
+/// Returns the repair that the data file in `directory` needs.
 pub(crate) fn examine(directory: &Path) -> io::Result<Repair> {
     let file = match File::open(directory.join(DATA_FILE)) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Repair::default()),
@@ -69,7 +69,7 @@ pub(crate) fn examine(directory: &Path) -> io::Result<Repair> {
     }
     let last = segments.last().copied();
     let Some(replayed_from) = last_snapshot(directory)? else {
-        // sled will not go on from that one either.
+        // sled does not continue from that snapshot either.
         return Ok(Repair::default());
     };
     segments.retain(|segment| segment.begins >= replayed_from);
@@ -94,13 +94,12 @@ pub(crate) fn examine(directory: &Path) -> io::Result<Repair> {
 }
 
 impl Repair {
-    /// Whether there is anything to it that could be wrong: zeros at the end never are.
+    /// Whether the repair could be wrong. Zeros at the end never are.
     pub(crate) fn is_risky(&self) -> bool {
         self.remnant.is_some() || !self.orphans.is_empty()
     }
 
-    /// Makes it. Returns the last segment if it was not whole, unless it may be where the log ends, which is nearly always the
-    /// case and as it should be.
+    /// Makes the repair. Returns the last segment if it was not whole, unless the log may end there, which is the usual case.
     pub(crate) fn make(self, directory: &Path) -> io::Result<Option<Remnant>> {
         if self.length.is_some() || !self.orphans.is_empty() {
             let file = File::options().write(true).open(directory.join(DATA_FILE))?;
@@ -116,8 +115,8 @@ impl Repair {
 }
 
 impl Remnant {
-    /// Whether sled, which has opened the database in `directory` meanwhile, has found it to be free: then it has cleared it,
-    /// written over it, or cut it off. Else something that was acknowledged was in it.
+    /// Whether sled, which has opened the database in `directory` since, found the segment to be free. Then sled has cleared it,
+    /// written over it, or cut it off. Otherwise something acknowledged was in it.
     pub(crate) fn was_free(&self, directory: &Path) -> io::Result<bool> {
         let file = File::open(directory.join(DATA_FILE))?;
         Ok(Segment::read(&file, self.0.at)?.is_none_or(|now| now.header != self.0.header))
@@ -125,7 +124,7 @@ impl Remnant {
 }
 
 impl Segment {
-    /// The one `at` that place of the file, if it is in use.
+    /// Reads the segment `at` that place of the file, if it is in use.
     fn read(file: &File, at: u64) -> io::Result<Option<Self>> {
         let mut header = [0; HEADER];
         match file.read_exact_at(&mut header, at) {
@@ -145,19 +144,19 @@ impl Segment {
             at,
             header,
             begins: place(*begins).ok()?,
-            // Before the first segment nothing had been written, which sled spells -1.
+            // Before the first segment nothing had been written: sled writes -1.
             written_up_to: place(*rest.first_chunk()?).unwrap_or(0),
         })
     }
 }
 
-/// Where the segment begins that has this place in it.
+/// The beginning of the segment that contains this place.
 fn start_of(place: u64) -> u64 {
     place / SEGMENT * SEGMENT
 }
 
-/// From which segment on sled replays its log: the one it was at when it made its last snapshot, which has the place in its
-/// name. `None` if there is a snapshot with another name.
+/// Returns the beginning of the segment from which sled replays its log: the one of its last snapshot, whose name is the place.
+/// Returns `None` if there is a snapshot with another name.
 fn last_snapshot(directory: &Path) -> io::Result<Option<u64>> {
     let mut last = 0;
     for entry in fs::read_dir(directory)? {
@@ -189,7 +188,8 @@ mod tests {
         segment
     }
 
-    /// A database of these segments, each begun when everything before it had been written, without so many bytes at its end.
+    /// A database of these segments, with so many bytes missing at its end. Each segment was begun when everything before it had
+    /// been written.
     fn database(segments: &[i64], missing: usize) -> tempfile::TempDir {
         let length = i64::try_from(SEGMENT).unwrap();
         let starts = segments.iter().map(|start| start * length);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_filled_up_with_zeros_to_whole_segments_and_else_left_as_it_is() {
+    fn a_file_is_only_filled_up_with_zeros_to_whole_segments() {
         for missing in [0, 1, LENGTH - 1] {
             let directory = database(&[0, 1], missing);
             let before = read(&directory);
@@ -224,8 +224,8 @@ mod tests {
     }
 
     #[test]
-    fn what_the_log_went_on_after_is_a_remnant_and_free_once_it_is_gone() {
-        // The newest, and the one that was being written when that was begun.
+    fn a_remnant_is_free_once_its_header_is_gone() {
+        // The newest segment, and the one that was being written when the newest was begun.
         for segments in [[0, 1, 2], [0, 2, 1]] {
             assert!(prepare(database(&segments, 9).path()).unwrap().is_none());
         }
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_is_cleared_only_if_the_one_is_missing_that_was_being_written_when_it_was_begun() {
+    fn a_segment_is_cleared_only_if_its_predecessor_is_missing() {
         let cleared = |directory: &tempfile::TempDir| {
             let before = read(directory);
             assert!(prepare(directory.path()).unwrap().is_none());
@@ -252,11 +252,11 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(cleared(&database(&[0, 1, 2], 0)), [false; 3]);
-        // Where pages have been moved away from is missing as a rule.
+        // Segments from which pages were moved are usually missing.
         assert_eq!(cleared(&database(&[4, 7, 6, 2], 0)), [false; 4]);
         assert_eq!(cleared(&database(&[0, 1, 3], 0)), [false, false, true]);
         assert_eq!(cleared(&database(&[6, 1, 4, 0], 0)), [true, false, true, false]);
-        // What an opening has read and found of no use is gone, and nothing is missing.
+        // Segments before the last snapshot are not needed.
         let directory = database(&[0, 3], 0);
         fs::write(directory.path().join("snap.0000000000180400"), "").unwrap();
         assert_eq!(cleared(&directory), [false; 2]);

@@ -1,6 +1,5 @@
-//! Opening a database directory: one owner, private permissions, a version that is known, and a message that a person
-//! can act on when any of that fails. A database that has to be refused is left as it was, as far as a copy of it could be
-//! made; the message says if not.
+//! Opens a database directory: one owner, private permissions, a known version, and nothing acknowledged missing. If any of that
+//! fails, the error says what to do. A refused database is left as it was if it could be copied; the error says if not.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -28,35 +27,35 @@ use crate::{
     },
 };
 
-/// A database up to this many bytes is opened beside a copy of it every time: that takes a few milliseconds. A larger one
-/// only when it was not closed in good order, or its file shows it: that is when the most is changed.
+/// A database of up to this many bytes is always opened beside a copy: that takes a few milliseconds. A larger one is copied only
+/// if it was not closed in good order, or if its file needs a risky repair: that is when the most is changed.
 const ALWAYS_RESCUED: u64 = 16 << 20;
-/// How often sled's own thread writes to disk and collects garbage. It must run: sled's memory grows without it.
+/// How often sled's own thread writes to disk and collects garbage. Without it, sled's memory grows.
 const FLUSH_EVERY_MS: u64 = 500;
-/// How often it is looked, and how long between, whether sled has let go of a file.
+/// How many times the lock of the data file is tried, and the pause between two tries.
 const LET_GO_TRIES: u32 = 200;
 const LET_GO_PAUSE: Duration = Duration::from_millis(5);
 
-/// When what a database holds is to be read.
+/// When the sessions of a database are loaded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reading {
-    /// Before anybody is served: it is small, or there is reason to doubt it.
+    /// Before the first request: the database is small, or may be damaged.
     Now,
-    /// While others are served already.
+    /// While requests are answered.
     Later,
 }
 
 pub(crate) struct Opened {
     pub(crate) trees: Trees,
-    /// The data file, for syncing.
+    /// The data file, opened for syncing.
     pub(crate) file: File,
     pub(crate) tally: Tally,
-    /// How many groups of writes it has made durable.
+    /// How many groups of writes are durable.
     pub(crate) commits: u64,
 }
 
-/// Opens the database in `path`, which is this process's own as long as the lock is held. `read` takes in what it holds; if
-/// that can't be done, the database is damaged. It is told when to do that.
+/// Opens the database that `config` names. It belongs to this process while the lock is held. `read` loads it, now or later; if
+/// `read` fails, the database is damaged.
 pub(crate) fn open(
     config: &StoreConfig,
     read: impl FnOnce(&Trees, Reading) -> Result<(), StoreError>,
@@ -69,7 +68,7 @@ pub(crate) fn open(
     Ok((opened, lock))
 }
 
-/// Opens the database that this process had open, and of which it has acknowledged so many groups of writes, another time.
+/// Opens again a database that this process had open, and of which it has `acknowledged` so many groups of writes.
 pub(crate) fn reopen(
     config: &StoreConfig,
     lock: &DirectoryLock,
@@ -77,14 +76,14 @@ pub(crate) fn reopen(
     read: impl FnOnce(&Trees) -> Result<(), StoreError>,
 ) -> Result<Opened, OpenError> {
     let path = &config.path;
-    // Somebody may have moved it away, and what is there now is not locked.
+    // The directory may have been replaced by another one, which is not locked.
     lock.is_of(path)
         .map_err(|source| OpenError::inaccessible(path, source))?;
     open_own(config, true, acknowledged, |trees, _| read(trees))
 }
 
-/// Opens the database in `path`, which nobody else has open. It must have `acknowledged` groups of writes at the least, and
-/// as many as its tally says.
+/// Opens a database that no other process has open. It must have at least `acknowledged` groups of writes, and at least as many
+/// as its tally says.
 fn open_own(
     config: &StoreConfig,
     existed: bool,
@@ -93,7 +92,7 @@ fn open_own(
 ) -> Result<Opened, OpenError> {
     let path = &config.path;
     let io_error = |source| OpenError::inaccessible(path, source);
-    // Whoever had it open before may have been this process.
+    // The process that had it open before may have been this one.
     wait_until_let_go(path).map_err(io_error)?;
     if let Some(left) = Rescue::left(path).map_err(io_error)? {
         left.put_back().map_err(io_error)?;
@@ -127,8 +126,8 @@ fn open_own(
         };
         read(&trees, reading).map_err(|error| while_opening(path, &error))?;
         let commits = trees.commits().map_err(|error| while_opening(path, &error))?;
-        // What is served and counted from now on must be on the disk, also what a killed process left in the system's memory.
-        // Until it is, a cut of the power must find the copy.
+        // Everything served and counted from now on must be on the disk, including what a killed process left in the system's
+        // memory. Until it is, a power cut must leave the copy.
         trees.flush().map_err(|error| while_opening(path, &error))?;
         let file = File::options()
             .write(true)
@@ -145,7 +144,7 @@ fn open_own(
         rescue.discard().map_err(io_error)?;
     }
 
-    // Not before: until then an upgrade may have to be done again.
+    // Not earlier: until now the upgrade may have to be repeated.
     trees
         .forget_first_schema()
         .map_err(|error| while_opening(path, &error))?;
@@ -161,8 +160,8 @@ fn open_own(
     })
 }
 
-/// Whether what sled found is what was left: a schema that is known, every acknowledged group of writes, and, unless the
-/// database was closed in good order, as many users as it counts.
+/// Checks what sled found: a known schema, every acknowledged group of writes and, unless the database was closed in good order,
+/// as many users as it counts. Upgrades the first schema.
 fn check(trees: &Trees, path: &Path, existed: bool, last: CommitTally) -> Result<(), OpenError> {
     let damaged = |what: &str| Err(OpenError::damaged(path, &what));
     let unreadable = |error: StoreError| while_opening(path, &error);
@@ -194,7 +193,7 @@ fn check(trees: &Trees, path: &Path, existed: bool, last: CommitTally) -> Result
     Ok(())
 }
 
-/// Brings a database of the first schema to the present one: cut short, it is still of the first.
+/// Upgrades a database of the first schema to the present one. If it is cut short, the schema is still the first.
 fn upgrade(trees: &Trees, path: &Path) -> Result<(), StoreError> {
     aloud(|| {
         tracing::info!(
@@ -208,7 +207,7 @@ fn upgrade(trees: &Trees, path: &Path) -> Result<(), StoreError> {
     trees.flush()
 }
 
-/// Puts the files back as they were, and says in `error` whether that is so.
+/// Restores the files, and says in `error` whether they are unchanged.
 fn put_back(path: &Path, error: OpenError, rescue: Option<Rescue>, existed: bool) -> OpenError {
     let restored = match rescue {
         Some(rescue) => wait_until_let_go(path).and_then(|()| rescue.put_back()).is_ok(),
@@ -224,9 +223,9 @@ fn put_back(path: &Path, error: OpenError, rescue: Option<Rescue>, existed: bool
     }
 }
 
-/// sled's threads may still have something to write when its last handle is gone. Its lock on the file lasts as long.
+/// Waits until sled releases its lock of the data file. Its threads may still write when its last handle has been dropped.
 fn wait_until_let_go(path: &Path) -> io::Result<()> {
-    // To be written, as sled has it: some systems lock for one process alone only what it may write.
+    // Opened for writing, as sled opens it: some systems grant an exclusive lock only then.
     let file = match File::options().write(true).open(path.join(DATA_FILE)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         opened => opened?,
@@ -239,7 +238,7 @@ fn wait_until_let_go(path: &Path) -> io::Result<()> {
         }
     }
     Err(io::Error::other(
-        "its data file is locked: what was written last is still being written, or another program has it open",
+        "its data file is locked: the last writes are not finished yet, or another program has it open",
     ))
 }
 
@@ -251,7 +250,7 @@ fn warn_without_rescue(path: &Path, error: &io::Error) {
     );
 }
 
-/// The data file's size in bytes. A database that was in use has one.
+/// Returns the size of the data file in bytes. A database that existed must have one.
 fn check_data_file(path: &Path, existed: bool) -> Result<u64, OpenError> {
     let data = path.join(DATA_FILE);
     match fs::metadata(&data) {
@@ -275,15 +274,14 @@ fn open_sled(path: &Path, cache: u64) -> Result<Trees, OpenError> {
         .map_err(|error| while_opening(path, &error))
 }
 
-/// sled says some kinds of damage with a panic, at the opening or at the first read. That must not reach the user, nor
-/// stop at this thread's end.
+/// Runs `attempt`. sled reports some kinds of damage by a panic, at the opening or at the first read: that becomes an error.
 fn catch_damage<T>(path: &Path, attempt: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
     quietly(attempt).unwrap_or_else(|_| Err(OpenError::damaged(path, &"its log can't be replayed")))
 }
 
-/// Drops the handles of a database that had no room for a write. It says for each of them once more what is known.
+/// Drops the handles of a database that had no room for a write. sled then logs the same failure for each of them.
 pub(crate) fn abandon(trees: Trees) {
     if quietly(|| drop(trees)).is_err() {
-        tracing::warn!("what was left of the database ended in a panic");
+        tracing::warn!("closing the failed database ended in a panic");
     }
 }

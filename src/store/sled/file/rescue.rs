@@ -1,10 +1,9 @@
-//! A copy of the database's files while sled opens them. sled clears what lies behind damage before anybody can refuse it,
-//! which would turn one flipped byte into a total loss; so a database that may be damaged is opened beside a copy, and
-//! put back as it was if it has to be refused.
+//! A copy of the database files while sled opens them. sled clears what lies behind damage before this server can refuse the
+//! database, and one flipped byte would be a total loss. So a database that may be damaged is opened beside a copy, and put back
+//! if it is refused.
 //!
-//! The folder `rescue` is a copy that is whole and on the disk, of a database to which nothing has been written since: one
-//! that an interrupted start has left is put back before anything else. Until it is whole, and while it is removed, the
-//! folder is called `rescue.part`.
+//! The folder `rescue` is a whole, synced copy of a database to which nothing has been written since. A start puts back one that
+//! an interrupted start has left. While it is copied or removed, the folder is called `rescue.part`.
 
 use std::{
     fs::{self, File},
@@ -14,36 +13,35 @@ use std::{
 
 use super::log_file::DATA_FILE;
 
-/// sled's file of its own settings.
+/// The file with sled's own settings.
 pub(crate) const SETTINGS_FILE: &str = "conf";
 const WHOLE: &str = "rescue";
 const PART: &str = "rescue.part";
 
-/// A copy that is whole.
+/// A whole copy.
 pub(crate) struct Rescue(PathBuf);
 
 impl Rescue {
-    /// The copy that an interrupted start has left in `directory`.
+    /// Returns the copy that an interrupted start has left in `directory`, if there is one.
     pub(crate) fn left(directory: &Path) -> io::Result<Option<Self>> {
         let left = directory.join(WHOLE).try_exists()?;
         Ok(left.then(|| Self(directory.to_owned())))
     }
 
-    /// Copies every file of sled's in `directory`.
+    /// Copies every file of sled in `directory`.
     pub(crate) fn copy(directory: &Path) -> io::Result<Self> {
         let part = directory.join(PART);
         remove(&part)?;
         let copied = copy_into(&part, directory).and_then(|()| fs::rename(&part, directory.join(WHOLE)));
         if let Err(error) = copied {
-            // What there is of it takes room that may be the very thing that was missing.
+            // A partial copy takes room, which may be what was missing.
             let _ = remove(&part);
             return Err(error);
         }
         Ok(Self(directory.to_owned()))
     }
 
-    /// Makes the files what they were, and removes the copy. Nothing may have them open any more. If it fails, the copy stays
-    /// for the next start to try again.
+    /// Restores the files, which must not be open, and removes the copy. If it fails, the copy stays, and the next start tries again.
     pub(crate) fn put_back(self) -> io::Result<()> {
         let folder = self.0.join(WHOLE);
         let copied = sled_files(&folder)?;
@@ -53,15 +51,15 @@ impl Rescue {
             }
         }
         for name in &copied {
-            // Copied once more, not moved: a start that is cut short here must find the copy whole.
+            // Copied and not moved: a start that is cut short here must leave the copy whole.
             fs::copy(folder.join(name), self.0.join(name))?;
             File::open(self.0.join(name))?.sync_all()?;
         }
         self.discard()
     }
 
-    /// Removes the copy, because the database is good. Until that is done nothing may be written: the next start would put
-    /// the copy back over it.
+    /// Removes the copy of a database that is whole. Nothing may be written before this returns: the next start would put the copy
+    /// back over it.
     pub(crate) fn discard(self) -> io::Result<()> {
         fs::rename(self.0.join(WHOLE), self.0.join(PART))?;
         File::open(&self.0)?.sync_all()?;
@@ -86,7 +84,7 @@ fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// The names of sled's own files. Its folder `blobs` is for values that are longer than any of this server's.
+/// The names of sled's own files. Its folder `blobs` is for values longer than any of this server.
 fn sled_files(directory: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -125,7 +123,7 @@ mod tests {
         directory
     }
 
-    /// What sled makes of it.
+    /// Changes the files as sled does when it finds damage.
     fn clear(directory: &Path) {
         fs::write(directory.join("db"), "cleared").unwrap();
         fs::remove_file(directory.join("snap.01")).unwrap();
@@ -133,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_back_is_what_was_copied() {
+    fn put_back_restores_what_was_copied() {
         let directory = damaged();
         let before = files(directory.path());
         let rescue = Rescue::copy(directory.path()).unwrap();
@@ -144,12 +142,12 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_an_interrupted_start_left_can_still_be_put_back() {
+    fn the_copy_of_an_interrupted_start_can_be_put_back() {
         let directory = damaged();
         let before = files(directory.path());
         drop(Rescue::copy(directory.path()).unwrap());
         clear(directory.path());
-        // Half of it done by a start that was cut short in turn.
+        // A second start was cut short halfway.
         fs::copy(directory.path().join("rescue/db"), directory.path().join("db")).unwrap();
         let left = Rescue::left(directory.path()).unwrap().unwrap();
         left.put_back().unwrap();
@@ -157,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_is_not_whole_or_not_wanted_any_more_is_never_put_back() {
+    fn a_partial_or_discarded_copy_is_never_put_back() {
         let directory = damaged();
         fs::create_dir(directory.path().join(PART)).unwrap();
         fs::write(directory.path().join(PART).join("db"), "half").unwrap();

@@ -1,8 +1,8 @@
-//! A count of the acknowledged groups of writes, kept beside the database as well as in it. sled takes damage in the log
-//! for a write that a crash cut short, and goes on without all that came after it; a database that counts fewer than
-//! its tally has lost something that was acknowledged, a log-out perhaps, and must not be opened.
+//! A count of the acknowledged groups of writes, kept beside the database as well as in it. sled takes damage in its log for a
+//! write that a crash cut short, and drops everything after it. A database that counts fewer groups than its tally has lost
+//! something acknowledged, such as a log-out, and must not be opened.
 //!
-//! The file is written after each sync and not synced itself: after a power cut it may be behind, never ahead.
+//! The file is written after each sync and is not synced itself: after a power cut it may be behind, never ahead.
 
 use std::{
     fs::File,
@@ -24,8 +24,10 @@ pub(crate) struct CommitTally {
 pub(crate) struct Tally(File);
 
 impl Tally {
-    /// What the tally in `directory` says; nothing acknowledged if there is none. A text that is no tally is an error of
-    /// kind `InvalidData`.
+    /// Reads the tally in `directory`. Without one, nothing was acknowledged.
+    ///
+    /// # Errors
+    /// Of kind `InvalidData` if the file is no tally.
     pub(crate) fn read(directory: &Path) -> io::Result<CommitTally> {
         let none = CommitTally {
             stopped_cleanly: false,
@@ -38,7 +40,7 @@ impl Tally {
             Err(error) => return Err(error),
         };
         if text.is_empty() {
-            // Made, and then the power went.
+            // A power cut came right after the file was made.
             return Ok(none);
         }
         let parsed = text.trim_end().split_once(' ').and_then(|(state, commits)| {
@@ -55,7 +57,7 @@ impl Tally {
         parsed.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "its tally can't be read"))
     }
 
-    /// The tally in `directory`, from now on that of an open database.
+    /// Opens the tally in `directory` and marks the database as open.
     pub(crate) fn open(directory: &Path, commits: u64) -> io::Result<Self> {
         let file = File::options()
             .create(true)
@@ -71,7 +73,7 @@ impl Tally {
         Ok(tally)
     }
 
-    /// Writes `count`, in a text whose length never changes, so that it is never half of one.
+    /// Writes `count` as a text of constant length, so that the file never has a part of one.
     pub(crate) fn write(&self, count: CommitTally) -> io::Result<()> {
         let state = if count.stopped_cleanly { "clean" } else { "open" };
         self.0
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tally_is_an_error_and_an_empty_one_counts_nothing() {
+    fn a_text_that_is_no_tally_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         for garbage in ["x", "clean", "clean x", "closed 00000000000000000007", "open -1"] {
             std::fs::write(directory.path().join(FILE), garbage).unwrap();
