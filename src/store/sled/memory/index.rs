@@ -1,6 +1,7 @@
 //! The whitelist in memory: every live session with its tokens, every API token, and the users they speak for. Once it is
-//! filled (see [loading](super::loading)) the token check reads only this. It changes after a write has reached the disk and before that write is answered, so it never accepts what
-//! could be lost, and refuses what has been revoked from the moment the revocation is answered.
+//! filled (see [loading](super::loading)), the token check reads nothing else. It changes after a write has reached the disk and
+//! before that write is answered. So it never accepts what could be lost, and refuses what has been revoked from the moment
+//! the revocation is answered.
 
 use std::{
     collections::BTreeSet,
@@ -25,10 +26,10 @@ use crate::{
 
 #[derive(Default)]
 pub(crate) struct Index {
-    /// Each is outdated as soon as it is taken out or replaced: it says so itself to whoever still has it.
+    /// A session is outdated once it is removed or replaced here, and then says so to every holder of its handle.
     sessions: DashMap<SessionId, Arc<IndexedSession>>,
     pub(crate) api_tokens: LiveApiTokens,
-    /// Boxed, because a table has up to twice as many places as entries.
+    /// Boxed, because a table has room for up to twice its entries.
     users: DashMap<UserId, Box<LiveUser>>,
     /// When each session expires, soonest first. Only writes take this lock, never the token check.
     expiries: Mutex<BTreeSet<(Timestamp, SessionId)>>,
@@ -37,13 +38,13 @@ pub(crate) struct Index {
 
 /// A user with at least one live session or API token.
 struct LiveUser {
-    /// In one piece with a session of theirs, mostly one that they still have.
+    /// In the same memory as one of the user's sessions, usually a live one.
     user: SharedUser,
     sessions: SmallVec<[SessionId; 1]>,
     api_tokens: Vec<ApiTokenHash>,
 }
 
-/// What ends together.
+/// Sessions and API tokens that end together.
 #[derive(Default)]
 pub(crate) struct Ended {
     pub(crate) sessions: Vec<SessionId>,
@@ -66,14 +67,14 @@ impl Ended {
 }
 
 impl Index {
-    /// The session as it is from now on, to be asked without being looked for.
+    /// Returns a handle of the session, which checks tokens without a lookup.
     pub(crate) fn live(&self, id: SessionId) -> Option<Arc<IndexedSession>> {
         self.sessions.get(&id).map(|live| Arc::clone(&live))
     }
 
     pub(crate) fn accepted(&self, id: SessionId, token: TokenId, now: Timestamp) -> Option<Accepted> {
         loop {
-            // One that is outdated has been replaced or taken out since it was found.
+            // An outdated session has been replaced or removed since the lookup.
             if let Ok(accepted) = self.live(id)?.accepted(token, now) {
                 return accepted;
             }
@@ -89,7 +90,7 @@ impl Index {
         Some(AcceptedApiToken { user, token })
     }
 
-    /// Takes note of the time.
+    /// Notes the time.
     pub(crate) fn saw(&self, now: Timestamp) {
         self.latest.saw(now);
     }
@@ -102,7 +103,7 @@ impl Index {
         self.sessions.get(&id)?.copy()
     }
 
-    /// The session with the moment of its last use, also if the disk does not know it yet.
+    /// Returns the session with its last use, also if the disk does not have it yet.
     pub(crate) fn session_as_used(&self, id: SessionId) -> Option<Session> {
         self.sessions.get(&id)?.copy_as_used()
     }
@@ -118,7 +119,7 @@ impl Index {
     }
 
     pub(crate) fn api_tokens_of(&self, user: UserId) -> Vec<Arc<ApiToken>> {
-        // The user is let go of first: whoever adds a token holds a user and wants the tokens.
+        // The lock of the user is released first: a thread that adds a token holds a user and then takes the tokens.
         let live = self.users.get(&user).map(|live| live.api_tokens.clone());
         let hashes = live.unwrap_or_default().into_iter();
         hashes.filter_map(|hash| self.api_tokens.get(hash)).collect()
@@ -128,7 +129,7 @@ impl Index {
         Some(self.users.get(&id)?.user.clone())
     }
 
-    /// Everybody with a live session or API token.
+    /// Returns every user with a live session or API token.
     pub(crate) fn users(&self) -> Vec<SharedUser> {
         self.users.iter().map(|live| live.user.clone()).collect()
     }
@@ -137,14 +138,14 @@ impl Index {
         self.sessions.len()
     }
 
-    /// Up to `at_most` sessions that have expired by `now`, soonest first.
+    /// Returns up to `at_most` sessions that have expired by `now`, soonest first.
     pub(crate) fn expired(&self, now: Timestamp, at_most: usize) -> Vec<SessionId> {
         let expiries = self.expiries();
         let due = expiries.iter().take_while(|(expires_at, _)| *expires_at <= now);
         due.take(at_most).map(|(_, id)| *id).collect()
     }
 
-    /// Up to `at_most` sessions.
+    /// Returns up to `at_most` sessions.
     pub(crate) fn any(&self, at_most: usize) -> Vec<SessionId> {
         self.expiries().iter().take(at_most).map(|(_, id)| *id).collect()
     }
@@ -159,7 +160,7 @@ impl Index {
         }
     }
 
-    /// A session as it is after a refresh.
+    /// Replaces a session after a refresh. Does nothing if it has ended.
     pub(crate) fn replace(&self, session: Session) {
         let Some(live) = self.sessions.get(&session.id) else {
             return;
@@ -174,7 +175,7 @@ impl Index {
     }
 
     pub(crate) fn add_api_token(&self, token: Arc<ApiToken>, user: SharedUser) {
-        // Not in another piece of memory if there is one already, where they are at least as new.
+        // The user who is in memory already is at least as new.
         let user = self.user(user.id).unwrap_or(user);
         self.enter(user.id, user, |live| live.api_tokens.push(token.hash));
         self.api_tokens.insert(token);
@@ -217,9 +218,9 @@ impl Index {
         }
     }
 
-    /// Takes note of something of a user's, and of them as they are now.
+    /// Adds something of a user's, and replaces the user.
     fn enter(&self, id: UserId, user: SharedUser, add: impl FnOnce(&mut LiveUser)) {
-        // The user goes in before what is theirs and out after it, so that nothing is ever seen without its user.
+        // The user is added before what belongs to them, and removed after it, so nothing is ever visible without its user.
         let mut live = self.users.entry(id).or_insert_with(|| {
             Box::new(LiveUser {
                 user: user.clone(),
@@ -231,7 +232,7 @@ impl Index {
         add(&mut live);
     }
 
-    /// Takes note that something of a user's is gone.
+    /// Removes something of a user's, and the user with the last of it.
     fn leave(&self, user: UserId, remove: impl FnOnce(&mut LiveUser)) {
         if let Entry::Occupied(mut live) = self.users.entry(user) {
             remove(live.get_mut());
@@ -242,7 +243,7 @@ impl Index {
     }
 
     fn expiries(&self) -> MutexGuard<'_, BTreeSet<(Timestamp, SessionId)>> {
-        // Each use leaves the set whole, so a panic while it was held has broken nothing.
+        // Each use leaves the set whole, so a panic of its holder has broken nothing.
         self.expiries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

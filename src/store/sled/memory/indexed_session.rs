@@ -1,5 +1,5 @@
-//! A session in memory with its user, and what is known of it there alone. The index finds it by its id; whoever has it asks it
-//! by itself.
+//! A session in memory with its user, and with its last use, which the disk learns later. The index finds it by its id; a handle of
+//! it checks tokens without the index.
 
 use std::{
     hint, mem,
@@ -15,17 +15,17 @@ use crate::{
     store::sessions::{Accepted, LiveSession, Outdated},
 };
 
-/// The latest moment that anybody has named, in seconds.
+/// The latest moment that the store has been told of, in seconds.
 #[derive(Default)]
 pub(crate) struct Latest(AtomicU64);
 
-/// A session and its user, in one piece of memory: all that the token check reads of them lies there. Another user, or the same
-/// one changed, is another piece: whoever was told of a user has them as they were.
+/// A session and its user, in one allocation that has all the token check reads. When the user changes, the session moves to
+/// another allocation: a caller that was given a user keeps the state it was given.
 pub(crate) struct IndexedSession {
     latest: Arc<Latest>,
-    /// When it was used last, in seconds: durable only with the next write of the session.
+    /// The last use, in seconds. It becomes durable with the next write of the session.
     used_at: AtomicU64,
-    /// `None` once it has ended or is in another piece of memory, for ever.
+    /// `None`, for ever, once the session has ended or moved to another allocation.
     session: RwLock<Option<Session>>,
     user: User,
 }
@@ -48,7 +48,7 @@ impl LiveSession for IndexedSession {
             let session = session.as_ref().ok_or(Outdated)?;
             let accepted = session.accepts(token, now);
             if accepted.is_some() {
-                // While nobody can pass it on: the use would stay behind.
+                // While the lock is held, because the use would be lost if the session moved first.
                 rise(&self.used_at, now);
             }
             accepted.map(|token| (token, session.ends_at))
@@ -65,7 +65,7 @@ impl LiveSession for IndexedSession {
     }
 
     fn approach(&self) {
-        // Nobody needs the value, but now the memory has been asked for it.
+        // The value is not used: reading it makes the processor fetch the memory.
         hint::black_box(self.used_at.load(Ordering::Relaxed));
     }
 }
@@ -86,12 +86,12 @@ impl IndexedSession {
         }
     }
 
-    /// `None` if it has ended.
+    /// Returns `None` if it has ended.
     pub(crate) fn copy(&self) -> Option<Session> {
         self.session().clone()
     }
 
-    /// With the moment of its last use, also if the disk does not know it yet.
+    /// The same with the last use, also if the disk does not have it yet.
     pub(crate) fn copy_as_used(&self) -> Option<Session> {
         Some(Session {
             used_at: self.used_at(),
@@ -103,26 +103,26 @@ impl IndexedSession {
         Timestamp::from_secs(self.used_at.load(Ordering::Relaxed))
     }
 
-    /// The session as it is after a refresh. Returns what it was; `None`, and nothing is changed, if it has ended.
+    /// Replaces the session after a refresh and returns what it was. Returns `None` and changes nothing if it has ended.
     pub(crate) fn replace(&self, session: Session) -> Option<Session> {
         rise(&self.used_at, session.used_at);
         Some(mem::replace(self.change().as_mut()?, session))
     }
 
-    /// The same session in another piece of memory, with this user. This one is outdated from now on; `None` if it was already.
+    /// Moves the session to another allocation, with this user. This one is outdated from now on. Returns `None` if it was already.
     pub(crate) fn pass_on(&self, user: User) -> Option<Self> {
         let passed_on = Self::of(self.end()?, user, Arc::clone(&self.latest));
         rise(&passed_on.used_at, self.used_at());
         Some(passed_on)
     }
 
-    /// Is outdated from now on. Returns what it was, unless it was already.
+    /// Makes this outdated. Returns the session, or `None` if it was outdated already.
     pub(crate) fn end(&self) -> Option<Session> {
         self.change().take()
     }
 
     fn session(&self) -> RwLockReadGuard<'_, Option<Session>> {
-        // It is only ever assigned to, so a panic while it was held has broken nothing.
+        // It is only ever assigned to, so a panic of its holder has broken nothing.
         self.session.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -131,7 +131,7 @@ impl IndexedSession {
     }
 }
 
-/// Written once a second at the most, though it is read at every request.
+/// Raises `latest` to `now`. It is written at most once a second, though it is read at every request.
 fn rise(latest: &AtomicU64, now: Timestamp) {
     if latest.load(Ordering::Relaxed) < now.as_secs() {
         latest.fetch_max(now.as_secs(), Ordering::Relaxed);
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_with_its_user_takes_no_more_memory_than_it_has_to() {
+    fn a_session_with_its_user_takes_at_most_360_bytes() {
         assert!(
             size_of::<IndexedSession>() <= 360,
             "{}",

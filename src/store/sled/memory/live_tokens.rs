@@ -1,5 +1,5 @@
-//! The API tokens in memory, by the hash of their text. The rules of the [index](super::index) hold here too: it changes
-//! after a write has reached the disk and before that write is answered. Only when a token was used last is known here first.
+//! The API tokens in memory, by the hash of their text. As the [index](super::index), they change after a write has reached the disk
+//! and before that write is answered. Only the last use of a token is known here first.
 
 use std::{
     collections::BTreeSet,
@@ -17,8 +17,7 @@ use crate::{
     domain::{ApiToken, ApiTokenHash},
 };
 
-/// How far the last use on the disk may be behind: nobody waits for it, and a token that is used all day long costs a write
-/// an hour.
+/// How far the last use on the disk may be behind. A token in constant use costs a write an hour.
 const KEEP_USE_EVERY: Duration = Duration::from_hours(1);
 
 #[derive(Default)]
@@ -30,22 +29,22 @@ pub(crate) struct LiveApiTokens {
 
 struct LiveApiToken {
     token: Arc<ApiToken>,
-    /// When it was used last, in seconds; 0 if never.
+    /// The last use in seconds; 0 if there was none.
     used_at: AtomicU64,
-    /// The last use that the disk knows.
+    /// The last use that the disk has.
     kept: AtomicU64,
 }
 
 impl LiveApiTokens {
-    /// The token, if it is good at `now`.
+    /// Returns the token if it has not expired at `now`.
     pub(crate) fn good(&self, hash: ApiTokenHash, now: Timestamp) -> Option<Arc<ApiToken>> {
         let live = self.by_hash.get(&hash)?;
         (now < live.token.expires_at).then(|| Arc::clone(&live.token))
     }
 
-    /// Takes note of a use.
+    /// Notes a use.
     pub(crate) fn use_at(&self, hash: ApiTokenHash, now: Timestamp) {
-        // Written once a second at the most, though it is read at every request.
+        // It is written at most once a second, though it is read at every request.
         if let Some(live) = self.by_hash.get(&hash)
             && live.used_at.load(Ordering::Relaxed) < now.as_secs()
         {
@@ -53,22 +52,22 @@ impl LiveApiTokens {
         }
     }
 
-    /// The token, whether it is good or not.
+    /// Returns the token, expired or not.
     pub(crate) fn get(&self, hash: ApiTokenHash) -> Option<Arc<ApiToken>> {
         self.by_hash.get(&hash).map(|live| Arc::clone(&live.token))
     }
 
-    /// The token with the moment of its last use.
+    /// Returns the token with its last use.
     pub(crate) fn as_used(&self, hash: ApiTokenHash) -> Option<ApiToken> {
         self.by_hash.get(&hash).map(|live| live.as_used())
     }
 
-    /// All of them, with the moments of their last use.
+    /// Returns every token with its last use.
     pub(crate) fn all(&self) -> Vec<ApiToken> {
         self.by_hash.iter().map(|live| live.as_used()).collect()
     }
 
-    /// Up to `at_most` that have expired by `now`, soonest first.
+    /// Returns up to `at_most` tokens that have expired by `now`, soonest first.
     pub(crate) fn expired(&self, now: Timestamp, at_most: usize) -> Vec<Arc<ApiToken>> {
         let due: Vec<_> = self
             .expiries()
@@ -80,7 +79,7 @@ impl LiveApiTokens {
         due.into_iter().filter_map(|hash| self.get(hash)).collect()
     }
 
-    /// Up to `at_most` whose last use the disk does not know, or only one that was long before.
+    /// Returns up to `at_most` tokens whose last use is so much later than the one on the disk that it is worth a write.
     pub(crate) fn uses_to_keep(&self, at_most: usize) -> Vec<ApiToken> {
         let due = self.by_hash.iter().filter(|live| {
             let (used, kept) = (&live.used_at, &live.kept);
@@ -90,7 +89,7 @@ impl LiveApiTokens {
         due.take(at_most).map(|live| live.as_used()).collect()
     }
 
-    /// The disk knows these last uses.
+    /// Notes that the disk has these last uses.
     pub(crate) fn kept(&self, tokens: &[ApiToken]) {
         for token in tokens {
             if let (Some(live), Some(used_at)) = (self.by_hash.get(&token.hash), token.used_at) {
@@ -116,7 +115,7 @@ impl LiveApiTokens {
     }
 
     fn expiries(&self) -> MutexGuard<'_, BTreeSet<(Timestamp, ApiTokenHash)>> {
-        // Each use leaves the set whole, so a panic while it was held has broken nothing.
+        // Each use leaves the set whole, so a panic of its holder has broken nothing.
         self.expiries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,21 +1,20 @@
-//! Filling the index while others are served already: with a million sessions that takes seconds, and nobody should have
-//! to wait for it who has a token.
+//! Whether the index is filled. With a million sessions filling it takes seconds, and token checks do not wait for it.
 //!
-//! The committing thread does it before it writes anything that is in the index, so nothing of that changes meanwhile but that
-//! what has run out is removed: what the trees say of it is what the disk has, and a token whose session is not in the index
-//! yet is looked up there. Whatever else asks the index waits until it is whole. Before anybody trusts an answer from the
-//! trees they see that it is still being filled: once it is whole, the trees may be ahead of the disk.
+//! The committing thread fills it before it writes anything of sessions, except that it removes expired ones. So meanwhile the
+//! trees have what the disk has, and a token whose session is not in the index yet is looked up there. After such a lookup the
+//! caller checks that the index is still being filled: once it is whole, the trees may be ahead of the disk. Everything else that
+//! needs the index waits.
 
 use tokio::sync::SetOnce;
 
 use crate::store::error::StoreError;
 
-/// Whether the index is being filled.
+/// How filling the index ended, once it has.
 #[derive(Default)]
 pub(crate) struct Loading(SetOnce<Result<(), StoreError>>);
 
 impl Loading {
-    /// Whether it is whole by now.
+    /// Whether the index is whole.
     ///
     /// # Errors
     /// It will never be.
@@ -27,7 +26,7 @@ impl Loading {
         }
     }
 
-    /// Waits until it is whole.
+    /// Waits until the index is whole.
     ///
     /// # Errors
     /// It will never be.
@@ -35,9 +34,9 @@ impl Loading {
         self.0.wait().await.clone()
     }
 
-    /// Says how it has ended, once.
+    /// Says how filling it ended. Called once.
     pub(crate) fn end(&self, outcome: Result<(), StoreError>) {
-        // It has one caller at a time, and nobody says it twice.
+        // The only caller calls it once, so it is not set yet.
         let _ = self.0.set(outcome);
     }
 }
