@@ -34,7 +34,7 @@ impl Keys for SledStore {
     ) -> Result<KeyRingUpdate, StoreError> {
         self.committer
             .commit_independent(move |trees| {
-                // Writes are applied one after the other, so nobody gets in between.
+                // Writes are applied one after the other, so no other one comes in between.
                 if trees.key_ring()?.revision != instead_of {
                     return Ok(KeyRingUpdate::ChangedMeanwhile);
                 }

@@ -120,7 +120,7 @@ impl Sessions for SledStore {
     ) -> Result<Refresh, StoreError> {
         self.index.saw(now);
         self.committer.loading.whole().await?;
-        // The rules are a pure function, so memory tells whether there is anything to write at all.
+        // The rules are a pure function, so memory tells whether there is anything to write.
         let Some(mut known) = self.index.session(session) else {
             return Ok(Refresh::Refused);
         };
@@ -193,7 +193,7 @@ impl Sessions for SledStore {
 
     async fn close_session(&self, session: SessionId) -> Result<Option<UserId>, StoreError> {
         self.committer.loading.whole().await?;
-        // It goes from memory when its end is on the disk, and nobody was told of one that memory does not have yet.
+        // It leaves memory once its end is on the disk, and no client knows of a session that memory does not have yet.
         let Some(known) = self.index.session(session) else {
             return Ok(None);
         };
@@ -228,7 +228,7 @@ impl Sessions for SledStore {
 
     async fn prune(&self, now: Timestamp, at_most: usize) -> Result<usize, StoreError> {
         self.index.saw(now);
-        // Here, because this is called again and again by a timer: so nobody waits for ever.
+        // A timer calls this method, so no write waits without end.
         blocking(self.committer.nudge()).await?;
         let mut pruned = 0;
         loop {
