@@ -30,7 +30,7 @@ impl Trees {
         found.map_err(StoreError::failed)
     }
 
-    /// Keeps what has changed of those that are still there.
+    /// Writes those of the tokens that still exist.
     pub(crate) fn update_api_tokens(&self, tokens: &[ApiToken]) -> Result<(), StoreError> {
         for token in tokens {
             if self.has_api_token(token.id)? {
@@ -58,7 +58,7 @@ impl Trees {
         done.map_err(transaction_failed)
     }
 
-    /// Fills `index` with every API token that is good at `now`, and removes the others.
+    /// Fills `index` with every API token that has not expired at `now` and has a user, and removes the others.
     pub(crate) fn load_api_tokens(&self, index: &Index, now: Timestamp) -> Result<(), StoreError> {
         let mut over = Vec::new();
         for entry in &self.api_tokens {
@@ -80,8 +80,7 @@ impl Trees {
         self.remove_api_tokens(over)
     }
 
-    /// Makes the API tokens those that are in `index`. One that is in both is the same: nothing of it ever changes but its last
-    /// use.
+    /// Makes the API tokens those that are in `index`. A token that is in both is the same: only its last use ever changes.
     pub(crate) fn restore_api_tokens(&self, index: &Index) -> Result<(), StoreError> {
         let known = index.api_tokens.all();
         let ids: HashSet<_> = known.iter().map(|token| token.id).collect();
@@ -103,7 +102,7 @@ impl Trees {
     }
 }
 
-/// Removes what ends together, as part of a transaction.
+/// Removes what `ended`, as part of a transaction.
 pub(crate) fn end(
     sessions: &TransactionalTree,
     api_tokens: &TransactionalTree,

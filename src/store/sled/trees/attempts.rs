@@ -39,7 +39,7 @@ impl Trees {
                 batch.insert(place.as_slice(), AttemptsRecord::write(*attempts).as_slice());
             }
         }
-        // Without its key nothing that is kept means anything, so the key goes first.
+        // Attempts mean nothing without the key, so the key is written first.
         super::put(&self.meta, ATTEMPTS_KEY, &changed.hash_key)?;
         self.attempts.apply_batch(batch).map_err(StoreError::failed)
     }

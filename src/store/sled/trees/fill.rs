@@ -14,13 +14,13 @@ use crate::{
     },
 };
 
-/// So many of the sessions that wait to be taken into the index are there before memory is given back of those that have been:
-/// it then takes no more memory to have them all read first.
+/// After every so many sessions that move to the index, the memory they took in the list is released. So reading all of them
+/// first takes no more memory.
 const GIVEN_BACK_AT_ONCE: usize = 1 << 14;
 
 impl Trees {
-    /// Fills `index` with every session and every API token that is live at `now`, and removes the others; stops in the midst
-    /// of it once `is_unwanted`.
+    /// Fills `index` with every session and every API token that is live at `now`, and removes the others. Calls `meanwhile` now
+    /// and then, and stops and breaks if that breaks.
     pub(crate) fn load(
         &self,
         index: &Index,
@@ -40,7 +40,7 @@ impl Trees {
                 live.push(session);
             }
         }
-        // In the order in which their users lie there: one by one would read a page again and again.
+        // In the order of their users' records: any other order would read a page many times.
         live.sort_unstable_by_key(|session| Reverse((session.user, session.id)));
         let mut known: Option<User> = None;
         while let Some(session) = live.pop() {
@@ -55,7 +55,7 @@ impl Trees {
             }
             match &known {
                 Some(user) => index.open(session, user.clone()),
-                // Deleting a user does not have to find all that is theirs.
+                // A session that outlived its user. Deleting a user need not find everything of theirs.
                 None => over.push(session.id),
             }
         }
@@ -64,8 +64,8 @@ impl Trees {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Makes the sessions and API tokens, and the users who have one, what they are in `index`. It knows all that was
-    /// acknowledged of them and nothing else; this may have some of what was asked for after that and refused.
+    /// Makes the sessions and API tokens, and the users who have one, what they are in `index`. The index has everything
+    /// acknowledged of them and nothing else. The trees may also have writes that were refused.
     pub(crate) fn restore(&self, index: &Index) -> Result<(), StoreError> {
         let mut unknown = Vec::new();
         for key in self.sessions.iter().keys() {

@@ -14,7 +14,7 @@ impl Trees {
         Ok(bytes.map(|bytes| bytes.to_vec().into()))
     }
 
-    /// The key that is kept, else `fresh`, which is from now on.
+    /// Returns the key that is kept. If there is none, keeps `fresh` and returns it.
     pub(crate) fn keep_refresh_key(&self, fresh: SecretSlice<u8>) -> Result<SecretSlice<u8>, StoreError> {
         if let Some(kept) = self.refresh_key()? {
             return Ok(kept);

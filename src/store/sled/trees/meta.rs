@@ -24,13 +24,13 @@ impl Trees {
         super::put(&self.meta, SCHEMA, &version.to_be_bytes())
     }
 
-    /// How many groups of writes have been made durable.
+    /// How many groups of writes are durable.
     pub(crate) fn commits(&self) -> Result<u64, StoreError> {
         let bytes = self.meta.get(COMMITS).map_err(StoreError::failed)?;
         format::counter(bytes.as_deref())
     }
 
-    /// Counts a group of writes, the last of which were asked for at `latest`.
+    /// Counts a group of writes. `latest` is the latest moment that the store has been told of.
     pub(crate) fn put_commits(&self, commits: u64, latest: Timestamp) -> Result<(), StoreError> {
         let mut batch = Batch::default();
         batch.insert(COMMITS, commits.to_be_bytes().as_slice());

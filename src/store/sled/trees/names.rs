@@ -1,12 +1,10 @@
-//! Who has which username: a hash table of so many places, each one entry in a tree, with a row for each user whose name
-//! belongs there.
+//! The usernames: a hash table in a tree. Each place of the table is one entry, with a row for each user whose name belongs there.
 //!
-//! Not an entry for each name, because an entry is dear, however small: sled puts sixteen in a page at the most, and a page
-//! costs some 300 bytes of memory for as long as the database is open. An entry for each name would cost as much of that as the
-//! users themselves.
+//! Each name has no entry of its own, because of the memory: sled puts at most sixteen entries in a page, and an open database
+//! needs some 300 bytes for each page.
 //!
-//! A row only says who may have the name: it has a hash of it and the user's id. The user's record has the name. The hash has
-//! a key of this database's own, so nobody can choose names that share a place.
+//! A row has a hash of the name and the id of a user who may have it. The name itself is in the user's record. The key of the hash is
+//! random for each database, so no client can choose names that share a place.
 
 use std::hash::Hasher;
 
@@ -22,9 +20,9 @@ use crate::{
 };
 
 const TREE: &str = "names";
-/// In `meta`.
+/// The key of the hash, in `meta`.
 pub(crate) const KEY: &[u8] = b"names_key";
-/// A row: the hash, 8 bytes, and the user's id.
+/// The length of a row: the hash, 8 bytes, and the user's id.
 pub(crate) const ROW: usize = 8 + 16;
 
 #[derive(Clone)]
@@ -33,15 +31,17 @@ pub(crate) struct UsernameTable {
     hasher: SipHasher13,
 }
 
-/// Where a name belongs: a place, and its hash in the rows there.
+/// Where a name belongs in the table: a place, and its hash in the rows there.
 #[derive(Clone, Copy)]
 pub(crate) struct TablePlace {
     pub(crate) hash: [u8; 8],
 }
 
 impl UsernameTable {
-    /// The names in `db`, whose key is made with the database. One that has names and no key, or another than there can be, is
-    /// damaged: nobody would be found in it.
+    /// Opens the table in `db`, and makes its key if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`] if the key has another length, or is missing although there are names: none would be found.
     pub(crate) fn of(db: &Db) -> Result<Self, StoreError> {
         let tree = db.open_tree(TREE).map_err(StoreError::failed)?;
         let meta = db.open_tree("meta").map_err(StoreError::failed)?;
@@ -60,7 +60,7 @@ impl UsernameTable {
         })
     }
 
-    pub(crate) fn spot(&self, name: &str) -> TablePlace {
+    pub(crate) fn place_of(&self, name: &str) -> TablePlace {
         let mut hasher = self.hasher;
         hasher.write(name.as_bytes());
         TablePlace {
@@ -68,13 +68,13 @@ impl UsernameTable {
         }
     }
 
-    /// Who may have the name that belongs to `spot`: hardly ever more than one.
-    pub(crate) fn candidates(&self, spot: TablePlace) -> Result<Vec<UserId>, StoreError> {
-        let rows = self.tree.get(spot.place()).map_err(StoreError::failed)?;
-        candidates(rows.as_ref(), spot)
+    /// Returns the users who may have the name that belongs at `place`: almost always at most one.
+    pub(crate) fn candidates(&self, place: TablePlace) -> Result<Vec<UserId>, StoreError> {
+        let rows = self.tree.get(place.key()).map_err(StoreError::failed)?;
+        candidates(rows.as_ref(), place)
     }
 
-    /// How many names there are. It reads all of them.
+    /// How many names there are. Reads all of them.
     pub(crate) fn len(&self) -> Result<u64, StoreError> {
         let mut names = 0;
         for entry in &self.tree {
@@ -85,39 +85,39 @@ impl UsernameTable {
     }
 }
 
-pub(crate) fn candidates(rows: Option<&IVec>, spot: TablePlace) -> Result<Vec<UserId>, StoreError> {
+pub(crate) fn candidates(rows: Option<&IVec>, place: TablePlace) -> Result<Vec<UserId>, StoreError> {
     let (rows, rest) = rows.map_or((&[][..], &[][..]), |rows| rows.as_chunks::<ROW>());
     if !rest.is_empty() {
         return Err(format::unreadable("a place of names"));
     }
-    let there = rows.iter().filter(|row| row[..8] == spot.hash);
+    let there = rows.iter().filter(|row| row[..8] == place.hash);
     there
         .map(|row| format::fixed(&row[8..], "user id").map(UserId::from_bytes))
         .collect()
 }
 
-/// Adds to `names` that `user` has the name of this spot.
+/// Adds a row for `user`.
 pub(crate) fn add(
     names: &TransactionalTree,
-    spot: TablePlace,
+    place: TablePlace,
     user: UserId,
 ) -> Result<(), UnabortableTransactionError> {
     let mut rows = names
-        .get(spot.place())?
+        .get(place.key())?
         .map_or_else(Vec::new, |rows| rows.to_vec());
-    rows.extend(row(spot, user));
-    names.insert(spot.place().as_slice(), rows)?;
+    rows.extend(row(place, user));
+    names.insert(place.key().as_slice(), rows)?;
     Ok(())
 }
 
-/// Removes from `names` that `user` has the name of this spot.
+/// Removes the row of `user`.
 pub(crate) fn remove(
     names: &TransactionalTree,
-    spot: TablePlace,
+    place: TablePlace,
     user: UserId,
 ) -> Result<(), UnabortableTransactionError> {
-    let gone = row(spot, user);
-    let rows = names.get(spot.place())?.unwrap_or_default();
+    let gone = row(place, user);
+    let rows = names.get(place.key())?.unwrap_or_default();
     let left: Vec<u8> = rows
         .chunks(ROW)
         .filter(|row| **row != gone)
@@ -125,23 +125,23 @@ pub(crate) fn remove(
         .copied()
         .collect();
     if left.is_empty() {
-        names.remove(spot.place().as_slice())?;
+        names.remove(place.key().as_slice())?;
     } else {
-        names.insert(spot.place().as_slice(), left)?;
+        names.insert(place.key().as_slice(), left)?;
     }
     Ok(())
 }
 
-pub(crate) fn row(spot: TablePlace, user: UserId) -> [u8; ROW] {
+pub(crate) fn row(place: TablePlace, user: UserId) -> [u8; ROW] {
     let mut row = [0; ROW];
-    row[..8].copy_from_slice(&spot.hash);
+    row[..8].copy_from_slice(&place.hash);
     row[8..].copy_from_slice(user.as_bytes());
     row
 }
 
 impl TablePlace {
-    /// The key of the place.
-    pub(crate) fn place(self) -> [u8; 2] {
+    /// The key of the place in the tree.
+    pub(crate) fn key(self) -> [u8; 2] {
         [self.hash[0], self.hash[1]]
     }
 }

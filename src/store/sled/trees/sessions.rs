@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Trees {
-    /// Who the token named `token` of `session` speaks for, by the same rules as the index's.
+    /// Checks a token by the same rules as the index.
     pub(crate) fn accepted(
         &self,
         session: SessionId,
@@ -40,13 +40,13 @@ impl Trees {
             .transpose()
     }
 
-    /// Those of the sessions that are there.
+    /// Returns those of the sessions that exist.
     pub(crate) fn sessions(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {
         let sessions = ids.iter().map(|id| self.session(*id));
         sessions.filter_map(Result::transpose).collect()
     }
 
-    /// Keeps `opened` and removes the others, together.
+    /// Writes `opened` and removes `closed`, together.
     pub(crate) fn change_sessions(
         &self,
         opened: Option<&Session>,
@@ -70,8 +70,8 @@ impl Trees {
         self.change_sessions(None, ids)
     }
 
-    /// Removes those of `candidates` that have expired by `now`, and returns them. One may have been refreshed since it was
-    /// made a candidate: the index shows nothing of the group of writes that is being applied.
+    /// Removes those of `candidates` that have expired by `now`, and returns them. A candidate may have been refreshed meanwhile:
+    /// the index shows nothing of the group of writes that is being applied.
     pub(crate) fn remove_expired(
         &self,
         candidates: &[SessionId],

@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[test]
-fn loading_takes_in_each_session_with_its_user_and_removes_those_that_have_none_unless_it_is_stopped() {
+fn loading_adds_live_sessions_and_removes_the_others() {
     let trees = Trees::of(sled::Config::new().temporary(true).open().unwrap()).unwrap();
     let (now, minute) = (Timestamp::from_secs(1_800_000_000), Duration::from_mins(1));
     let users = ["ada", "eve"].map(|name| User::somebody(name, now));
@@ -36,7 +36,7 @@ fn loading_takes_in_each_session_with_its_user_and_removes_those_that_have_none_
         trees.put_session(session).unwrap();
     }
 
-    // Asked once for each that is read, and once more for each that is taken in.
+    // `meanwhile` is called once for each session that is read, and once for each that is added to the index.
     for asked_at_the_most in 0..live.len() + over.len() + live.len() {
         let asked = Cell::new(0);
         let mut meanwhile = || {
@@ -66,7 +66,7 @@ fn loading_takes_in_each_session_with_its_user_and_removes_those_that_have_none_
 }
 
 #[test]
-fn what_was_refreshed_since_it_became_a_candidate_is_not_removed() {
+fn a_session_refreshed_meanwhile_is_not_pruned() {
     let trees = Trees::of(sled::Config::new().temporary(true).open().unwrap()).unwrap();
     let (now, minute) = (Timestamp::from_secs(1_800_000_000), Duration::from_mins(1));
     let policy = TokenPolicy {
@@ -89,19 +89,19 @@ fn what_was_refreshed_since_it_became_a_candidate_is_not_removed() {
 }
 
 #[test]
-fn names_that_share_a_place_or_even_a_hash_are_told_apart() {
+fn names_that_share_a_place_or_a_hash_are_distinguished() {
     let trees = Trees::of(sled::Config::new().temporary(true).open().unwrap()).unwrap();
     let now = Timestamp::from_secs(1_800_000_000);
     let [ada, eve] = ["ada", "eve"].map(|name| User::somebody(name, now));
     for user in [&ada, &eve] {
         assert_eq!(trees.create_user(user, None).unwrap(), UserCreation::Created);
     }
-    // As if both hashes were the same: each spot has both rows.
-    let [at, other] = [&ada, &eve].map(|user| trees.names.spot(user.username.as_str()));
-    for (spot, also) in [(at, eve.id), (other, ada.id)] {
-        let rows = trees.names.tree.get(spot.place()).unwrap().unwrap();
-        let rows = [&rows[..], &row(spot, also)].concat();
-        trees.names.tree.insert(spot.place(), rows).unwrap();
+    // As if both hashes were the same: each place has both rows.
+    let [at, other] = [&ada, &eve].map(|user| trees.names.place_of(user.username.as_str()));
+    for (place, also) in [(at, eve.id), (other, ada.id)] {
+        let rows = trees.names.tree.get(place.key()).unwrap().unwrap();
+        let rows = [&rows[..], &row(place, also)].concat();
+        trees.names.tree.insert(place.key(), rows).unwrap();
     }
     for user in [&ada, &eve] {
         assert_eq!(trees.user_by_name(&user.username).unwrap().as_ref(), Some(user));
@@ -120,16 +120,16 @@ fn names_that_share_a_place_or_even_a_hash_are_told_apart() {
 }
 
 #[test]
-fn the_key_stays_and_is_each_databases_own() {
+fn each_database_has_a_constant_key_of_its_own() {
     let open = || sled::Config::new().temporary(true).open().unwrap();
     let (one, other) = (open(), open());
-    let place = |db: &sled::Db| UsernameTable::of(db).unwrap().spot("ada").hash;
+    let place = |db: &sled::Db| UsernameTable::of(db).unwrap().place_of("ada").hash;
     assert_eq!(place(&one), place(&one));
     assert_ne!(place(&one), place(&other));
 }
 
 #[test]
-fn names_without_their_key_are_damage() {
+fn names_without_their_key_are_unreadable() {
     let db = sled::Config::new().temporary(true).open().unwrap();
     let trees = Trees::of(db.clone()).unwrap();
     let ada = User::somebody("ada", Timestamp::from_secs(1_800_000_000));
@@ -146,11 +146,11 @@ fn names_without_their_key_are_damage() {
 }
 
 #[test]
-fn a_place_that_is_no_rows_is_said_to_be_unreadable() {
+fn a_place_with_a_partial_row_is_unreadable() {
     let trees = Trees::of(sled::Config::new().temporary(true).open().unwrap()).unwrap();
     let name = Username::parse("ada").unwrap();
-    let place = trees.names.spot("ada").place();
-    trees.names.tree.insert(place, &[0; ROW + 1]).unwrap();
+    let key = trees.names.place_of("ada").key();
+    trees.names.tree.insert(key, &[0; ROW + 1]).unwrap();
     assert!(matches!(
         trees.user_by_name(&name),
         Err(StoreError::Unreadable(_))

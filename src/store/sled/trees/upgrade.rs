@@ -1,5 +1,5 @@
-//! From the first schema to the present one. The first had an entry for each username (`usernames`: username to user id) and for
-//! each network of a user (`networks`: user id and network, 4 or 8 bytes, to a moment).
+//! The upgrade from the first schema to the present one. The first had an entry for each username (`usernames`: username to user
+//! id) and for each network of a user (`networks`: user id and network, 4 or 8 bytes, to a moment).
 
 use std::{
     collections::BTreeMap,
@@ -19,8 +19,8 @@ const USERNAMES: &str = "usernames";
 const NETWORKS: &str = "networks";
 
 impl Trees {
-    /// Takes over what the first schema has elsewhere. It can be done again after it was cut short: until
-    /// [`forget_first_schema`](Self::forget_first_schema) all of it is still there.
+    /// Copies what the first schema has elsewhere. It can be repeated after it was cut short: the old trees stay until
+    /// [`forget_first_schema`](Self::forget_first_schema).
     pub(crate) fn upgrade(&self) -> Result<(), StoreError> {
         if let Some(usernames) = self.of_first_schema(USERNAMES)? {
             self.take_over_names(&usernames)?;
@@ -31,7 +31,7 @@ impl Trees {
         Ok(())
     }
 
-    /// Removes what the present schema does not have.
+    /// Removes the trees that the present schema does not have.
     pub(crate) fn forget_first_schema(&self) -> Result<(), StoreError> {
         for tree in [USERNAMES, NETWORKS] {
             self.db.drop_tree(tree).map_err(StoreError::failed)?;
@@ -51,9 +51,9 @@ impl Trees {
         for entry in usernames {
             let (name, id) = entry.map_err(StoreError::failed)?;
             let name = std::str::from_utf8(&name).map_err(|_| format::unreadable("a username"))?;
-            let (spot, id) = (self.names.spot(name), format::fixed(&id, "user id")?);
-            let rows = places.entry(spot.place()).or_default();
-            rows.extend(names::row(spot, UserId::from_bytes(id)));
+            let (place, id) = (self.names.place_of(name), format::fixed(&id, "user id")?);
+            let rows = places.entry(place.key()).or_default();
+            rows.extend(names::row(place, UserId::from_bytes(id)));
         }
         for (place, rows) in places {
             let done = self.names.tree.insert(place, rows);
@@ -99,7 +99,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-    /// What the first schema has of these users, each of whom has signed in from both networks.
+    /// A database of the first schema with these users, each of whom has signed in from every network.
     fn first_schema(users: &[User], networks: &[Network]) -> Trees {
         let db = sled::Config::new().temporary(true).open().unwrap();
         let tree = |name: &str| db.open_tree(name).unwrap();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_of_the_first_schema_has_the_same_users_after_the_upgrade() {
+    fn an_upgrade_keeps_users_names_and_networks() {
         let users: Vec<_> = (0..500)
             .map(|n| User::somebody(&format!("user-{n}"), NOW))
             .collect();
@@ -133,7 +133,7 @@ mod tests {
         let trees = first_schema(&users, &networks);
         assert!(!trees.users_are_whole().unwrap());
 
-        // The second time as after a cut.
+        // The second time as after an upgrade that was cut short.
         for _ in 0..2 {
             trees.upgrade().unwrap();
             assert!(trees.users_are_whole().unwrap());

@@ -27,11 +27,11 @@ impl Trees {
             record.note_sign_in(network, user.created_at);
         }
         let record = record.write()?;
-        let spot = self.names.spot(user.username.as_str());
+        let place = self.names.place_of(user.username.as_str());
         let trees = (&self.meta, &self.users, &self.names.tree);
         let done = trees.transaction(|(meta, users, names)| {
-            let rows = names.get(spot.place())?;
-            for id in names::candidates(rows.as_ref(), spot).map_err(ConflictableTransactionError::Abort)? {
+            let rows = names.get(place.key())?;
+            for id in names::candidates(rows.as_ref(), place).map_err(ConflictableTransactionError::Abort)? {
                 let other = users.get(id.as_bytes())?;
                 let other = other.map(|bytes| UserRecord::read(id, &bytes)).transpose();
                 let other = other.map_err(ConflictableTransactionError::Abort)?;
@@ -42,7 +42,7 @@ impl Trees {
             let count = format::counter(meta.get(USERS)?.as_deref());
             let count = count.map_err(ConflictableTransactionError::Abort)? + 1;
             meta.insert(USERS, &count.to_be_bytes())?;
-            names::add(names, spot, user.id)?;
+            names::add(names, place, user.id)?;
             users.insert(user.id.as_bytes(), record.as_slice())?;
             Ok(UserCreation::Created)
         });
@@ -54,7 +54,7 @@ impl Trees {
         format::counter(bytes.as_deref())
     }
 
-    /// Whether there are as many users, and names of users, as are counted. It reads all of them.
+    /// Whether there are as many users and usernames as the count says. Reads all of them.
     pub(crate) fn users_are_whole(&self) -> Result<bool, StoreError> {
         let count = self.users()?;
         Ok(self.users.len() as u64 == count && self.names.len()? == count)
@@ -66,7 +66,7 @@ impl Trees {
     }
 
     pub(crate) fn user_by_name(&self, name: &Username) -> Result<Option<User>, StoreError> {
-        for id in self.names.candidates(self.names.spot(name.as_str()))? {
+        for id in self.names.candidates(self.names.place_of(name.as_str()))? {
             let user = self.user(id)?;
             if let Some(user) = user.filter(|user| user.username == *name) {
                 return Ok(Some(user));
@@ -75,7 +75,7 @@ impl Trees {
         Ok(None)
     }
 
-    /// Keeps a user as they are now, without what ends by that.
+    /// Writes `user`, and removes what `ended`.
     pub(crate) fn put_user(&self, user: &User, ended: &Ended) -> Result<(), StoreError> {
         let record = match self.user_record(user.id)? {
             Some(known) => known.update(user),
@@ -90,9 +90,9 @@ impl Trees {
         done.map_err(transaction_failed)
     }
 
-    /// Removes a user with their name, and what else ends by that.
+    /// Removes a user with the username, and what `ended`.
     pub(crate) fn remove_user(&self, user: &User, ended: &Ended) -> Result<(), StoreError> {
-        let spot = self.names.spot(user.username.as_str());
+        let place = self.names.place_of(user.username.as_str());
         let trees = (
             &self.meta,
             &self.users,
@@ -104,14 +104,14 @@ impl Trees {
             let count = format::counter(meta.get(USERS)?.as_deref());
             let count = count.map_err(ConflictableTransactionError::Abort)?;
             meta.insert(USERS, &count.saturating_sub(1).to_be_bytes())?;
-            names::remove(names, spot, user.id)?;
+            names::remove(names, place, user.id)?;
             users.remove(user.id.as_bytes())?;
             Ok(end(sessions, api_tokens, ended)?)
         });
         done.map_err(transaction_failed)
     }
 
-    /// Adds a user again who was removed, and removes who has taken the name since.
+    /// Adds again a user who was removed, and removes a user who has taken the name since.
     pub(crate) fn put_back_user(&self, user: &User) -> Result<(), StoreError> {
         if let Some(other) = self.user_by_name(&user.username)? {
             self.remove_user(&other, &Ended::default())?;
@@ -131,7 +131,7 @@ impl Trees {
         Ok(record.and_then(|record| record.last_sign_in(network)))
     }
 
-    /// Notes it of a user who is there.
+    /// Does nothing if the user is deleted.
     pub(crate) fn note_sign_in(
         &self,
         user: UserId,
