@@ -1,4 +1,4 @@
-//! `/me` and below: one's own name, password and account, and where one is signed in.
+//! `/me` and below: a user's own name, password, account and sessions.
 
 use jwt_server::domain::ClientAddress;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ async fn change_password(server: &Server, token: &str, current: &str, new: &str)
     send(server, "POST", "/me/password", token, &body).await
 }
 
-/// The ids of a user's sessions, oldest first, and which of them asks.
+/// The ids of a user's sessions, oldest first, and the one of the request.
 async fn sessions(server: &Server, token: &str) -> Vec<(String, bool)> {
     let answer = server.get("/me/sessions", token).await;
     answer.assert_status(StatusCode::OK);
@@ -72,7 +72,7 @@ async fn a_user_chooses_what_to_be_called() {
 }
 
 #[tokio::test]
-async fn a_new_password_needs_the_current_one_and_ends_every_other_session() {
+async fn a_new_password_needs_the_old_one_and_ends_other_sessions() {
     let server = spawn().await;
     let token = server.user("ada").await;
     let other = server.sign_in("ada", PASSWORD).await.token();
@@ -158,7 +158,7 @@ async fn guessing_the_current_password_is_throttled_as_a_sign_in_is() {
 }
 
 #[tokio::test]
-async fn a_user_who_deletes_their_account_is_gone_at_once_and_for_good() {
+async fn a_deleted_account_is_gone_at_once() {
     let server = spawn().await;
     let token = server.user("ada").await;
     let other = server.sign_in("ada", PASSWORD).await.token();
@@ -177,7 +177,7 @@ async fn a_user_who_deletes_their_account_is_gone_at_once_and_for_good() {
         server.refresh(token).await.assert_dead();
     }
     assert_wrong(&server.sign_in("ada", PASSWORD).await);
-    // Whoever takes the name is somebody else.
+    // Another user who takes the name is not the one before.
     let namesake = server.user("ada").await;
     server.welcome(&namesake).await.assert_welcome("ada", "CLIENT");
     server.welcome(&token).await.assert_dead();
@@ -224,7 +224,7 @@ async fn a_user_sees_where_they_are_signed_in_and_ends_it() {
     assert_eq!(listed["sessions"][1]["device"], Value::Null);
     assert_eq!(listed["sessions"].as_array().unwrap().len(), 2);
 
-    // Nobody else's, and nothing that is no session.
+    // Neither a session of another user, nor an id of no session.
     for path in [
         format!("/me/sessions/{id}"),
         format!("/me/sessions/{}", id.to_uppercase()),

@@ -1,4 +1,4 @@
-//! Tokens for services: made once, worth some of their user's roles, and dead the moment that anything says so.
+//! Tokens for services: shown once, with some of their user's roles, and refused from the moment that they end.
 
 use jwt_server::domain::UserChange;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ async fn create(server: &Server, session: &str, body: &Value) -> Answer {
     server.post_with_token("/me/tokens", session, body).await
 }
 
-/// What is asked for, with these roles.
+/// A request's body for a token with these roles.
 fn wanted(roles: &[&str]) -> Value {
     json!({"name": "nightly backup", "roles": roles, "expires_in": 30 * DAY})
 }
@@ -32,7 +32,7 @@ async fn send(server: &Server, method: &str, path: &str, token: &str, body: &Val
         .await
 }
 
-/// The API tokens among what is listed.
+/// The API tokens in the list.
 async fn listed(server: &Server, session: &str) -> Vec<Value> {
     let answer = server.get("/me/sessions", session).await;
     answer.assert_status(StatusCode::OK);
@@ -222,7 +222,7 @@ async fn it_is_never_more_than_its_user_is_at_that_moment() {
     let answer = create(&server, &session, &wanted(&["ADMIN", "CLIENT"])).await;
     let token = answer.json()["token"].as_str().unwrap().to_owned();
     server.welcome(&token).await.assert_welcome("ada", "ADMIN CLIENT");
-    // What the user gets later is not the token's.
+    // A role that the user gets later is not the token's.
     server.set_roles("ada", &["CLIENT", "EDITOR", "ADMIN"]).await;
     server.welcome(&token).await.assert_welcome("ada", "ADMIN CLIENT");
     server.set_roles("ada", &["CLIENT", "EDITOR"]).await;
@@ -241,7 +241,7 @@ async fn it_is_never_more_than_its_user_is_at_that_moment() {
 }
 
 #[tokio::test]
-async fn it_can_do_nothing_that_would_outlive_it_or_shut_its_owner_out() {
+async fn an_api_token_can_do_nothing_that_outlives_it() {
     let (server, session) = with_ada().await;
     let (token, id) = api_token(&server, &session).await;
     let one = format!("/me/sessions/{id}");
@@ -375,7 +375,7 @@ async fn a_token_that_is_not_exactly_one_is_refused_on_every_route() {
             server.get(path, bad).await.assert_dead();
         }
     }
-    // Another server's: well formed, and unknown here.
+    // A token of another server: well formed, and unknown here.
     let (elsewhere, others_session) = with_ada().await;
     let (foreign, _) = api_token(&elsewhere, &others_session).await;
     server.me(&foreign).await.assert_dead();
@@ -402,7 +402,7 @@ async fn no_kind_of_token_is_taken_for_the_other() {
 }
 
 #[tokio::test]
-async fn whoever_has_it_may_revoke_it() {
+async fn the_holder_of_an_api_token_may_revoke_it() {
     let (server, session) = with_ada().await;
     let (token, _) = api_token(&server, &session).await;
     let revoke = async |text: &str| {
@@ -412,7 +412,7 @@ async fn whoever_has_it_may_revoke_it() {
     revoke("jws_x").await;
     revoke(&token[..52]).await;
     server.me(&token).await.assert_status(StatusCode::OK);
-    // Also when its user is shut out, lest it come back with them.
+    // Also while its user is disabled: otherwise it would come back with them.
     server.change("ada", UserChange::Disabled(true)).await;
     revoke(&token).await;
     revoke(&token).await;

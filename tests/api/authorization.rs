@@ -1,4 +1,4 @@
-//! The `Authorization` header: what is a credential, what is not, and what each mistake is answered with.
+//! The `Authorization` header: what is a credential, what is not, and the answer to each mistake.
 
 use std::{
     sync::{
@@ -13,7 +13,7 @@ use warp::http::StatusCode;
 
 use crate::server::{Answer, PASSWORD, Server, request, spawn};
 
-/// The routes that ask for a token.
+/// The routes that need a token.
 const BEARER_ROUTES: [&str; 4] = ["/welcome", "/me", "/refresh", "/logout"];
 
 async fn with_authorization(server: &Server, path: &str, values: &[&[u8]]) -> Answer {
@@ -78,7 +78,7 @@ async fn the_scheme_is_read_in_any_case() {
         let answer = with_authorization(&server, "/welcome", &[value.as_bytes()]).await;
         answer.assert_welcome("ada", "CLIENT");
     }
-    // And a revoked one stays revoked in every spelling.
+    // A revoked token stays revoked in every spelling.
     server.log_out(&token).await.assert_status(StatusCode::NO_CONTENT);
     for scheme in ["Bearer", "bearer", "BEARER"] {
         let value = format!("{scheme} {token}");
@@ -135,7 +135,7 @@ async fn a_token_anywhere_else_is_no_credential() {
 }
 
 #[tokio::test]
-async fn me_tells_who_the_token_speaks_for() {
+async fn me_describes_the_user_of_the_token() {
     let server = spawn().await;
     let token = server.user("ada").await;
     let me = server.me(&token).await.json();
@@ -176,7 +176,7 @@ async fn welcome_needs_the_role_client_or_admin_as_of_now() {
 }
 
 #[tokio::test]
-async fn no_signature_of_somebody_elses_key_is_a_credential() {
+async fn no_signature_of_another_key_is_a_credential() {
     let Some(folder) = std::env::var_os("JWT_SERVER_VECTORS") else {
         println!("skipped: JWT_SERVER_VECTORS does not name the folder with the test vectors");
         return;
@@ -201,7 +201,7 @@ async fn no_signature_of_somebody_elses_key_is_a_credential() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_in_constant_use_is_refused_from_the_moment_that_its_end_is_answered() {
+async fn a_token_in_constant_use_is_refused_once_its_end_is_answered() {
     let server = Arc::new(spawn().await);
     server
         .sign_up("ada", PASSWORD)
@@ -218,7 +218,7 @@ async fn a_token_in_constant_use_is_refused_from_the_moment_that_its_end_is_answ
                     tokio::spawn(async move {
                         let mut before = 0;
                         loop {
-                            // Read before the request is made: what is answered after that may not be welcome.
+                            // Read before the request: once it is set, no later request may be granted.
                             let is_over = ended.load(Ordering::SeqCst);
                             let status = server.welcome(&token).await.status;
                             if is_over {
@@ -226,7 +226,7 @@ async fn a_token_in_constant_use_is_refused_from_the_moment_that_its_end_is_answ
                                 return before;
                             }
                             before += usize::from(status == StatusCode::OK);
-                            // Nothing above waits for anything, and the others want their turn.
+                            // Nothing above waits, so the other tasks would not run.
                             tokio::task::yield_now().await;
                         }
                     })
@@ -243,7 +243,7 @@ async fn a_token_in_constant_use_is_refused_from_the_moment_that_its_end_is_answ
             }
             ended.store(true, Ordering::SeqCst);
             for user in users {
-                assert!(user.await.unwrap() > 0, "{how}: nobody was let in before");
+                assert!(user.await.unwrap() > 0, "{how}: no request was granted before");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Request bodies: media types, sizes and every way of not being the JSON that was asked for.
+//! Request bodies: media types, sizes, and every kind of body that is not the JSON object of the route.
 
 use warp::http::StatusCode;
 

@@ -25,13 +25,13 @@ use secrecy::SecretSlice;
 pub(crate) struct BrokenStore {
     pub(crate) inner: Arc<dyn Store>,
     pub(crate) refuses_keys: AtomicBool,
-    /// How many more tokens it checks.
+    /// How many more tokens it checks before it fails.
     pub(crate) accepts: AtomicU32,
     pub(crate) ends_sessions: AtomicBool,
 }
 
 impl BrokenStore {
-    /// One that does all that `inner` does, until it is told otherwise, and is asked at each request: it has no sessions at hand.
+    /// Does all that `inner` does until it is told to fail. It hands out no sessions, so each request calls it.
     pub(crate) fn around(inner: Arc<dyn Store>) -> Self {
         Self {
             inner,

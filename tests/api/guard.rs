@@ -5,7 +5,7 @@ use warp::{Filter, Reply, http::StatusCode, reply::Response};
 
 use crate::server::{Answer, Server, request, spawn};
 
-/// What a library user would write, and what it answers to `request`.
+/// Routes as a library user writes them, and their answer to `request`.
 async fn ask(server: &Server, request: warp::test::RequestBuilder) -> Answer {
     let hello = |who: Principal| format!("hello {}", who.username());
     let client = warp::path!("client")

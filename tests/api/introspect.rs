@@ -1,4 +1,4 @@
-//! Introspection: everything about a live token, nothing about any other, and who may ask.
+//! Introspection: everything about a live token, nothing about any other one, and which callers may use it.
 
 use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
 
@@ -26,7 +26,7 @@ impl Server {
             .await
     }
 
-    /// A service that may ask.
+    /// The token of a service that may introspect.
     async fn service(&self) -> String {
         let token = self.user("billing").await;
         self.set_roles("billing", &["SERVICE"]).await;
@@ -34,7 +34,7 @@ impl Server {
     }
 }
 
-/// What is known of a live token.
+/// The description of a live token.
 #[track_caller]
 fn active(answer: &Answer) -> Value {
     answer.assert_status(StatusCode::OK);
@@ -54,7 +54,7 @@ fn assert_inactive(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn a_live_token_is_described_by_its_claims_and_by_what_its_user_may_do_now() {
+async fn a_live_token_is_described_with_the_present_roles_of_its_user() {
     for algorithm in Algorithm::ALL {
         for (audience, aud) in [
             (&[][..], None),
@@ -107,12 +107,12 @@ async fn an_old_token_says_what_audience_it_was_made_for() {
 }
 
 #[tokio::test]
-async fn a_token_is_active_to_the_last_second_of_its_life_and_of_its_grace() {
+async fn a_token_is_active_to_the_last_second_of_its_life_or_grace() {
     let server = spawn_with(|config| config.token.policy.refresh_window = seconds(300)).await;
     let service = server.service().await;
     let token = server.user("ada").await;
     let successor = server.refresh(&token).await.token();
-    // The one who asks refreshes as well.
+    // The caller refreshes as well.
     let service = server.refresh(&service).await.token();
     server.advance(seconds(9));
     active(&server.introspect(&service, &token).await);
@@ -128,7 +128,7 @@ async fn a_token_is_active_to_the_last_second_of_its_life_and_of_its_grace() {
 }
 
 #[tokio::test]
-async fn a_log_out_a_shut_out_user_and_a_removed_one_are_inactive_at_once() {
+async fn tokens_of_an_ended_session_or_a_disabled_user_are_inactive() {
     let server = spawn().await;
     let service = server.service().await;
     let token = server.user("ada").await;
@@ -181,13 +181,13 @@ async fn whatever_is_no_live_access_token_gets_the_same_two_words() {
     ] {
         assert_inactive(&server.introspect(&service, token).await);
     }
-    // The refresh token was only looked at.
+    // Introspection does not use up the refresh token.
     let body = json!({"refresh_token": refresh_token});
     server.post("/refresh", &body).await.assert_status(StatusCode::OK);
 }
 
 #[tokio::test]
-async fn only_who_has_one_of_the_roles_now_may_ask() {
+async fn only_a_user_with_one_of_the_roles_now_may_ask() {
     let server = spawn().await;
     let token = server.user("ada").await;
     let refused = server.introspect(&token, &token).await;
@@ -213,7 +213,7 @@ async fn only_who_has_one_of_the_roles_now_may_ask() {
 }
 
 #[tokio::test]
-async fn who_asks_shows_a_live_token_in_the_header_and_nowhere_else() {
+async fn the_caller_must_present_a_live_token_in_the_header() {
     let server = spawn().await;
     let service = server.service().await;
     let bare = "Bearer realm=\"jwt-server\"";
@@ -235,7 +235,7 @@ async fn who_asks_shows_a_live_token_in_the_header_and_nowhere_else() {
         .send(basic)
         .await
         .assert_unauthorized("missing_token", bare);
-    // Nor does the query name the token that is asked about.
+    // A token in the query is not read.
     let in_query = server
         .post_form(&format!("/introspect?token={service}"), Some(&service), &[])
         .await;
@@ -317,7 +317,7 @@ async fn a_form_is_read_as_oauth_has_it() {
 }
 
 #[tokio::test]
-async fn who_guesses_tokens_has_to_wait_and_who_asks_about_real_ones_never_has() {
+async fn only_a_caller_that_guesses_tokens_has_to_wait() {
     let server = spawn().await;
     let service = server.service().await;
     let gate = server.user("gate").await;
@@ -332,12 +332,12 @@ async fn who_guesses_tokens_has_to_wait_and_who_asks_about_real_ones_never_has()
     let throttled = server.introspect(&service, "guess").await;
     throttled.assert_problem(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts");
     assert_eq!(throttled.header("retry-after"), "1");
-    // Somebody may be flooding the service with nonsense: its other users must not notice.
+    // A client may flood the service with nonsense; the service's other users must not notice.
     for _ in 0..200 {
         active(&server.introspect(&service, &token).await);
         assert_inactive(&server.introspect(&service, &dead).await);
     }
-    // Another session of the same caller is no way out, and another caller is not concerned.
+    // Another session of the same caller has to wait too, and another caller has not.
     let again = server.sign_in("billing", PASSWORD).await.token();
     let throttled = server.introspect(&again, "guess").await;
     throttled.assert_problem(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts");
@@ -347,7 +347,7 @@ async fn who_guesses_tokens_has_to_wait_and_who_asks_about_real_ones_never_has()
     assert_inactive(&server.introspect(&service, "guess").await);
     let throttled = server.introspect(&service, "guess").await;
     throttled.assert_problem(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts");
-    // A sign-in is another matter.
+    // A sign-in is not throttled by it.
     server
         .sign_in("billing", PASSWORD)
         .await
@@ -355,7 +355,7 @@ async fn who_guesses_tokens_has_to_wait_and_who_asks_about_real_ones_never_has()
 }
 
 #[tokio::test]
-async fn who_asks_about_refresh_tokens_of_this_server_never_has_to_wait() {
+async fn a_caller_that_shows_real_refresh_tokens_never_has_to_wait() {
     let lifetime = Duration::from_hours(24);
     let server = spawn_with(|config| config.session.refresh_tokens = Some(lifetime)).await;
     let service = server.service().await;
@@ -388,7 +388,7 @@ async fn a_store_that_fails_is_503_and_says_nothing_of_the_token() {
     let service = server.service().await;
     let token = server.user("ada").await;
 
-    // The one who asks is still known; what they ask about can't be found out.
+    // The caller is still known; what the token is worth can't be found out.
     store.accepts.store(1, Ordering::SeqCst);
     let answer = server.introspect(&service, &token).await;
     answer.assert_problem(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable");

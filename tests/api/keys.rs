@@ -50,7 +50,7 @@ fn key_file(pair: &KeyPair) -> KeyFile {
     }
 }
 
-/// As the command line rotates.
+/// Rotates as the command line does.
 async fn rotate(keys: &SigningKeys, rotation: KeyRotation) -> Result<Rotated, RotationError> {
     let operator = Actor::Operator { uid: None };
     keys.rotate(rotation, operator, &RequestContext::default()).await
@@ -92,7 +92,7 @@ async fn with_algorithm(algorithm: Algorithm) -> Server {
 }
 
 #[tokio::test]
-async fn every_algorithm_signs_and_verifies_and_is_published_without_anything_private() {
+async fn every_algorithm_signs_and_publishes_nothing_private() {
     for algorithm in Algorithm::ALL {
         let server = with_algorithm(algorithm).await;
         let token = server.user("ada").await;
@@ -126,7 +126,7 @@ async fn every_algorithm_signs_and_verifies_and_is_published_without_anything_pr
 }
 
 #[tokio::test]
-async fn the_public_keys_can_be_kept_for_less_long_than_a_new_one_is_published_ahead() {
+async fn the_public_keys_expire_in_caches_before_a_new_key_signs() {
     for (ahead, max_age) in [(900, 300), (60, 30), (0, 0)] {
         let server = spawn_with(|config| {
             config.token.algorithm = Algorithm::EdDsa;
@@ -189,7 +189,7 @@ async fn public_keys_that_have_not_changed_are_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_new_key_is_published_then_signs_and_the_old_one_goes_with_its_last_token() {
+async fn a_key_is_published_signs_and_goes_with_its_last_token() {
     let server = with_algorithm(Algorithm::EdDsa).await;
     let first = server.user("ada").await;
     let old = kid(&first);
@@ -207,7 +207,7 @@ async fn a_new_key_is_published_then_signs_and_the_old_one_goes_with_its_last_to
     assert_eq!(kid(&token), new);
     server.advance(seconds(298));
     server.welcome(&last).await.assert_welcome("ada", "CLIENT");
-    // The old key's token leads to one of the new key.
+    // A refresh of the old key's token gives one of the new key.
     assert_eq!(kid(&server.refresh(&last).await.token()), new);
     assert_eq!(server.published().await, [old.clone(), new.clone()]);
 
@@ -222,7 +222,7 @@ async fn a_new_key_is_published_then_signs_and_the_old_one_goes_with_its_last_to
 }
 
 #[tokio::test]
-async fn keys_rotate_by_themselves_and_nobody_notices() {
+async fn keys_rotate_by_themselves_and_no_session_ends() {
     let server = spawn_with(|config| {
         config.token.algorithm = Algorithm::EdDsa;
         config.token.rotate_every = Some(Duration::from_hours(2));
@@ -247,7 +247,7 @@ async fn keys_rotate_by_themselves_and_nobody_notices() {
 }
 
 #[tokio::test]
-async fn a_rotation_under_way_survives_a_restart_and_one_that_was_missed_is_made_up_for() {
+async fn a_rotation_survives_a_restart_and_a_missed_one_happens() {
     let server = spawn_with(|config| {
         config.token.algorithm = Algorithm::Es256;
         config.token.rotate_every = Some(DAY);
@@ -268,7 +268,7 @@ async fn a_rotation_under_way_survives_a_restart_and_one_that_was_missed_is_made
     server.advance(10 * DAY);
     let server = server.restart().await;
     server.auth.tend_keys().await.unwrap();
-    // Late, but no key signs that nobody could have seen.
+    // Late, but no key signs before other services could fetch it.
     assert_eq!(kid(&server.sign_in_again().await), published[1]);
     server.advance(PUBLISH_AHEAD);
     let late = kid(&server.sign_in_again().await);
@@ -313,13 +313,13 @@ async fn a_key_that_can_not_be_kept_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_secret_rotates_as_well_and_waits_for_nobody() {
+async fn a_secret_rotates_as_well_without_waiting() {
     let server = spawn_with(|config| config.token.rotate_every = Some(DAY)).await;
     let old = kid(&server.user("ada").await);
     server.live(seconds((24 * 60 - 2) * 60)).await;
     assert_eq!(server.store.key_ring().await.unwrap().keys.keys().len(), 1);
     server.live(seconds(60)).await;
-    // It is there in good time, so that the old one is not caught signing past its end.
+    // It is published in time, so that the old one need not sign past its end.
     assert_eq!(server.store.key_ring().await.unwrap().keys.keys().len(), 2);
     let last = server.sign_in_again().await;
     assert_eq!(kid(&last), old);
@@ -329,9 +329,9 @@ async fn a_secret_rotates_as_well_and_waits_for_nobody() {
     assert_eq!(server.jwks().await.json(), json!({"keys": []}));
 }
 
-/// Every algorithm to every other one: the token of before is good to its end, and leads to one of the new key.
+/// Every algorithm to every other one: an older token is good to its end, and its successor is of the new key.
 #[tokio::test]
-async fn changing_the_algorithm_signs_nobody_out() {
+async fn a_change_of_the_algorithm_ends_no_session() {
     for before in Algorithm::ALL {
         for after in Algorithm::ALL.into_iter().filter(|after| *after != before) {
             let server = with_algorithm(before).await;
@@ -361,7 +361,7 @@ async fn changing_the_algorithm_signs_nobody_out() {
 }
 
 #[tokio::test]
-async fn an_algorithm_that_is_changed_back_before_it_signed_leaves_no_trace() {
+async fn an_algorithm_changed_back_before_it_signed_leaves_no_trace() {
     let server = with_algorithm(Algorithm::EdDsa).await;
     let token = server.user("ada").await;
     let before = server.published().await;
@@ -378,7 +378,7 @@ async fn an_algorithm_that_is_changed_back_before_it_signed_leaves_no_trace() {
 }
 
 #[tokio::test]
-async fn a_secret_of_the_settings_verifies_on_beside_another_algorithm_as_long_as_it_is_given() {
+async fn a_secret_verifies_beside_another_algorithm_while_it_is_given() {
     let server = spawn_with(|config| config.token.secret = Some(secret(b'a'))).await;
     let token = server.user("ada").await;
     let server = server
@@ -393,7 +393,7 @@ async fn a_secret_of_the_settings_verifies_on_beside_another_algorithm_as_long_a
     server.advance(PUBLISH_AHEAD);
     let new = server.sign_in_again().await;
     assert_eq!(header(&new)["alg"], "EdDSA");
-    // Without it nobody can tell what it signed, but the new key's tokens are no worse for that.
+    // Without the secret its tokens cannot be verified; the new key's tokens are good all the same.
     let server = server.restart_with(|config| config.token.secret = None).await;
     assert_eq!(server.auth.key().replaced, None);
     server.welcome(&new).await.assert_welcome("ada", "CLIENT");
@@ -428,7 +428,7 @@ async fn a_key_file_takes_over_and_its_tokens_outlive_it() {
     let token = server.sign_in_again().await;
     assert_eq!(kid(&token), first.public().thumbprint());
 
-    // A file that is gone can't sign; what it signed can still be checked.
+    // The key of a missing file cannot sign; its tokens can still be verified.
     let server = server
         .restart_with(|config| config.token.key_file = Some(key_file(&second)))
         .await;
@@ -436,7 +436,7 @@ async fn a_key_file_takes_over_and_its_tokens_outlive_it() {
     assert_eq!(kid(&server.sign_in_again().await), second.public().thumbprint());
     assert!(server.published().await.contains(&first.public().thumbprint()));
 
-    // Back again, and the key is the same as ever.
+    // When the file is back, the key is the same one.
     let server = server
         .restart_with(|config| config.token.key_file = Some(key_file(&first)))
         .await;
@@ -450,7 +450,7 @@ async fn a_key_file_takes_over_and_its_tokens_outlive_it() {
 }
 
 #[tokio::test]
-async fn a_lifetime_that_is_cut_between_two_starts_ends_no_older_token_early() {
+async fn a_shorter_lifetime_ends_no_older_token_early() {
     let server = spawn_with(|config| {
         config.token.algorithm = Algorithm::EdDsa;
         config.token.policy.lifetime = Duration::from_hours(1);
@@ -469,7 +469,7 @@ async fn a_lifetime_that_is_cut_between_two_starts_ends_no_older_token_early() {
 }
 
 #[tokio::test]
-async fn a_rotation_at_once_keeps_the_sessions_and_a_revocation_ends_them() {
+async fn a_rotation_keeps_the_sessions_and_a_revocation_ends_them() {
     let server = with_algorithm(Algorithm::EdDsa).await;
     let token = server.user("ada").await;
     let server = server.rotate(KeyRotation::Now).await;
@@ -511,13 +511,13 @@ async fn a_second_rotation_waits_for_the_first_and_can_hurry_it() {
 
 /// The server may be started long after the command.
 #[tokio::test]
-async fn a_key_made_while_the_server_was_stopped_is_published_before_it_signs_all_the_same() {
+async fn a_key_made_during_a_stop_is_published_before_it_signs() {
     let server = with_algorithm(Algorithm::EdDsa).await;
     let old = kid(&server.user("ada").await);
     rotate(&server.signing_keys(), KeyRotation::Ahead).await.unwrap();
     server.advance(10 * PUBLISH_AHEAD);
     let server = server.restart().await;
-    // The key signed for hours as far as the times say, and nobody has seen it. It was never published, so it waits.
+    // By its times the key has signed for hours. It was never published, so it waits.
     assert_eq!(kid(&server.sign_in_again().await), old);
     server.advance(PUBLISH_AHEAD);
     assert_ne!(kid(&server.sign_in_again().await), old);
@@ -554,7 +554,7 @@ async fn a_key_file_is_revoked_once_another_has_taken_its_place() {
 }
 
 #[tokio::test]
-async fn a_stolen_key_is_revoked_while_the_key_file_that_replaces_it_waits() {
+async fn a_stolen_key_is_revoked_while_its_replacement_waits() {
     let new = KeyPair::generate(Algorithm::EdDsa).unwrap();
     let mut server = with_algorithm(Algorithm::EdDsa).await;
     let token = server.user("ada").await;
@@ -574,7 +574,7 @@ async fn a_stolen_key_is_revoked_while_the_key_file_that_replaces_it_waits() {
 }
 
 #[tokio::test]
-async fn a_key_file_that_comes_back_and_goes_again_signs_nobody_out() {
+async fn a_key_file_that_comes_back_and_goes_again_ends_no_session() {
     let file = KeyPair::generate(Algorithm::EdDsa).unwrap();
     let mut server = spawn_with(|config| {
         config.token.algorithm = Algorithm::EdDsa;

@@ -1,4 +1,4 @@
-//! The HTTP contract, told as stories over `warp::test`: a temporary store, a clock that is moved by hand, and no socket.
+//! The HTTP contract, told as stories over `warp::test`: a temporary store, a clock that the test moves, and no socket.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What OAuth's clients are told of this server: only what is true, and only what is there.
+//! What the metadata tells OAuth's clients of this server: only endpoints that exist, under a URL that they can reach.
 
 use jwt_server::{
     Config,
@@ -80,7 +80,7 @@ async fn public_keys_are_named_only_where_there_are_any() {
 }
 
 #[tokio::test]
-async fn nobody_is_told_an_address_that_is_not_theirs_to_reach() {
+async fn no_client_is_told_an_address_that_it_cannot_reach() {
     for change in [
         (|config| config.server.listen = "0.0.0.0:8000".parse().unwrap()) as fn(&mut Config),
         |config| config.server.listen = "192.0.2.1:8000".parse().unwrap(),
@@ -100,7 +100,7 @@ async fn nobody_is_told_an_address_that_is_not_theirs_to_reach() {
 }
 
 #[tokio::test]
-async fn it_may_be_kept_and_is_not_sent_again_while_it_has_not_changed() {
+async fn metadata_may_be_kept_and_is_sent_again_only_after_a_change() {
     let server = spawn().await;
     let first = server.metadata().await;
     assert_eq!(first.header("cache-control"), "public, max-age=300");

@@ -112,7 +112,7 @@ async fn an_online_revocation_ends_every_token_at_once() {
     for server in each_server().await {
         server.user("ada").await;
         let (access, refresh) = pair(&server.sign_in("ada", PASSWORD).await);
-        // Verified before, and remembered with its session.
+        // Verified before, so the cache has it with its session.
         for _ in 0..2 {
             server.welcome(&access).await.assert_welcome("ada", "CLIENT");
         }
@@ -152,7 +152,7 @@ async fn a_key_of_the_settings_is_not_rotated_online() {
     }
 }
 
-/// One client that refreshes in both ways until it is refused, and every token that it was given.
+/// A client that refreshes in both ways until it is refused. Returns every token that it got.
 async fn refresh_until_refused(auth: Auth, first: IssuedToken) -> Vec<(String, String)> {
     let texts = |issued: &IssuedToken| {
         let refresh = issued.refresh.as_ref().unwrap();

@@ -1,4 +1,4 @@
-//! `/refresh`: to the second, with the clock moved by hand.
+//! `/refresh`: to the second, with a clock that the test moves.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ async fn in_the_first_second_of_the_window_a_successor_is_minted() {
 }
 
 #[tokio::test]
-async fn in_the_last_second_of_its_life_a_token_is_still_refreshed_and_then_never() {
+async fn a_token_is_refreshed_up_to_the_last_second_of_its_life() {
     let (server, token) = signed_in(299).await;
     let successor = server.refresh(&token).await.token();
     server.advance(seconds(1));
@@ -58,7 +58,7 @@ async fn in_the_last_second_of_its_life_a_token_is_still_refreshed_and_then_neve
 }
 
 #[tokio::test]
-async fn within_the_grace_the_old_token_works_and_leads_to_the_same_successor() {
+async fn within_the_grace_the_old_token_leads_to_the_same_successor() {
     let (server, token) = signed_in(280).await;
     let successor = server.refresh(&token).await.token();
     for passed in [0, 5, 4] {
@@ -99,7 +99,7 @@ async fn a_session_ends_at_its_longest_life_however_it_is_refreshed() {
         assert_eq!(answer.times().0, expires_in);
         token = answer.token();
     }
-    // It lasts to the end of the session already: there is nothing to gain by another one.
+    // It lasts to the end of the session already, so a successor would not last longer.
     server.advance(seconds(139));
     let answer = server.refresh(&token).await;
     assert_eq!(answer.token(), token);
@@ -167,7 +167,7 @@ async fn a_log_out_amid_refreshes_leaves_nothing_alive() {
 }
 
 #[tokio::test]
-async fn an_eager_client_never_has_more_than_a_bounded_number_of_tokens() {
+async fn an_eager_client_has_a_bounded_number_of_tokens() {
     let server = spawn_with(|config| config.token.policy.refresh_window = config.token.policy.lifetime).await;
     let mut token = server.user("ada").await;
     let mut minted = 0;

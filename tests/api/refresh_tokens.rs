@@ -1,4 +1,4 @@
-//! Refresh tokens: each use spends one, whoever comes second just now gets the same pair, and a copy ends the session.
+//! Refresh tokens: each use spends one, a second use within the grace gets the same pair, and a later one ends the session.
 
 use std::{sync::Arc, time::Duration};
 
@@ -39,7 +39,7 @@ async fn with_ada() -> (Server, String, String) {
 }
 
 #[tokio::test]
-async fn a_phone_stays_signed_in_for_weeks_with_tokens_that_last_minutes() {
+async fn a_client_stays_signed_in_for_weeks_with_short_tokens() {
     let (mut server, access, refresh) = with_ada().await;
     assert!(refresh.starts_with("jwr_"));
     let (mut newest, mut refresh) = (access, refresh);
@@ -77,7 +77,7 @@ async fn without_them_nothing_is_there_that_was_not_asked_for() {
         .await
         .assert_unauthorized("missing_token", "Bearer realm=\"jwt-server\"");
 
-    // Turned off again, the ones that are out are worth nothing.
+    // Turned off again, the issued ones are refused.
     let (server, access, refresh) = with_ada().await;
     let server = server
         .restart_with(|config| config.session.refresh_tokens = None)
@@ -100,7 +100,7 @@ async fn an_unused_refresh_token_runs_out() {
 }
 
 #[tokio::test]
-async fn who_comes_second_within_the_grace_gets_the_same_pair() {
+async fn a_second_use_within_the_grace_gets_the_same_pair() {
     let (server, old, first) = with_ada().await;
     server.advance(seconds(60));
     let (access, second) = pair(&use_token(&server, &first).await);
@@ -116,7 +116,7 @@ async fn who_comes_second_within_the_grace_gets_the_same_pair() {
 }
 
 #[tokio::test]
-async fn a_copy_that_is_used_later_ends_the_session_for_thief_and_owner() {
+async fn a_copy_that_is_used_later_ends_the_session() {
     for restart in [false, true] {
         let (mut server, _, stolen) = with_ada().await;
         let (access, refresh) = pair(&use_token(&server, &stolen).await);
@@ -194,7 +194,7 @@ async fn both_forms_of_refresh_stand_side_by_side() {
     let bearer = format!("Bearer {access}");
     let post = || request("POST", "/refresh");
     let with_bearer = || post().header("authorization", bearer.as_str());
-    // Whatever else such a request carries, without a refresh token in it it is of the Bearer form.
+    // A request without a refresh token is of the Bearer form, whatever else it carries.
     for request in [
         with_bearer(),
         with_bearer().body(""),

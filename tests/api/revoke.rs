@@ -1,4 +1,4 @@
-//! Revocation: whoever holds a token of a session ends it, whatever else is known of the token.
+//! Revocation: the holder of a token of a session can end it, also after the token has ended.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use warp::http::StatusCode;
 use crate::server::{Answer, PASSWORD, Server, request, seconds, spawn, spawn_with};
 
 impl Server {
-    /// Revokes a token, as nobody in particular, and gets the answer that everybody gets.
+    /// Revokes a token without credentials, and checks the answer, which is the same for every token.
     async fn revoke(&self, token: &str) {
         let answer = self.post_form("/revoke", None, &[("token", token)]).await;
         assert_revoked(&answer);
@@ -39,7 +39,7 @@ async fn pair(server: &Server, username: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn an_access_token_ends_its_session_before_inside_and_after_its_refresh_window() {
+async fn an_access_token_ends_its_session_at_any_time_of_its_life() {
     for wait in [0, 269, 270, 299] {
         let server = spawn().await;
         let token = server.user("ada").await;
@@ -61,7 +61,7 @@ async fn an_access_token_ends_its_session_before_inside_and_after_its_refresh_wi
 }
 
 #[tokio::test]
-async fn a_refresh_token_ends_its_session_and_so_does_one_that_was_spent() {
+async fn a_refresh_token_ends_its_session_even_if_it_was_spent() {
     for spent in [0, 1, 3] {
         let server = spawn_with(with_refresh_tokens).await;
         server.user("ada").await;
@@ -85,14 +85,14 @@ async fn a_refresh_token_ends_its_session_and_so_does_one_that_was_spent() {
             .use_refresh_token(&others_refresh)
             .await
             .assert_status(StatusCode::OK);
-        // Once more, and again, is no different.
+        // Further calls get the same answer.
         server.revoke(&first).await;
         server.revoke(&newest).await;
     }
 }
 
 #[tokio::test]
-async fn a_refresh_token_of_a_server_that_gives_none_any_more_ends_its_session() {
+async fn a_refresh_token_ends_its_session_where_none_are_issued() {
     let server = spawn_with(with_refresh_tokens).await;
     server.user("ada").await;
     let (access, refresh) = pair(&server, "ada").await;
@@ -139,7 +139,7 @@ async fn what_is_no_good_token_is_as_good_as_revoked_and_ends_nothing() {
     server.revoke(&token).await;
     server.revoke(&refresh).await;
 
-    // Who finds an expired token in an old log can do nothing with it.
+    // A finder of an expired token in an old log can do nothing with it.
     let (expired, refresh) = pair(&server, "ada").await;
     server.advance(seconds(300));
     server.revoke(&expired).await;
@@ -160,7 +160,7 @@ async fn the_session_of_a_shut_out_user_does_not_come_back_with_them() {
 }
 
 #[tokio::test]
-async fn a_hint_is_no_more_than_that_and_other_credentials_are_not_looked_at() {
+async fn a_type_hint_and_other_credentials_make_no_difference() {
     let server = spawn_with(with_refresh_tokens).await;
     server.user("ada").await;
     for hint in ["access_token", "refresh_token", "nonsense", ""] {

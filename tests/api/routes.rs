@@ -51,7 +51,7 @@ async fn a_path_that_is_not_there_is_404_for_every_method() {
 }
 
 #[tokio::test]
-async fn a_method_that_a_path_does_not_answer_is_405_with_those_it_does() {
+async fn another_method_is_405_with_the_methods_that_the_path_answers() {
     let server = spawn().await;
     for (path, allow) in ROUTES {
         for method in METHODS {

@@ -230,7 +230,7 @@ impl Server {
         }
     }
 
-    /// What an administrator changes about a user.
+    /// Changes a user as an administrator does.
     pub(crate) async fn change(&self, username: &str, change: UserChange) {
         let name = Username::parse(username).unwrap();
         let user = self.store.user_by_name(&name).await.unwrap().unwrap();
@@ -258,7 +258,7 @@ pub(crate) fn request(method: &str, path: &str) -> warp::test::RequestBuilder {
     warp::test::request().method(method).path(path)
 }
 
-/// What came back.
+/// An answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -382,7 +382,7 @@ pub(crate) fn claims(token: &str) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }
 
-/// Every method that a client might try.
+/// Every standard method.
 pub(crate) const METHODS: [Method; 9] = [
     Method::GET,
     Method::HEAD,

@@ -82,7 +82,7 @@ async fn whatever_is_wrong_the_answer_takes_as_long() {
         ("ada", long.as_str()),
     ];
     let mut times = kinds.map(|_| Vec::new());
-    // In turn, so that whatever else the machine does slows all kinds alike.
+    // In turn, so that other load of the machine slows all kinds alike.
     for _ in 0..11 {
         for ((name, password), times) in kinds.iter().zip(&mut times) {
             let stopwatch = Stopwatch::start();
@@ -117,7 +117,7 @@ async fn a_body_with_other_fields_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_disabled_account_is_named_only_to_who_knows_its_password() {
+async fn a_disabled_account_is_named_only_after_the_right_password() {
     let server = spawn().await;
     let token = server.user("ada").await;
     server.change("ada", UserChange::Disabled(true)).await;
@@ -213,13 +213,13 @@ async fn log_out_answers_get_head_and_post() {
 }
 
 #[tokio::test]
-async fn log_out_ends_the_token_its_predecessor_and_its_successor_for_good() {
+async fn log_out_ends_the_token_its_predecessor_and_its_successor() {
     for which in 0..3 {
         let server = spawn().await;
         let first = server.user("ada").await;
         server.advance(seconds(275));
         let second = server.refresh(&first).await.token();
-        // Within the grace of the first, so that all of the chain is alive.
+        // Within the grace of the first, so that the whole chain is alive.
         let mut tokens = vec![first, second];
         if which == 2 {
             tokens.push(server.sign_in("ada", PASSWORD).await.token());
@@ -325,7 +325,7 @@ async fn many_sign_ins_at_once_renew_a_hash_and_all_succeed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_is_answered_503_with_retry_after_and_others_are_served() {
+async fn a_full_queue_is_503_with_retry_after_and_harms_no_other() {
     let server = spawn_with(|config| {
         config.password.hash_threads = 1;
         config.password.hash_queue = 1;

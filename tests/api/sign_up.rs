@@ -7,7 +7,7 @@ use warp::http::StatusCode;
 use crate::server::{PASSWORD, request, seconds, spawn, spawn_with};
 
 #[tokio::test]
-async fn a_new_user_is_answered_with_what_is_known_of_them_and_no_more() {
+async fn a_sign_up_answers_with_the_new_user_and_no_secret() {
     let server = spawn().await;
     let answer = server.sign_up(" Ada ", PASSWORD).await;
     answer.assert_status(StatusCode::CREATED);
@@ -135,7 +135,7 @@ async fn the_roles_of_new_users_are_those_of_the_settings() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_eight_sign_ups_of_one_name_at_once_one_wins_with_its_password() {
+async fn of_eight_sign_ups_of_one_name_at_once_one_wins() {
     let server = std::sync::Arc::new(spawn().await);
     let tasks: Vec<_> = (0..8)
         .map(|n| {
@@ -190,7 +190,7 @@ async fn strings_that_upset_other_servers_are_an_error_or_a_user() {
     assert!(strings.len() > 400);
     let server = spawn().await;
     for string in &strings {
-        // So that nobody is throttled for it.
+        // So that no sign-in is throttled for it.
         server.advance(seconds(3600));
         for body in [
             json!({"username": string, "password": PASSWORD}),

@@ -1,4 +1,4 @@
-//! How fast passwords may be guessed: by address and by account, and never at the expense of who knows theirs.
+//! How fast passwords can be guessed, by address and by account, without any delay for a user who knows theirs.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ const HOME: &str = "192.0.2.1";
 const ELSEWHERE: &str = "198.51.100.7";
 const STRANGER: &str = "203.0.113.9";
 
-/// After how many seconds it may be tried again.
+/// The seconds until the next attempt is allowed.
 #[track_caller]
 fn assert_throttled(answer: &Answer) -> u64 {
     answer.assert_problem(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts");
@@ -33,7 +33,7 @@ async fn with_ada() -> Server {
     server
 }
 
-/// Fails until it is throttled, and returns after how many failures that was, and how long.
+/// Fails until the address is throttled. Returns the number of failures and the wait.
 async fn hammer(server: &Server, address: &str, name: &str) -> (usize, u64) {
     for failures in 0..300 {
         let answer = server.sign_in_from(address, name, "wrong password").await;
@@ -46,10 +46,10 @@ async fn hammer(server: &Server, address: &str, name: &str) -> (usize, u64) {
 }
 
 #[tokio::test]
-async fn an_address_that_guesses_at_many_accounts_has_to_wait_and_other_addresses_have_not() {
+async fn only_the_address_that_guesses_at_many_accounts_has_to_wait() {
     let server = with_ada().await;
     for n in 0..100 {
-        // All of one /64.
+        // All addresses of one /64.
         let address = format!("2001:db8:0:7:{n:x}::{n:x}");
         assert_wrong(&server.sign_in_from(&address, &format!("user{n}"), "guess").await);
     }
@@ -66,21 +66,21 @@ async fn an_address_that_guesses_at_many_accounts_has_to_wait_and_other_addresse
 }
 
 #[tokio::test]
-async fn who_hammers_an_account_slows_down_strangers_and_not_its_owner() {
+async fn an_attack_on_an_account_delays_strangers_and_not_its_owner() {
     let server = with_ada().await;
     assert_eq!(hammer(&server, STRANGER, "ada").await, (30, 30));
-    // From anywhere else no more, and the owner as if nothing were.
+    // Strangers are throttled from any other address; the owner is not.
     assert_throttled(&server.sign_in_from("203.0.113.77", "ada", "wrong password").await);
     server.sign_in_from(HOME, "ada", PASSWORD).await.token();
     assert_wrong(&server.sign_in_from(HOME, "ada", "a slip").await);
     server.sign_in_from(HOME, "ada", PASSWORD).await.token();
     assert_throttled(&server.sign_in_from(STRANGER, "ada", "wrong password").await);
-    // Other accounts are open to everybody.
+    // Other accounts are not concerned.
     assert_wrong(&server.sign_in_from(STRANGER, "bob", "wrong password").await);
 }
 
 #[tokio::test]
-async fn the_owner_gets_in_from_somewhere_new_after_the_delay_though_somebody_hammers_on() {
+async fn the_owner_gets_in_from_a_new_place_during_an_attack() {
     let server = with_ada().await;
     hammer(&server, STRANGER, "ada").await;
     let wait = assert_throttled(&server.sign_in_from(ELSEWHERE, "ada", PASSWORD).await);
@@ -90,7 +90,7 @@ async fn the_owner_gets_in_from_somewhere_new_after_the_delay_though_somebody_ha
         let _ = server.sign_in_from(STRANGER, "ada", "wrong password").await;
     }
     server.sign_in_from(ELSEWHERE, "ada", PASSWORD).await.token();
-    // No stranger there any more, however it goes on.
+    // The place is known from now on, whatever strangers do.
     hammer(&server, STRANGER, "ada").await;
     server.sign_in_from(ELSEWHERE, "ada", PASSWORD).await.token();
 }
@@ -100,7 +100,7 @@ async fn a_hundred_failures_in_a_row_and_then_one_an_hour() {
     let server = with_ada().await;
     let (mut failures, mut wait) = (0, 0);
     while failures < 102 {
-        // Each from another address, so that no address is throttled.
+        // Each attempt comes from another address, so that no address is throttled.
         let address = format!("203.0.{}.{}", failures / 100, failures % 100);
         let answer = server.sign_in_from(&address, "ada", "wrong password").await;
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
@@ -117,7 +117,7 @@ async fn a_hundred_failures_in_a_row_and_then_one_an_hour() {
 }
 
 #[tokio::test]
-async fn nobody_can_tell_a_throttled_account_from_a_name_that_nobody_has() {
+async fn a_throttled_account_looks_like_a_name_without_an_account() {
     let server = with_ada().await;
     let mut told = Vec::new();
     for name in ["ada", "nobody"] {
@@ -134,7 +134,7 @@ async fn nobody_can_tell_a_throttled_account_from_a_name_that_nobody_has() {
 }
 
 #[tokio::test]
-async fn a_known_place_that_fails_a_hundred_times_in_a_row_is_a_strangers() {
+async fn a_known_place_that_fails_a_hundred_times_becomes_a_stranger() {
     let server = with_ada().await;
     assert_eq!(hammer(&server, HOME, "ada").await, (130, 30));
     server
@@ -155,7 +155,7 @@ async fn the_right_password_is_never_one_too_many() {
             .await
             .assert_status(StatusCode::CREATED);
     }
-    // Strangers all, from one address, many at once and far more than may fail.
+    // All are strangers at one address, at once, and far more than may fail.
     let tasks: Vec<_> = (0..4)
         .map(|n| {
             let server = Arc::clone(&server);
@@ -173,7 +173,7 @@ async fn the_right_password_is_never_one_too_many() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_turned_away_by_a_full_queue_has_not_failed() {
+async fn an_attempt_refused_by_a_full_queue_is_no_failure() {
     let server = spawn_with(|config| {
         config.password.hash_threads = 1;
         config.password.hash_queue = 1;
@@ -224,7 +224,7 @@ async fn a_restart_forgets_nothing() {
 }
 
 #[tokio::test]
-async fn who_signed_up_from_a_place_is_no_stranger_there() {
+async fn a_client_that_signed_up_from_a_place_is_no_stranger_there() {
     let server = spawn().await;
     let body = serde_json::json!({"username": "ada", "password": PASSWORD});
     server
@@ -233,7 +233,7 @@ async fn who_signed_up_from_a_place_is_no_stranger_there() {
         .assert_status(StatusCode::CREATED);
     hammer(&server, STRANGER, "ada").await;
     server.sign_in_from(HOME, "ada", PASSWORD).await.token();
-    // A quarter of a year later the address may be somebody else's.
+    // A quarter of a year later the address may belong to another client.
     server.advance(seconds(91 * 24 * 3600));
     hammer(&server, STRANGER, "ada").await;
     assert_throttled(&server.sign_in_from(HOME, "ada", PASSWORD).await);
