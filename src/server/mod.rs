@@ -4,6 +4,7 @@
 
 mod connections;
 mod cores;
+mod forwarded;
 mod layers;
 mod limits;
 mod listener;

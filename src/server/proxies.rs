@@ -2,17 +2,18 @@
 //! names.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     sync::atomic::{AtomicBool, Ordering},
 };
 
 use ipnet::IpNet;
-use warp::http::{HeaderMap, HeaderName, header};
+use warp::http::{HeaderMap, header};
 
-use super::listener::Peer;
+use super::{
+    forwarded::{X_FORWARDED_FOR, forwarded, forwarded_for},
+    listener::Peer,
+};
 use crate::domain::ClientAddress;
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The proxies that are trusted to name the client of a request. [`serve`](super::serve) asks them for every request; the filter
 /// [`client_address`](crate::http::client_address) has the answer. Another server that serves these routes must put the address
@@ -55,13 +56,14 @@ impl Proxies {
             return None;
         };
         if self.trust(nearest) {
-            for hop in hops(headers).into_iter().rev() {
-                // A hop that hides its address ends the known part of the way.
-                let Some(address) = hop else { break };
-                nearest = address;
-                if !self.trust(address) {
-                    break;
-                }
+            // A proxy writes one of the two and passes the other one on as the client sent it. Which one can't be told.
+            match (
+                headers.contains_key(X_FORWARDED_FOR),
+                headers.contains_key(header::FORWARDED),
+            ) {
+                (true, false) => nearest = self.first_untrusted(nearest, forwarded_for(headers)),
+                (false, true) => nearest = self.first_untrusted(nearest, forwarded(headers)),
+                (true, true) | (false, false) => {}
             }
         } else if seems_a_proxy(nearest, headers) && !self.missed_one.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -71,6 +73,18 @@ impl Proxies {
             );
         }
         Some(ClientAddress::new(nearest))
+    }
+
+    /// The first of `hops` that is not trusted, or the last one that is known. A hop that hides its name ends what can be known.
+    fn first_untrusted(&self, mut nearest: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
+        for hop in hops {
+            let Some(address) = hop else { break };
+            nearest = address;
+            if !self.trust(address) {
+                break;
+            }
+        }
+        nearest
     }
 }
 
@@ -83,55 +97,12 @@ fn seems_a_proxy(peer: IpAddr, headers: &HeaderMap) -> bool {
     near && (headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(header::FORWARDED))
 }
 
-/// The addresses that the proxies wrote, in their order, in `X-Forwarded-For` or in `Forwarded` (RFC 7239); `None` for an entry
-/// that is no address. A proxy writes one of the two headers and passes the other one on as the client sent it, and the server
-/// cannot tell which. If both are present, neither counts.
-fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let values = |name: HeaderName| -> Vec<String> {
-        let values = headers.get_all(name).iter();
-        values
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-            .collect()
-    };
-    let forwarded_for = values(X_FORWARDED_FOR);
-    let elements = values(header::FORWARDED);
-    if !forwarded_for.is_empty() && !elements.is_empty() {
-        return Vec::new();
-    }
-    if forwarded_for.is_empty() {
-        return elements
-            .iter()
-            .flat_map(|value| value.split(','))
-            .map(forwarded)
-            .collect();
-    }
-    forwarded_for
-        .iter()
-        .flat_map(|value| value.split(','))
-        .map(node)
-        .collect()
-}
-
-/// The `for` of one element of `Forwarded`.
-fn forwarded(element: &str) -> Option<IpAddr> {
-    element.split(';').find_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        name.trim()
-            .eq_ignore_ascii_case("for")
-            .then(|| node(value.trim().trim_matches('"')))?
-    })
-}
-
-/// An address, with or without a port, an IPv6 one perhaps in brackets.
-fn node(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
-    let bracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let address = bracketed.unwrap_or(text).parse::<IpAddr>().ok();
-    address.or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use warp::http::HeaderName;
+
     use super::*;
 
     fn seen(peer: &str, lines: &[(HeaderName, &str)], trusted: &[&str]) -> String {
@@ -187,12 +158,15 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_read_as_rfc_7239_has_it() {
+    fn a_client_can_not_outrank_the_proxy_that_it_writes_to() {
         for (line, client) in [
             ("for=192.0.2.1", "192.0.2.1"),
-            ("For=\"[2001:db8::1]:4711\"", "2001:db8::1"),
             ("for=6.6.6.6, for=192.0.2.1;proto=https;by=10.0.0.1", "192.0.2.1"),
+            ("for=6.6.6.6, for=192.0.2.1, for=10.0.0.2", "192.0.2.1"),
             ("proto=http; for=192.0.2.1", "192.0.2.1"),
+            ("for=192.0.2.1;host=\"x,for=6.6.6.6\"", "192.0.2.1"),
+            ("for=\"6.6.6.6, for=192.0.2.1;host=\"x\"", "192.0.2.1"),
+            ("for=\"6.6.6.6, for=10.0.0.3", "10.0.0.3"),
             ("for=192.0.2.1, for=_hidden", "10.0.0.1"),
             ("by=10.0.0.2", "10.0.0.1"),
         ] {
