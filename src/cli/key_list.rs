@@ -7,6 +7,7 @@ use clap::Command;
 use super::{
     failure::Failure,
     process::{runtime, say},
+    threads,
 };
 use crate::{
     auth::{KeySource, SigningKeys},
@@ -22,6 +23,7 @@ pub(super) fn command() -> Command {
 }
 
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
+    threads::for_command(config)?;
     let _log = telemetry::install(&config.log);
     let (keys, now) = runtime()?.block_on(async {
         let keys = SigningKeys::open(config, Listeners::default()).await?;

@@ -8,6 +8,7 @@ use super::{
     failure::Failure,
     key_list,
     process::{runtime, say},
+    threads,
 };
 use crate::{
     auth::{KeyRotation, Rotated, RotationError, SigningKeys},
@@ -36,6 +37,7 @@ pub(super) fn command() -> Command {
 }
 
 pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure> {
+    threads::for_command(config)?;
     let _log = telemetry::install(&config.log);
     let rotation = if arguments.get_flag("revoke") {
         KeyRotation::Revoke

@@ -8,6 +8,7 @@ mod key_list;
 mod key_rotate;
 mod process;
 mod serve;
+mod threads;
 mod user_add;
 mod write_config;
 

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{
     failure::Failure,
     process::{runtime, say},
+    threads,
 };
 use crate::{
     auth::{Accounts, AuthError},
@@ -35,6 +36,7 @@ pub(super) fn command() -> Command {
 }
 
 pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure> {
+    threads::for_command(config)?;
     let _log = telemetry::install(&config.log);
     let name = arguments.get_one::<String>("name").map_or("", String::as_str);
     let username = Username::parse(name).map_err(|error| Failure::Argument(refusal(&error)))?;

@@ -89,7 +89,7 @@ impl Settings {
             let name = name.to_string_lossy();
             if name.starts_with(PREFIX) {
                 errors.keep(self.add_variable(&name, value));
-            } else if let Some(warning) = nearest::ignored(&name, &value.to_string_lossy()) {
+            } else if let Some(warning) = nearest::ignored(&name) {
                 self.add_ignored(warning);
             }
         }

@@ -43,7 +43,7 @@ impl Home {
         let mut command = Command::new(env!("CARGO_BIN_EXE_jwt-server"));
         command.current_dir(self.0.path()).args(arguments);
         for (name, _) in env::vars_os() {
-            if name.to_string_lossy().starts_with("JWT_SERVER__") {
+            if name.to_string_lossy().starts_with("JWT_SERVER") {
                 command.env_remove(name);
             }
         }
@@ -67,6 +67,11 @@ impl Home {
         self.server().start()
     }
 
+    /// Gives the directory and all in it to another user, which only root can do.
+    pub(crate) fn give_to(&self, user: u32) {
+        give(self.0.path(), user);
+    }
+
     /// Another directory with the same files in it.
     pub(crate) fn copy(&self) -> Self {
         let copy = Self::new();
@@ -87,6 +92,15 @@ impl Home {
     }
 }
 
+fn give(path: &Path, user: u32) {
+    std::os::unix::fs::lchown(path, Some(user), Some(user)).unwrap();
+    if path.symlink_metadata().unwrap().is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            give(&entry.unwrap().path(), user);
+        }
+    }
+}
+
 fn collect(root: &Path, directory: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -97,6 +111,11 @@ fn collect(root: &Path, directory: &Path, files: &mut BTreeMap<String, Vec<u8>>)
             files.insert(name, fs::read(&path).unwrap());
         }
     }
+}
+
+/// Whether the tests run as root.
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 /// The binary, about to be started.
@@ -129,6 +148,21 @@ impl Program {
     /// Sends the log into a pipe that the test does not read.
     pub(crate) fn log_unread(mut self) -> Self {
         self.unread = true;
+        self
+    }
+
+    /// Runs it as another user, which only root can do.
+    pub(crate) fn by_user(mut self, user: u32) -> Self {
+        let user = user.to_string();
+        let arguments = ["--reuid", &user, "--regid", &user, "--clear-groups", "--"];
+        self.command = rewrapped(&self.command, "setpriv", &arguments);
+        self
+    }
+
+    /// Limits the processes and threads of its user. The limit does not hold for root.
+    pub(crate) fn most_threads(mut self, count: u32) -> Self {
+        let limit = format!("--nproc={count}");
+        self.command = rewrapped(&self.command, "prlimit", &[&limit, "--"]);
         self
     }
 

@@ -4,7 +4,7 @@ use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path};
 
 use crate::{
     client::{PASSWORD, post_json},
-    server::Home,
+    server::{Home, Program, is_root},
 };
 
 const SECRET: &str = "a-secret-of-the-tests-that-no-output-may-show";
@@ -446,4 +446,60 @@ fn a_variable_with_one_underscore_gets_a_warning() {
         checked.err.contains(warning) && checked.err.contains("JWT_SERVER__SERVER__LISTEN"),
         "{checked:?}"
     );
+}
+
+/// As a user of its own, because the limit is one of a user and does not hold for root.
+fn with_few_threads(home: &Home, program: Program, count: u32) -> Program {
+    const USER: u32 = 61_001;
+    if !is_root() {
+        return program.most_threads(count);
+    }
+    home.give_to(USER);
+    program.most_threads(count).by_user(USER)
+}
+
+#[test]
+fn too_few_threads_are_one_line_and_no_database() {
+    let home = Home::new();
+    for count in 1..=7 {
+        let server = with_few_threads(&home, home.server(), count);
+        let user_add = home.program(&["user", "add", "ada"]).input(PASSWORD);
+        let key_list = home.program(&["key", "list"]);
+        for program in [
+            server,
+            with_few_threads(&home, user_add, count),
+            with_few_threads(&home, key_list, count),
+        ] {
+            let line = program.run().assert_refused(1);
+            assert!(
+                line.contains("threads are needed") && line.contains("ulimit -u"),
+                "{count}: {line}"
+            );
+        }
+    }
+    assert!(!home.path("data").exists());
+}
+
+#[test]
+fn with_any_limit_of_threads_the_server_works_or_is_refused() {
+    if !is_root() {
+        println!("not tried: only root can run the server as a user that has no other process");
+        return;
+    }
+    let mut count_served = 0;
+    for count in (8..40).step_by(3) {
+        let home = Home::new();
+        match with_few_threads(&home, home.server(), count).try_start() {
+            Ok(server) => {
+                server.sign_up("ada", PASSWORD).assert_status(201);
+                let token = server.sign_in("ada", PASSWORD).token();
+                server.me(&token).assert_status(200);
+                server.signal("TERM");
+                server.wait().assert_success();
+                count_served += 1;
+            }
+            Err(ended) => assert!(ended.assert_refused(1).contains("threads are needed"), "{count}"),
+        }
+    }
+    assert!(count_served > 0);
 }

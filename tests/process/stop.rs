@@ -123,3 +123,17 @@ fn a_graceful_stop_loses_nothing() {
     server.me(&live).assert_status(200);
     server.me(&revoked).assert_problem(401, "invalid_token");
 }
+
+#[test]
+fn signals_that_are_no_order_to_stop_change_nothing() {
+    let home = Home::new();
+    let server = home.start();
+    server.sign_up("ada", PASSWORD).assert_status(201);
+    for signal in ["HUP", "USR1", "USR2"] {
+        server.signal(signal);
+        server.logs(&format!("SIG{signal} was received, and changes nothing"));
+    }
+    server.sign_in("ada", PASSWORD).assert_status(200);
+    server.signal("TERM");
+    server.wait().assert_success();
+}

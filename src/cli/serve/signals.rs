@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT: the first one stops the server, the second one ends the process.
+//! SIGTERM and SIGINT: the first one stops the server, the second one ends the process. SIGHUP, SIGUSR1 and SIGUSR2 change
+//! nothing.
 
 use std::{
     io::{self, Write},
@@ -19,6 +20,7 @@ const ONE_SIGNAL: Duration = Duration::from_millis(10);
 
 /// Resolves at the first signal to stop. A second signal ends the process at once, whatever it is doing.
 pub(super) fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
+    outlive()?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut told = async move || {
@@ -49,4 +51,21 @@ pub(super) fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
         // The task above ends only with the process.
         let _ = stopped.await;
     })
+}
+
+/// Takes the signals that mean something to other servers, such as to read their settings anew: by default they end a process.
+fn outlive() -> io::Result<()> {
+    for (kind, name) in [
+        (SignalKind::hangup(), "SIGHUP"),
+        (SignalKind::user_defined1(), "SIGUSR1"),
+        (SignalKind::user_defined2(), "SIGUSR2"),
+    ] {
+        let mut received = signal(kind)?;
+        tokio::spawn(async move {
+            while received.recv().await.is_some() {
+                tracing::info!("{name} was received, and changes nothing");
+            }
+        });
+    }
+    Ok(())
 }
