@@ -61,6 +61,7 @@ pub trait ApiTokens: Send + Sync + 'static {
 
 /// The outcome of [`create_api_token`](ApiTokens::create_api_token).
 #[must_use]
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApiTokenCreation {
     /// The token is accepted from now on.

@@ -1,12 +1,12 @@
-//! Power cuts, simulated. When a sync has returned, the medium has what the files held when it began; of everything
-//! that was written after that, a cut may leave any part, in any order, torn anywhere. So each sync under load is
-//! recorded, and images are built from what one had made durable and some of what the next one would have. Each
-//! image must open with everything that was acknowledged, or be refused: never with less, and never with a panic.
+//! Simulated power cuts. When a sync has returned, the medium has what the files held when it began. Of everything written
+//! after that, a cut may leave any part, in any order, torn anywhere. So each sync under load is recorded, and images are built
+//! from what one sync made durable and a part of what the next one would have. Each image must open with everything that was
+//! acknowledged, or be refused: never with less, and never with a panic.
 //!
-//! A cut in the midst of an opening is not among them: sled syncs between its steps there, and from outside nobody sees
-//! when, so an image of any part of them would be one that no cut can leave.
+//! A cut during an opening is not simulated: sled syncs between its steps there, at moments that are not visible from outside, so
+//! an image of any part of them would be one that no cut can leave.
 //!
-//! `JWT_SERVER_POWER_CUTS` sets how many images there are; CONTRIBUTING.md has the long run.
+//! `JWT_SERVER_POWER_CUTS` sets the number of images; CONTRIBUTING.md has the long run.
 
 mod segments;
 
@@ -51,14 +51,14 @@ const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const LIFETIME: Duration = Duration::from_hours(1);
 const CACHE: u64 = 1 << 20;
 const CUTS: usize = 40;
-/// How many images are made of one load.
+/// How many images are made from one load.
 const CUTS_A_LOAD: usize = 500;
-/// How many writes are asked for at once, at the most.
+/// How many writes are requested at once, at most.
 const MOST_AT_ONCE: usize = 64;
-/// So many times are that many writes asked for between two cuts.
+/// How often writes are requested between two cuts.
 const STEPS_A_CUT: usize = 8;
-/// How many images are made of a group of writes with which sled puts a segment of its log to another use, or shortens its
-/// file by one: there is the danger.
+/// How many images are made of a group of writes with which sled reuses a segment of its log, and of one with which it shortens
+/// its file. These are the dangerous ones.
 const IMAGES_OF_A_REUSE: usize = 4;
 const IMAGES_OF_A_SHORTENING: usize = 16;
 const MOST_USERS: usize = 2000;
@@ -74,7 +74,7 @@ fn config(path: &Path) -> StoreConfig {
     }
 }
 
-/// Numbers that look random and are the same at each run.
+/// Numbers that look random and are the same in each run.
 struct Dice(u64);
 
 impl Dice {
@@ -95,7 +95,7 @@ impl Dice {
 struct Image(BTreeMap<String, Vec<u8>>);
 
 impl Image {
-    /// The files as they are at one moment: sled's own threads may be writing.
+    /// Reads the files as they are at one moment, although sled's own threads may write.
     fn of(directory: &Path) -> Self {
         let mut image = Self::read(directory);
         loop {
@@ -140,7 +140,7 @@ struct Recorder {
 
 impl Disk for Recorder {
     fn sync(&self) -> io::Result<()> {
-        // Before, because what is written while the sync runs may or may not be part of it.
+        // Read before the sync: what is written while it runs may or may not be part of it.
         let image = Image::of(&self.directory);
         self.disk.sync()?;
         self.synced.lock().unwrap().push(image);
@@ -205,9 +205,9 @@ impl Op {
 #[derive(Clone, Default)]
 struct Known {
     users: BTreeMap<Username, UserId>,
-    /// As they are, or `None` once they are closed.
+    /// Each session, or `None` once it is closed.
     sessions: BTreeMap<SessionId, Option<Session>>,
-    /// As they are, or `None` once they are revoked.
+    /// Each API token, or `None` once it is revoked.
     api_tokens: BTreeMap<ApiTokenHash, Option<ApiToken>>,
 }
 
@@ -220,7 +220,7 @@ impl Known {
         self.api_tokens.values().flatten().collect()
     }
 
-    /// Something to do to somebody who is not in `busy`: two writes of one thing at once could come in either order.
+    /// The next write, to something that is not in `busy`: two concurrent writes of one thing could come in either order.
     fn next(&self, dice: &mut Dice, busy: &mut BTreeSet<[u8; 16]>) -> Op {
         let live = self.live();
         if self.users.is_empty() || (self.users.len() < MOST_USERS && dice.one_in(12)) {
@@ -272,7 +272,7 @@ impl Known {
         }
     }
 
-    /// What `store` holds, which must be this except that some of what `asked` says may have happened as well.
+    /// Returns what `store` has. That must be this, except that some of the writes in `asked` may have happened as well.
     fn found_in(&self, store: &SledStore, asked: &Self) -> Result<Self, String> {
         let mut found = Self::default();
         for name in asked.users.keys() {
@@ -327,10 +327,10 @@ fn user() -> User {
     }
 }
 
-/// A cut between the sync that made `durable` so and the one that would have made `next` so.
+/// A cut between the sync that made `durable` and the one that would have made `next`.
 fn cut(dice: &mut Dice, durable: &Image, next: &Image, first_tally: &[u8]) -> Image {
     let mut image = Image(BTreeMap::new());
-    // A snapshot of sled's is made under its name at once, and the one before it is then removed.
+    // sled makes a snapshot under its final name at once, and then removes the one before.
     let (gained, lost) = (dice.one_in(2), dice.one_in(2));
     for (name, content) in &durable.0 {
         if next.0.contains_key(name) || !(gained && lost) {
@@ -342,7 +342,7 @@ fn cut(dice: &mut Dice, durable: &Image, next: &Image, first_tally: &[u8]) -> Im
             image.0.insert(name.clone(), content.clone());
         }
     }
-    // The tally is not synced: any of those since it was opened.
+    // The tally is not synced: it may be any since it was opened.
     let tally = match dice.below(4) {
         0 => Some(first_tally),
         1 => durable.0.get(tally::FILE).map(Vec::as_slice),
@@ -358,7 +358,7 @@ fn cut(dice: &mut Dice, durable: &Image, next: &Image, first_tally: &[u8]) -> Im
     image
 }
 
-/// Which pages of `next` are not what they are in `durable`.
+/// Returns the pages of `next` that differ from `durable`.
 fn changed(durable: &[u8], next: &[u8]) -> Vec<usize> {
     let page = |bytes: &[u8], number: usize| {
         bytes
@@ -370,11 +370,11 @@ fn changed(durable: &[u8], next: &[u8]) -> Vec<usize> {
         .collect()
 }
 
-/// `durable` with some of what `next` has in its place.
+/// Returns `durable` with a part of what differs in `next`.
 fn cut_data(dice: &mut Dice, durable: &[u8], next: &[u8]) -> Vec<u8> {
     let (short, long) = (durable.len().min(next.len()), durable.len().max(next.len()));
     let mut data = durable.to_vec();
-    // The length may be of any moment; what lies between and was not written is zeros.
+    // The length may be that of any moment. What was not written is zeros.
     let length = match dice.below(3) {
         0 => next.len(),
         1 => durable.len(),
@@ -386,9 +386,9 @@ fn cut_data(dice: &mut Dice, durable: &[u8], next: &[u8]) -> Vec<u8> {
     let border = dice.below(pages.len() + 1);
     for (number, page) in pages.iter().enumerate() {
         let arrived = match way {
-            // As after a kill -9.
+            // Everything, as after a kill -9.
             0 => true,
-            // In order, and in the opposite one.
+            // In order, and in reverse order.
             1 => number < border,
             2 => number >= border,
             3 => number == border,
@@ -396,7 +396,7 @@ fn cut_data(dice: &mut Dice, durable: &[u8], next: &[u8]) -> Vec<u8> {
             _ => !dice.one_in(8),
         };
         let (from, to) = (page * PAGE, next.len().min((page + 1) * PAGE));
-        // Torn: so many bytes of it are new.
+        // Torn: only so many bytes of the page are new.
         let torn = if dice.one_in(4) {
             dice.below(to - from + 1)
         } else {
@@ -410,28 +410,28 @@ fn cut_data(dice: &mut Dice, durable: &[u8], next: &[u8]) -> Vec<u8> {
     data
 }
 
-/// A directory in memory, if there is such a thing: the disk is played here, so no real one has to be waited for.
+/// Makes a directory in memory if possible: the disk is simulated, so the test need not wait for a real one.
 fn place() -> TempDir {
     tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
         .unwrap()
 }
 
-/// How the images of a run fared.
+/// What happened to the images of a run.
 #[derive(Debug, Default)]
 struct Tallied {
     whole: usize,
-    /// How many segments of sled's log a group of writes has put to another use.
+    /// How many segments of sled's log were reused by a group of writes.
     reused: usize,
-    /// How many segments of the log have been begun, those that were reused among them.
+    /// How many segments of the log were begun, including the reused ones.
     begun: usize,
-    /// How many times sled has shortened its file.
+    /// How often sled shortened its file.
     shortened: usize,
     /// The longest data file, in bytes.
     longest: usize,
     /// The longest group of writes, in bytes.
     group: usize,
-    /// By what the message says.
+    /// How many images were refused, by the message.
     refused: BTreeMap<String, usize>,
     lost: Vec<String>,
 }
@@ -441,7 +441,7 @@ impl Tallied {
         self.whole + self.refused.values().sum::<usize>() + self.lost.len()
     }
 
-    /// Counts what sled has done with its segments between the two, and returns how many images that is worth.
+    /// Counts what sled did with its segments between the two images. Returns how many images to make of it.
     fn measure(&mut self, before: &Image, after: &Image) -> usize {
         const HEADER: usize = 20;
         let segments = |image: &Image| {
@@ -467,7 +467,7 @@ impl Tallied {
     }
 }
 
-/// Opens `image`: what is in it, if it was not refused. `moment` says when the cut was.
+/// Opens `image`. Returns what is in it, unless it is refused. `moment` says when the cut was.
 fn judge(
     image: &Image,
     acknowledged: &Known,
@@ -537,11 +537,11 @@ fn open_recorded(directory: &Path, synced: &Arc<Mutex<Vec<Image>>>) -> SledStore
 #[derive(Clone, Copy)]
 enum Medium {
     Honest,
-    /// It says that it has everything, and still lacks what the last sync was for.
+    /// It reports success, and lacks what the last sync was for.
     OneSyncBehind,
 }
 
-/// Works on a database, and cuts the power `cuts` times.
+/// Writes to a database, and cuts the power `cuts` times.
 async fn work(dice: &mut Dice, medium: Medium, cuts: usize, tallied: &mut Tallied) {
     let mut home = place();
     let synced: Arc<Mutex<Vec<Image>>> = Arc::default();
@@ -588,15 +588,15 @@ async fn work(dice: &mut Dice, medium: Medium, cuts: usize, tallied: &mut Tallie
         }
         known = asked;
         if let Some((image, found)) = left.filter(|_| dice.one_in(8)) {
-            // Life goes on with what the cut has left.
+            // The run continues with what the cut has left.
             drop(store);
-            // What it wrote when it was closed is not what the cut has left.
+            // What closing wrote is not part of what the cut has left.
             synced.lock().unwrap().clear();
             home = place();
             image.write(home.path());
             first_tally.clone_from(&image.0[tally::FILE]);
             store = open_recorded(home.path(), &synced);
-            // What the opening has written it has also synced.
+            // The opening has synced what it wrote.
             let opened = Image::of(home.path());
             first_tally.clone_from(&opened.0[tally::FILE]);
             (durable, known, groups_since) = (opened, found, 0);
@@ -623,16 +623,16 @@ async fn a_power_cut_loses_nothing_that_was_acknowledged() {
     }
     println!("{cuts} power cuts: {tallied:?}");
     assert!(tallied.lost.is_empty(), "{tallied:?}");
-    // The committer says why.
+    // `BATCH` of the committing thread says why.
     assert!(tallied.group < 2 * SEGMENT, "{tallied:?}");
-    // A refusal is right as well, and rare: ARCHITECTURE.md has how rare. One in a hundred wants an explanation.
+    // A refusal is correct too, and rare: see ARCHITECTURE.md. More than one in a hundred would need an explanation.
     assert!(
         tallied.refused.values().sum::<usize>() * 100 <= cuts,
         "{tallied:?}"
     );
 }
 
-/// The committer says why.
+/// `BATCH` of the committing thread says why.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_group_of_writes_is_as_long_as_two_segments() {
     const MANY: usize = 2000;
@@ -687,7 +687,7 @@ async fn no_group_of_writes_is_as_long_as_two_segments() {
         hash_key: [7; 16],
         places: places.collect(),
     };
-    // These come one after the other, and what users do comes at any time.
+    // These writes come one after the other, and the writes of users at any time.
     let tended = async {
         assert_eq!(store.keep_api_token_uses(MANY).await.unwrap(), MANY);
         store.keep_attempts(attempts.clone()).await.unwrap();
@@ -704,9 +704,9 @@ async fn no_group_of_writes_is_as_long_as_two_segments() {
     measure("tended");
 }
 
-/// The test above is worth something only if it would notice.
+/// Shows that the test above would notice a loss.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_only_says_it_has_synced_is_found_out() {
+async fn a_disk_that_only_claims_to_sync_is_detected() {
     let mut tallied = Tallied::default();
     work(
         &mut Dice(0x9E37_79B9_7F4A_7C15),

@@ -1,11 +1,11 @@
-//! What a cut can leave of single segments of sled's log, and what no cut can, made by hand: where the log then ends, and that it
-//! is refused if that is too early.
+//! Single segments of sled's log as a power cut can leave them, and as none can, made by hand. The tests check where the log then
+//! ends, and that the database is refused if that is too early.
 
 use super::*;
 
-/// A group of writes that begins two segments, of which a cut leaves the later one alone.
+/// A group of writes begins two segments, and a cut leaves only the later one.
 #[test]
-fn a_segment_without_the_one_before_it_does_not_hide_what_came_before_both() {
+fn a_segment_without_its_predecessor_hides_nothing_earlier() {
     let home = place();
     let owner = UserId::generate(NOW);
     for opening in 0..3 {
@@ -50,18 +50,18 @@ fn a_segment_without_the_one_before_it_does_not_hide_what_came_before_both() {
     }
 }
 
-/// The number of the segment at which the log is.
+/// The number of the segment that the log has reached.
 fn newest(data: &[u8]) -> usize {
     let segments = data.chunks(SEGMENT).enumerate();
     segments.max_by_key(|(_, segment)| begins(segment)).unwrap().0
 }
 
-/// Where in the log a segment begins, if it is in use.
+/// The place in the log at which a segment begins, if it is in use.
 fn begins(segment: &[u8]) -> Option<i64> {
     log_place(segment.get(4..12)?)
 }
 
-/// Where in the log its unstable tail begins: the segment that was being written when the newest was begun.
+/// The place at which the unstable tail of the log begins: the segment that was being written when the newest one was begun.
 fn tail(data: &[u8]) -> i64 {
     let written = data
         .chunks(SEGMENT)
@@ -79,9 +79,9 @@ fn log_place(bytes: &[u8]) -> Option<i64> {
 struct Shortened {
     before: Image,
     after: Image,
-    /// How many groups of writes are in both.
+    /// How many groups of writes both images have.
     commits: u64,
-    /// What there is in the later one.
+    /// What the later image has.
     live: Vec<SessionId>,
 }
 
@@ -108,7 +108,7 @@ fn shortened() -> Shortened {
         }
         trees.put_commits(commits + 1, NOW).unwrap();
         trees.flush().unwrap();
-        // sled's own threads shorten it.
+        // sled's own threads shorten the file.
         thread::sleep(Duration::from_millis(2));
         let after = Image::of(home.path());
         if after.data().len() < before.data().len() {
@@ -124,7 +124,7 @@ fn shortened() -> Shortened {
 }
 
 #[test]
-fn what_a_cut_leaves_of_a_segment_that_was_being_cut_off_does_not_end_the_log() {
+fn the_remnant_of_a_removed_segment_does_not_end_the_log() {
     let Shortened {
         before,
         after,
@@ -137,7 +137,7 @@ fn what_a_cut_leaves_of_a_segment_that_was_being_cut_off_does_not_end_the_log() 
             let mut image = before.clone();
             let data = image.0.get_mut(log_file::DATA_FILE).unwrap();
             data.truncate(shorter + (whole - shorter) * part / 8);
-            // Nobody says that any write is missing.
+            // No tally says that a write is missing.
             image.0.remove(tally::FILE);
             let directory = place();
             image.write(directory.path());
@@ -148,16 +148,16 @@ fn what_a_cut_leaves_of_a_segment_that_was_being_cut_off_does_not_end_the_log() 
     assert_eq!(found, [Some(commits); 7]);
 }
 
-/// No cut of the power does this.
+/// No power cut does this.
 #[test]
-fn a_file_that_ends_in_the_midst_of_a_segment_with_something_of_use_is_refused() {
-    // How much of what sled has written is of use in the end is not up to this test.
+fn a_file_that_ends_within_a_used_segment_is_refused() {
+    // How much of what sled has written is in use at the end varies.
     let found = (0..5).any(|_| refused_without_the_end_of_a_segment(shortened()) > 0);
     assert!(found, "no segment was in use to its end");
 }
 
-/// Puts each segment last in turn, whole and without its last byte, and returns how often that was refused. Otherwise everything
-/// must be there.
+/// Puts each segment last in turn, whole and without its last byte. Returns how often that was refused. Otherwise everything must
+/// be found.
 fn refused_without_the_end_of_a_segment(shortened: Shortened) -> usize {
     let Shortened {
         after, commits, live, ..
@@ -184,10 +184,10 @@ fn refused_without_the_end_of_a_segment(shortened: Shortened) -> usize {
     refused
 }
 
-/// A group of writes that goes on from one segment into the next is gone with the end of the first of them, as if the power had
-/// gone before it was whole.
+/// A group of writes that continues in the next segment is lost with the end of the first one, as if the power had failed before
+/// it was whole.
 #[test]
-fn where_the_log_may_end_the_tally_tells_that_its_last_writes_are_missing() {
+fn where_the_log_may_end_the_tally_detects_a_loss() {
     let home = place();
     let (opened, _lock) = open::open(&config(home.path()), |_, _| Ok(())).unwrap();
     let trees = opened.trees;
@@ -220,13 +220,13 @@ fn where_the_log_may_end_the_tally_tells_that_its_last_writes_are_missing() {
     assert!(told > 0, "no group of writes went on into another segment");
 }
 
-/// How many segments an image's file has.
+/// How many segments the file of an image has.
 fn segments(image: &Image) -> usize {
     image.data().len().div_ceil(SEGMENT)
 }
 
-/// What a file becomes in which this segment is the last and has so many bytes `missing`. The log does not mind where in the file
-/// a segment is. Nobody says that any write is missing.
+/// Makes an image in which this segment is the last and has so many bytes `missing`. The place of a segment in the file has no
+/// meaning for the log. No tally says that a write is missing.
 fn with_last(whole: &Image, segment: usize, missing: usize) -> Image {
     let mut image = whole.clone();
     image.0.remove(tally::FILE);
@@ -242,15 +242,15 @@ fn with_last(whole: &Image, segment: usize, missing: usize) -> Image {
 }
 
 enum Outcome {
-    /// Everything is there.
+    /// With everything.
     Whole(Trees),
-    /// As damaged, for this reason.
+    /// Refused as damaged, for this reason.
     Refused(String),
-    /// The last group of writes is missing; with a tally it was refused.
+    /// Without the last group of writes. With a tally it was refused.
     OnlyTheTallyTells,
 }
 
-/// What comes of an `image` of so many groups of writes, in which this `segment` of the `whole` has lost its end.
+/// Opens an `image` of so many groups of writes, in which this `segment` of the `whole` has lost its end.
 fn outcome(image: &Image, whole: &Image, segment: usize, commits: u64) -> Outcome {
     let directory = place();
     image.write(directory.path());
