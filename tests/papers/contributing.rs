@@ -49,3 +49,28 @@ fn every_fuzz_target_is_described() {
         .collect();
     assert_eq!(described, targets);
 }
+
+#[test]
+fn the_long_runs_select_tests_that_exist() {
+    let page = read("CONTRIBUTING.md");
+    let runs = page.lines().filter(|line| line.contains(" -- --nocapture"));
+    let is_source = |file: &String| file.starts_with("src/") || file.starts_with("tests/");
+    let sources = files::all().into_iter().filter(is_source);
+    let sources: Vec<(String, String)> = sources.map(|file| (file.clone(), read(&file))).collect();
+    let mut seen = 0;
+    for line in runs {
+        let (command, _) = line.split_once(" -- --nocapture").unwrap();
+        let filter = command.rsplit(' ').next().unwrap();
+        let variable = line.split('=').next().unwrap();
+        let selects = |(file, text): &(String, String)| {
+            let names = text.split("fn ").skip(1);
+            let mut names = names.map(|rest| rest.split('(').next().unwrap());
+            file.contains(filter) || names.any(|name| name.contains(filter))
+        };
+        assert!(sources.iter().any(selects), "no test is selected by {filter}");
+        let is_read = |(_, text): &(String, String)| text.contains(&format!("\"{variable}\""));
+        assert!(sources.iter().any(is_read), "no test reads {variable}");
+        seen += 1;
+    }
+    assert!(seen > 3, "only {seen} long runs were found");
+}
