@@ -99,7 +99,7 @@ impl Passwords {
         let cost = self.rules().bcrypt_cost;
         self.run(move || {
             let (Some(user), Some(password)) = (user, password) else {
-                let _ = matches("a password that nobody has", &decoy(cost))?;
+                let _ = matches("a password that no user has", &decoy(cost))?;
                 return Ok(None);
             };
             let found = cost_of(&user.password_hash).unwrap_or(cost);

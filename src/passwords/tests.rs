@@ -74,9 +74,9 @@ async fn all_71_bytes_of_a_password_count() {
 }
 
 #[tokio::test]
-async fn nobody_is_verified_by_the_decoy() {
+async fn the_decoy_verifies_no_user() {
     let passwords = passwords(4);
-    for text in ["a password that nobody has", PASSWORD] {
+    for text in ["a password that no user has", PASSWORD] {
         assert!(
             passwords
                 .verify(None, Some(password(text)))
@@ -85,8 +85,8 @@ async fn nobody_is_verified_by_the_decoy() {
                 .is_none()
         );
     }
-    let somebody = user(decoy(4));
-    assert!(passwords.verify(Some(somebody), None).await.unwrap().is_none());
+    let user = user(decoy(4));
+    assert!(passwords.verify(Some(user), None).await.unwrap().is_none());
     assert!(passwords.verify(None, None).await.unwrap().is_none());
 }
 
@@ -99,7 +99,7 @@ fn the_decoy_is_a_hash_of_the_configured_cost() {
 }
 
 #[tokio::test]
-async fn a_hash_of_another_cost_is_made_anew_and_only_for_the_right_password() {
+async fn only_the_right_password_is_rehashed_under_another_cost() {
     let user = user(
         passwords(4)
             .hash_new(password(PASSWORD), &username())
@@ -148,7 +148,7 @@ async fn easy_passwords_are_refused_and_the_username_counts_as_known() {
 }
 
 #[test]
-fn a_wrong_password_costs_the_same_whatever_the_cost_of_the_hash() {
+fn a_wrong_password_takes_the_same_work_at_every_cost() {
     for configured in 4..=16 {
         for found in 4..=configured {
             let rounds = |cost: u32| 1_u64 << cost;
@@ -181,11 +181,11 @@ fn known_hashes_are_verified_whatever_their_version() {
             .step_by(2)
             .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
             .collect();
-        // The `2x` hashes are those of a fault in one old library; the fault is not repeated here.
+        // `2x` marks the hashes of a faulty old library, whose fault this server does not repeat.
         if vector["hash"].as_str().unwrap().starts_with("$2x$") {
             continue;
         }
-        // What is not text, or is longer than a password may be, can never be asked of this server.
+        // A client cannot send what is no text, or longer than a password may be.
         let Some(password) = String::from_utf8(bytes)
             .ok()
             .and_then(|text| Password::parse(text.into()).ok())

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn what_finds_the_queue_full_is_turned_away_and_the_rest_is_done() {
+    async fn a_job_is_refused_while_the_queue_is_full() {
         let threads = Arc::new(HashThreads::start(1, 1).unwrap());
         let (release, running) = block(&threads);
         let mut waiting = Box::pin(threads.run(|| 7));
