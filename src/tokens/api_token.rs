@@ -1,4 +1,4 @@
-//! The text of API tokens. It says nothing, so it is looked up: the store has its SHA-256 and nothing else of it.
+//! The text of API tokens. It carries no claims: the store has its SHA-256, and looks it up by that.
 //!
 //! | characters | what |
 //! |---|---|
@@ -6,9 +6,9 @@
 //! | 43 | 32 random bytes, base64url |
 //! | 6 | CRC-32 (ISO-HDLC, as in PNG and zip) of the 47 characters before, 4 bytes, big endian, base64url |
 //!
-//! In both parts the bits of the last character that are left over are zero, so a token has one spelling, and ends in one of
-//! `A`, `Q`, `g` and `w`. The checksum is no security: it lets a scanner for secrets tell a token from what only looks like
-//! one, and a slip of the hand be refused before anybody looks it up.
+//! In both parts the unused bits of the last character are zero, so a token has one spelling, and ends in one of `A`, `Q`, `g`
+//! and `w`. The checksum is no security: with it, a scanner for secrets tells a token from what only looks like one, and the
+//! server refuses a typing error without a look-up.
 
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -16,13 +16,13 @@ use secrecy::SecretString;
 
 use crate::domain::{ApiTokenHash, random};
 
-/// What every API token begins with: an access token has two dots and never begins so, nor does a refresh token.
+/// The beginning of every API token, and of no access token and no refresh token.
 pub(crate) const PREFIX: &str = "jws_";
 const SECRET: usize = 32;
 /// The prefix and the secret, in characters.
 const CHECKED: usize = PREFIX.len() + 43;
 
-/// A new one that nobody can guess, and what is kept of it.
+/// A new random token, and the hash that the store keeps of it.
 pub(crate) fn fresh() -> (SecretString, ApiTokenHash) {
     let mut text = String::with_capacity(CHECKED + 6);
     text.push_str(PREFIX);
@@ -32,7 +32,7 @@ pub(crate) fn fresh() -> (SecretString, ApiTokenHash) {
     (text.into(), hash)
 }
 
-/// What would be kept of `text`; `None` unless it has the form of an API token, exactly, and the right checksum.
+/// The hash of `text`. Returns `None` unless it has exactly the form of an API token, and the right checksum.
 pub(crate) fn hash(text: &str) -> Option<ApiTokenHash> {
     let (checked, sum) = text.split_at_checked(CHECKED)?;
     let mut secret = [0; SECRET];
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_api_token_reads_back_as_it_was_written_and_no_two_are_alike() {
+    fn an_api_token_reads_back_and_no_two_are_alike() {
         let (first, hash_of_first) = fresh();
         let (second, hash_of_second) = fresh();
         assert_eq!(first.expose_secret().len(), 53);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_an_api_token_is_refused() {
+    fn what_only_resembles_an_api_token_is_refused() {
         let (text, _) = fresh();
         let text = text.expose_secret();
         let checked = &text[..CHECKED];

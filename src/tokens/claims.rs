@@ -5,7 +5,6 @@
 //! | header | `alg`, `typ` (`JWT`), `kid`: these three and no others |
 //! | claims | `iss`, `sub` (user id), `username`, `roles`, `iat`, `exp`, `jti`, `sid` (session id), and `aud` when configured |
 //! | signature | by the key that `kid` names, with that key's own algorithm: RFC 7518, sections 3.2 to 3.4, and RFC 8037 |
-//!
 
 use std::borrow::Cow;
 
@@ -16,7 +15,7 @@ use crate::{
     domain::{SessionId, TokenRecord, UserId},
 };
 
-/// What a token that passed says.
+/// What a token says whose signature and claims were verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct VerifiedClaims {
     pub(crate) user: UserId,
@@ -40,7 +39,7 @@ pub(super) struct Claims<'a> {
     pub(super) aud: Option<Audience>,
 }
 
-/// Part of the JSON that it was read from, unless that has it with escapes.
+/// Borrowed from the JSON that it was read from, unless that has escapes in it.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
@@ -51,7 +50,7 @@ pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 pub enum Audience {
     /// One name.
     One(String),
-    /// Several.
+    /// Several names.
     Several(Vec<String>),
 }
 

@@ -13,8 +13,8 @@ pub(super) fn json_base64url(value: &impl Serialize) -> Option<String> {
     Some(URL_SAFE_NO_PAD.encode(json))
 }
 
-/// A JSON object with the members of `T` and no others, each once. Without the look at the first byte, an array of the
-/// members' values would do as well.
+/// Reads a JSON object with the members of `T` and no others, each once. The first byte is checked because serde also takes an
+/// array of the members' values.
 pub(super) fn strict_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
     let text = str::from_utf8(bytes).ok()?;
     let object = text.trim_ascii_start().starts_with('{');

@@ -11,7 +11,7 @@ pub(crate) enum SigningError {
     Failed,
 }
 
-/// Why a token is not good.
+/// Why a token is refused.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenRefusal {
@@ -42,28 +42,28 @@ pub enum TokenRefusal {
     /// It was revoked, refreshed longer ago than the grace, or never issued.
     #[error("not on the whitelist")]
     NotOnTheWhitelist,
-    /// This server gives no refresh tokens.
+    /// This server issues no refresh tokens.
     #[error("there are no refresh tokens here")]
     NoRefreshTokens,
-    /// It is not a refresh token of this server.
+    /// This server did not issue it as a refresh token.
     #[error("not a refresh token of this server")]
     NotARefreshToken,
-    /// It is a refresh token that was spent before: its session has ended.
+    /// It is a refresh token that was spent before. Its session has ended.
     #[error("a spent refresh token was used again")]
     Reused,
-    /// It begins as an API token does, and is none: a slip of the hand, or a forgery.
+    /// It begins as an API token does, and is none: a typing error, or a forgery.
     #[error("not an API token of this server")]
     NotAnApiToken,
     /// It is an API token that was revoked, has expired or was never made.
-    #[error("not an API token that is good")]
+    #[error("an unknown, expired or revoked API token")]
     UnknownApiToken,
-    /// Its user has been shut out.
+    /// Its user is disabled.
     #[error("the account is disabled")]
     AccountDisabled,
 }
 
 impl TokenRefusal {
-    /// Whether this server can't ever have issued it: somebody guesses, or asks the wrong server.
+    /// Whether this server can never have issued it: the client guesses, or asks the wrong server.
     pub(crate) fn is_foreign(self) -> bool {
         match self {
             Self::Malformed
@@ -72,7 +72,7 @@ impl TokenRefusal {
             | Self::NoRefreshTokens
             | Self::NotARefreshToken
             | Self::NotAnApiToken => true,
-            // Only behind a good signature does anybody look at these.
+            // Checked only after the signature has been verified.
             Self::BadClaims
             | Self::WrongIssuer
             | Self::WrongAudience
@@ -80,7 +80,7 @@ impl TokenRefusal {
             | Self::Expired
             | Self::NotOnTheWhitelist
             | Self::Reused
-            // Of a right form, so it may have been revoked; nobody can guess one.
+            // Its form is right, so it may have been revoked. It can't be guessed.
             | Self::UnknownApiToken
             | Self::AccountDisabled => false,
         }

@@ -27,9 +27,8 @@ struct JoseHeader<'a> {
     typ: Option<Text<'a>>,
 }
 
-/// Whether its header says that it is a JWT, and the payload, of a JWS in compact serialisation (RFC 7515), if one of `keys` signed it: the one that its
-/// `kid` names, with the algorithm that is that key's own. The signature comes first, nothing of the payload is looked at
-/// before.
+/// Verifies the signature of `token`: by the key that its `kid` names, with that key's own algorithm. Returns whether the header
+/// says that it is a JWT, the payload, and the key. The payload is not decoded before the signature has been verified.
 pub(super) fn verify_jws<'a>(
     token: &str,
     keys: &'a KeyRing<TokenKey>,
@@ -50,7 +49,7 @@ pub(super) fn verify_jws<'a>(
     Ok((is_jwt, payload, key))
 }
 
-/// Whether a header, in base64url, says that it is of a JWT, and the key that it names.
+/// Whether `header`, in base64url, says that it is of a JWT, and the key that it names.
 fn key_of<'a>(
     header: &str,
     keys: &'a KeyRing<TokenKey>,
@@ -61,7 +60,7 @@ fn key_of<'a>(
         .iter()
         .find(|key| key.material.header() == Some(header));
     if let Some(key) = ours.and_then(|ours| keys.verifying(&ours.id, now).filter(|key| ptr::eq(*key, ours))) {
-        // The very header that this server writes: there is nothing to take apart.
+        // Exactly the header that this server writes: it need not be decoded.
         return Ok((true, key));
     }
     let header = base64url(header).ok_or(TokenRefusal::Malformed)?;

@@ -1,8 +1,8 @@
-//! JSON Web Tokens: written, and read back with nothing taken on trust. `claims.rs` has a table of what one holds.
+//! JSON Web Tokens: signed, and verified in full. `claims.rs` has a table of what one holds.
 //!
 //! This server reads only what it wrote itself, so it is stricter than RFC 7519 asks: a header or claim that it does
 //! not write is refused rather than ignored, which settles `crit`, `b64`, `zip`, `jwk`, `jku`, `x5u`, `x5c` and `nbf` by
-//! one rule. The check asks neither the database nor the system's clock.
+//! one rule. The check uses neither the database nor the system's clock.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -25,14 +25,14 @@ use crate::{
 
 /// Signs and verifies access tokens.
 pub(crate) struct Tokens {
-    /// Replaced as a whole, a few times a year: whoever reads takes the lock for as long as it takes to count one more reader.
+    /// Replaced as a whole, a few times a year. A reader holds the lock only while it clones the pointer.
     keys: RwLock<Arc<KeyRing<TokenKey>>>,
     issuer: String,
     audience: Vec<String>,
     verified: VerifiedTokens,
 }
 
-/// A token that was verified, to be remembered if it is accepted.
+/// A verified token, to be remembered if the whitelist accepts it.
 #[derive(Debug)]
 pub(crate) struct Found<'a> {
     text: &'a str,
@@ -60,18 +60,21 @@ impl Tokens {
 
     /// The keys in use.
     pub(crate) fn keys(&self) -> Arc<KeyRing<TokenKey>> {
-        // Nobody panics while holding it: it is held for an assignment.
+        // A panic cannot leave the pointer half replaced.
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Uses other keys from now on. They must be durable: a token of theirs may leave the server at once.
+    /// Uses other keys from now on. The store must have them already: a client may get a token of theirs at once.
     pub(crate) fn use_keys(&self, keys: &KeyRing<TokenKey>) {
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(named(keys));
         self.verified.begin_anew();
     }
 
-    /// The token that says what `token` does, for `user` in `session`. Its key is the one that signed when it was issued, so
-    /// that no token outlives its key; if that one can't sign any more, the newest that can.
+    /// Signs `token` for `user` in `session`. The key is the one that signed when the token was issued, so that no token outlives
+    /// its key; if that one can no longer sign, the newest that can.
+    ///
+    /// # Errors
+    /// [`SigningError::NoKey`] if no key can sign, [`Failed`](SigningError::Failed) if the signature can't be made.
     pub(crate) fn sign(
         &self,
         user: &User,
@@ -108,7 +111,8 @@ impl Tokens {
         signed.map(SecretString::from).ok_or(SigningError::Failed)
     }
 
-    /// What `text` says as a token and whether it is accepted at `now`, if it is known and so is its session as it is now.
+    /// What the token `text` says and whether it is accepted at `now`. Returns `None` unless it was verified before and its
+    /// session is at hand.
     pub(crate) fn recognise(
         &self,
         text: &[u8],
@@ -121,7 +125,10 @@ impl Tokens {
         self.verified.find(text, now, ask)?
     }
 
-    /// What `token` says, if this server signed it and it is good at `now`. Whether it has been revoked is not asked here.
+    /// Verifies that this server signed `token` and that its claims are valid at `now`, but not whether it has been revoked.
+    ///
+    /// # Errors
+    /// [`TokenRefusal`], which says what is wrong.
     pub(crate) fn verify<'a>(
         &self,
         token: &'a BearerToken,
@@ -152,15 +159,15 @@ impl Tokens {
         })
     }
 
-    /// Remembers a token that is accepted, and its session, so that it is recognised. To be called only after it was not: if it
-    /// is remembered all the same, then without its session, or with one that is outdated.
+    /// Remembers an accepted token and its session, so that it is recognised. A caller calls it only after
+    /// [`recognise`](Self::recognise) returned `None`: an entry that is there has no session, or an outdated one.
     pub(crate) fn remember(&self, found: &Found, session: Option<Arc<dyn LiveSession>>) {
         if session.is_some() || !found.is_remembered {
             self.verified.put(found.text.as_bytes(), found.known, session);
         }
     }
 
-    /// Gives back the memory of what was remembered and is of no use any more at `now`.
+    /// Releases the memory of tokens that can no longer be recognised at `now`.
     pub(crate) async fn tidy(&self, now: Timestamp) {
         self.verified.tidy(now).await;
     }
@@ -204,18 +211,18 @@ impl Tokens {
         Ok((said, key))
     }
 
-    /// Their `iss`.
+    /// The `iss` of each token.
     pub(crate) fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// The `aud` of a `token` that has been verified.
+    /// The `aud` of a verified `token`.
     pub(crate) fn audience(token: &BearerToken) -> Option<Audience> {
         let payload = base64url(token.expose().split('.').nth(1)?)?;
         strict_json::<Claims>(&payload)?.aud
     }
 
-    /// RFC 7519, section 4.1.3: who finds `aud` must find themselves in it.
+    /// RFC 7519, section 4.1.3: a recipient must find itself in `aud` if there is one.
     fn is_meant_for_us(&self, audience: Option<&Audience>) -> bool {
         match audience {
             None => self.audience.is_empty(),
@@ -225,7 +232,7 @@ impl Tokens {
     }
 }
 
-/// The same keys, each called as it is in the ring.
+/// The same keys, each with its name in the ring.
 fn named(keys: &KeyRing<TokenKey>) -> KeyRing<TokenKey> {
     keys.map(|key| key.material.clone().named(&key.id))
 }

@@ -1,4 +1,4 @@
-//! One key as jsonwebtoken takes it: for one algorithm, which a token has no say in. The only file that names jsonwebtoken.
+//! One key as jsonwebtoken takes it: for one algorithm, which a token cannot change. The only file that names jsonwebtoken.
 
 use std::fmt;
 
@@ -67,7 +67,7 @@ impl TokenKey {
         }
     }
 
-    /// The half that others may know; `None` for a secret.
+    /// The public half. Returns `None` for a secret.
     pub(crate) fn public_half(&self) -> Option<&PublicKey> {
         self.public.as_ref()
     }
@@ -76,8 +76,8 @@ impl TokenKey {
         self.encoding.is_some()
     }
 
-    /// What a secret makes of a fixed text: the same for the same secret, and no help in finding it. The text has no dot, so
-    /// no token's signature is ever this.
+    /// The signature of a fixed text: the same for the same secret, and no help in finding it. The text has no dot, so it is
+    /// the signature of no token.
     pub(crate) fn mark(&self) -> Option<String> {
         self.sign(b"jwt-server signing key check")
     }
@@ -87,7 +87,7 @@ impl TokenKey {
         Algorithm::parse(alg).map(jwa) == Some(self.algorithm)
     }
 
-    /// The same key, called `id` in what it signs.
+    /// The same key, under the name `id` in the tokens that it signs.
     pub(super) fn named(mut self, id: &str) -> Self {
         let mut header = Header::new(self.algorithm);
         header.kid = Some(id.to_owned());
@@ -95,7 +95,7 @@ impl TokenKey {
         self
     }
 
-    /// The header of every token that it signs, in base64url; `None` if it has no name.
+    /// The header of every token that it signs, in base64url. Returns `None` if it has no name.
     pub(super) fn header(&self) -> Option<&str> {
         self.header.as_deref()
     }

@@ -1,6 +1,6 @@
 //! What a client presents: access tokens (JSON Web Tokens), refresh tokens and API tokens, how each is written, and what it
-//! says. Remembers which access tokens it has verified. This room signs and verifies with the keys that it is given; it does
-//! not know where keys come from, and leaves it to the store whether a token is revoked.
+//! says. It remembers which access tokens it has verified. It signs and verifies with the keys that it is given, does not know
+//! where they come from, and leaves it to the store whether a token is revoked.
 
 pub(crate) mod api_token;
 mod cache;

@@ -1,5 +1,5 @@
 //! The text of refresh tokens. None is stored: each is made of its session, its generation and a key that never leaves the
-//! store, so the same successor can be given twice, and the database holds nothing that could be presented.
+//! server. So the same successor can be issued twice, and the database holds nothing that a client could present.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -7,7 +7,7 @@
 //! | 4 | the generation, big endian |
 //! | 32 | HMAC-SHA256 (RFC 2104) of the prefix and the bytes before, under the refresh key |
 //!
-//! written as `jwr_` and 70 characters of base64url: an access token has two dots and never begins so.
+//! written as `jwr_` and 70 characters of base64url. No access token begins so.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use crate::domain::{SessionId, random};
 
-/// What every refresh token begins with, so that people and scanners can tell what they have found.
+/// The beginning of every refresh token, by which people and scanners recognise one.
 pub(crate) const PREFIX: &str = "jwr_";
 const SESSION: usize = 16;
 const GENERATION: usize = 4;
@@ -44,7 +44,7 @@ impl RefreshTokens {
         self.key.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A key that nobody can guess.
+    /// A new random key.
     pub(crate) fn fresh_key() -> SecretSlice<u8> {
         random::<32>().to_vec().into()
     }
@@ -56,7 +56,7 @@ impl RefreshTokens {
         format!("{PREFIX}{text}").into()
     }
 
-    /// The session and the generation that `text` is of; `None` unless this server wrote it, exactly so.
+    /// The session and the generation of `text`. Returns `None` unless this server wrote exactly that.
     pub(crate) fn read(&self, text: &str) -> Option<(SessionId, u32)> {
         let mut bytes = [0; SESSION + GENERATION + MAC];
         let length = URL_SAFE_NO_PAD
@@ -74,7 +74,7 @@ fn hmac_key(key: &SecretSlice<u8>) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret())
 }
 
-/// With the prefix, so that no other kind of token made with the same key could be taken for one.
+/// With the prefix, so that no other kind of token under the same key can pass for a refresh token.
 fn signed(claim: &[u8]) -> Vec<u8> {
     [PREFIX.as_bytes(), claim].concat()
 }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_token_reads_back_as_it_was_written_and_differs_each_generation() {
+    fn a_refresh_token_reads_back_and_differs_each_generation() {
         let tokens = tokens();
         let session = SessionId::generate(Timestamp::from_secs(1_800_000_000));
         for generation in [0, 1, u32::MAX] {
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_token_with_any_bit_changed_or_of_another_server_is_refused() {
+    fn a_changed_or_foreign_refresh_token_is_refused() {
         let tokens = tokens();
         let session = SessionId::generate(Timestamp::from_secs(1_800_000_000));
         let text = tokens.write(session, 3);

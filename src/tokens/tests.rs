@@ -134,7 +134,7 @@ fn issued(by: &Tokens) -> String {
     token.expose_secret().to_owned()
 }
 
-/// What is good is remembered as well, so that all of these tests are attacks on what is remembered too.
+/// An accepted token is remembered as well, so that each of these tests attacks the cache too.
 fn verify_at(tokens: &Tokens, token: &str, now: Timestamp) -> Result<VerifiedClaims, TokenRefusal> {
     let token = BearerToken::parse(token).ok_or(TokenRefusal::Malformed)?;
     let found = tokens.verify(&token, now)?;
@@ -174,7 +174,7 @@ impl LiveSession for Told {
 }
 
 #[test]
-fn a_token_is_recognised_only_by_its_text_and_says_what_its_session_says_now() {
+fn a_token_is_recognised_by_its_text_and_its_session_answers() {
     for bench in benches() {
         let tokens = tokens_for(&[], &bench.ring());
         let text = bench.with_claims(&claims());
@@ -182,7 +182,7 @@ fn a_token_is_recognised_only_by_its_text_and_says_what_its_session_says_now() {
         let recognised = |text: &str, now| tokens.recognise(text.as_bytes(), now);
         assert!(recognised(&text, NOW).is_none(), "it is not known yet");
         let found = tokens.verify(&token, NOW).unwrap();
-        assert!(recognised(&text, NOW).is_none(), "nobody has accepted it yet");
+        assert!(recognised(&text, NOW).is_none(), "it was not accepted yet");
         tokens.remember(&found, None);
         assert!(recognised(&text, NOW).is_none(), "there is no session to ask");
 
@@ -388,7 +388,7 @@ fn a_token_is_verified_by_the_key_that_it_names_and_by_no_other() {
 }
 
 #[test]
-fn a_token_is_signed_by_the_key_of_its_time_and_dies_with_it_at_the_latest() {
+fn a_token_is_signed_by_the_key_of_its_time_and_ends_with_it() {
     let five = Duration::from_mins(5);
     let [_, old, new, ..] = BENCHES.as_slice() else {
         panic!()
@@ -427,7 +427,7 @@ fn a_token_is_signed_by_the_key_of_its_time_and_dies_with_it_at_the_latest() {
     }
 }
 
-/// If (r, s) signs a text, so does (r, n - s), and anybody can work that out. It makes no other token of it: the twin says
+/// If (r, s) signs a text, so does (r, n - s), which every client can compute. It is no other token: the twin says
 /// the same, has the same `jti`, and is revoked with it.
 #[test]
 fn an_es256_signature_has_a_twin_and_both_are_the_same_token() {
@@ -529,7 +529,7 @@ fn keys_in_the_header_extensions_and_nesting_are_refused() {
 }
 
 #[test]
-fn a_name_that_stands_twice_is_refused() {
+fn a_repeated_member_is_refused() {
     for bench in benches() {
         let payload = claims().to_string();
         for header in [
@@ -643,7 +643,7 @@ fn claims_that_are_not_this_servers_are_refused() {
 }
 
 #[test]
-fn an_audience_is_asked_for_exactly_when_one_is_configured() {
+fn an_audience_is_required_exactly_when_one_is_configured() {
     for bench in benches() {
         let ours = tokens_for(&["api", "web"], &bench.ring());
         let verified = |claims: &Value| verify_at(&ours, &bench.with_claims(claims), NOW).map(|_| ());

@@ -1,40 +1,37 @@
-//! Which tokens this process has verified before, so that the mathematics is done once for each.
+//! Which tokens this process has verified before, so that it verifies each signature once.
 //!
 //! # Why this is safe
 //!
-//! A signature does not change its mind: whether a text was signed by a key, and what it says, is the same today as a
-//! second ago. So that part of the check is remembered, and where to ask for the rest. What can change is asked at each request,
-//! of the remembered token as of any other: the clock (issued, expired, and the end of the key that signed it), and the session
-//! itself, which the store keeps as it is now: the whitelist and the user's state. A token that was revoked, whose grace is over,
-//! or whose user was disabled is refused on the very next request, because nothing here could say otherwise.
+//! Whether a key signed a text, and what the text says, never changes. So the cache remembers that part of the check, and which
+//! session to ask for the rest. What can change is checked at each request, of a remembered token as of any other: the clock
+//! (issued, expired, and the end of the key that signed it), and the session in the store, with the whitelist and the user's
+//! state. A token that was revoked, whose grace is over, or whose user was disabled is refused on the very next request.
 //!
-//! - **Only what was accepted gets in.** There is one way in, [`put`](VerifiedTokens::put), and its one caller can give it only
-//!   what [`Tokens::verify`](crate::tokens::Tokens::verify) found, and does so when the whitelist has accepted it. A forgery can neither
-//!   get in nor push anything out.
-//! - **Who is asked knows whether they may answer.** A session that has ended, or whose user has changed, says so to whoever
-//!   still has it, for ever ([`Outdated`](crate::store::Outdated)); then the store is asked as if nothing had been kept of it.
-//! - **A hit is the same text.** The hash only says where to look, and which texts not to look at; then the whole token is
-//!   compared, byte for byte. A valid prefix, another spelling of the same signature, another case: none is the same text, so
-//!   each is verified by itself and refused as if there were no cache. The comparison may end early, which tells a guesser
-//!   something only once their guess has the right end, 24 characters of a signature that nobody but its owner has seen, or
-//!   one that happens to have the same hash; and then no more than how much of header and claims is right.
-//! - **Other keys, an empty cache.** Each entry belongs to a generation of the key ring. It is taken before the keys are
-//!   read, so what was verified with the old keys while they were replaced belongs to the old generation and is never found.
-//! - **It is bounded.** There are so many places, sixteen to a hash; the seventeenth token takes the place of one of them, mostly
-//!   of the one that got in first and will be the first to run out. That costs its owner one verification. Nobody
-//!   can choose who shares a place: the hash has a key of this process's own. Chance fills some hashes before others: with
-//!   three tokens for four places two in a hundred find no place that lasts, with one for two hardly any.
+//! - **Only accepted tokens get in.** [`put`](VerifiedTokens::put) is the one way in. Its one caller passes what
+//!   [`Tokens::verify`](crate::tokens::Tokens::verify) found, after the whitelist has accepted it. A forgery can neither get in
+//!   nor evict another token.
+//! - **A session knows whether it may answer.** One that has ended, or whose user has changed, says
+//!   [`Outdated`](crate::store::Outdated) from then on; then the store is asked as if the cache had no session.
+//! - **A hit is the same text.** The hash only says where to look, and which texts to skip; then the whole token is compared,
+//!   byte for byte. A valid prefix, another spelling of the same signature and another case are other texts, so each is
+//!   verified by itself and refused. The comparison may end early. That tells a guesser something only if the guess has the
+//!   right end, 24 characters of a signature that only its owner has seen, or one with the same hash; and then no more than
+//!   how much of header and claims is right.
+//! - **Other keys empty the cache.** Each entry belongs to a generation of the key ring. The generation is read before the keys
+//!   are, so what was verified with keys that were replaced meanwhile belongs to the old generation and is never found.
+//! - **The cache is bounded.** Sixteen tokens share one hash; the seventeenth evicts one of them, mostly the one that got in
+//!   first and expires first. That costs its owner one verification. No client can choose which tokens share a hash: the hash
+//!   has a key of this process's own. With three tokens for four places, two in a hundred are evicted early; with one for two,
+//!   hardly any.
 //!
 //! # Why it is laid out like this
 //!
-//! With many users nearly every request is for a token that is in none of the processor's own caches, and each place of memory
-//! that has to be waited for takes as long as hundreds of instructions. So a search reads the tags of sixteen tokens, which are
-//! beside their lock, and then the pointers to the one token that it may be and to its session. Each of these is one piece of
-//! memory: the token's text with what it says, and the session with its user. The session is sent for before the text is
-//! compared, and then there is nothing more to look for. A place takes 28 bytes, from when a token is put into one of the
-//! thousand that are beside it, and a token some 110 more than its text, and some 400 more while it is the only one that still
-//! has its session, which may have ended. What is of no use any more is given back once a minute
-//! ([`tidy`](VerifiedTokens::tidy)).
+//! With many users nearly every request brings a token that is in none of the processor's own caches, and each load from memory
+//! takes as long as hundreds of instructions. So a search reads the tags of sixteen tokens, beside their lock, and then two
+//! pointers: to the one token that it may be, and to its session. Each of these is one allocation: the token's text with what it
+//! says, and the session with its user. The session is prefetched before the text is compared. A place takes 28 bytes, from when
+//! a token is put into one of the thousand beside it; a token takes some 110 more than its text, and some 400 more while it is
+//! the only holder of its session, which may have ended. [`tidy`](VerifiedTokens::tidy) releases what is of no use once a minute.
 
 mod set;
 
@@ -57,7 +54,7 @@ const BLOCK: usize = 64;
 const HASHED: usize = 24;
 
 pub(super) struct VerifiedTokens {
-    /// In blocks, each of which is there once a token was put into one of its sets. None if there are to be no entries.
+    /// Each block is allocated when a token is put into one of its sets. Empty if the cache is disabled.
     blocks: Box<[OnceLock<SetBlock>]>,
     /// How many sets there are when all blocks are there.
     sets: usize,
@@ -65,20 +62,20 @@ pub(super) struct VerifiedTokens {
     generation: AtomicU64,
 }
 
-/// Sets that come into being together: a server that few have signed in to keeps no room for many.
+/// Sets that are allocated together, so that a server with few tokens reserves no memory for many.
 type SetBlock = Box<[Set]>;
 
-/// Where a token is if it is anywhere.
+/// Where a token is, if the cache has it.
 struct CacheSlot {
     block: usize,
     /// Which of the block.
     set: usize,
-    /// Tells it from most others there.
+    /// Differs from those of most others there.
     tag: u16,
 }
 
 impl VerifiedTokens {
-    /// Room for about `entries` tokens, or for none.
+    /// A cache for about `entries` tokens; with 0 it is disabled.
     pub(super) fn new(entries: usize) -> Self {
         let sets = entries.div_ceil(WAYS);
         Self {
@@ -89,18 +86,18 @@ impl VerifiedTokens {
         }
     }
 
-    /// The present generation: to be taken before the keys are read.
+    /// The present generation. A caller reads it before the keys.
     pub(super) fn generation(&self) -> Generation {
         Generation(self.generation.load(Ordering::Acquire))
     }
 
-    /// Forgets everything: to be called after the keys were replaced.
+    /// Invalidates every entry. A caller calls it after the keys were replaced.
     pub(super) fn begin_anew(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
     /// What `then` makes of what `token` says and of the session it is of, if it was verified before, with the present keys,
-    /// and is good at `now`.
+    /// and is valid at `now`.
     pub(super) fn find<T>(
         &self,
         token: &[u8],
@@ -125,19 +122,19 @@ impl VerifiedTokens {
         };
         let entry = Entry::from_header_and_slice(known, token);
         let block = self.blocks[slot.block].get_or_init(|| {
-            // The last block has what is left.
+            // The last block may have fewer.
             let sets = BLOCK.min(self.sets - slot.block * BLOCK);
             (0..sets).map(|_| Set::default()).collect()
         });
         let mut set = block[slot.set].0.write().unwrap_or_else(PoisonError::into_inner);
         let replaced = set.put(slot.tag, entry, session);
-        // Nobody has to wait until its memory is given back.
+        // Outside the lock, so that no request waits for the release of its memory.
         drop(set);
         drop(replaced);
     }
 
-    /// Lets go of what nobody will find any more at `now`, and of sessions that are outdated: what is known of somebody who is
-    /// gone is not kept longer than it takes until this is called. Others get their turn meanwhile.
+    /// Releases the entries that no request will find at `now`, and outdated sessions: the data of a deleted user stays no longer
+    /// than until this is called. It yields to other tasks after each block.
     pub(super) async fn tidy(&self, now: Timestamp) {
         for block in self.blocks.iter().filter_map(OnceLock::get) {
             let generation = self.generation();

@@ -20,30 +20,30 @@ pub(in crate::tokens) struct Generation(pub(super) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::tokens) struct Known {
     pub(in crate::tokens) said: VerifiedClaims,
-    /// The first second at which the token is no longer good, or its key no longer.
+    /// The first second at which the token or its key is no longer valid.
     pub(in crate::tokens) good_until: Timestamp,
     pub(in crate::tokens) generation: Generation,
 }
 
-/// The tokens that share one hash. It begins where a line of the processor's caches does.
+/// The tokens that share one hash, aligned to a cache line of the processor.
 #[derive(Default)]
 #[repr(align(64))]
 pub(super) struct Set(pub(super) RwLock<Places>);
 
-/// In this order the tags are in one line with the lock that is in front of them.
+/// In this order the tags share a cache line with the lock in front of them.
 #[derive(Default)]
 #[repr(C)]
 pub(super) struct Places {
     /// Another part of each token's hash.
     tags: [u16; WAYS],
     pub(super) entries: [Option<Entry>; WAYS],
-    /// Whom to ask whether each is accepted, if the store has that in memory.
+    /// The session of each, which says whether it is accepted, if the store has that in memory.
     pub(super) sessions: [Option<Arc<dyn LiveSession>>; WAYS],
-    /// Whose place is taken next.
+    /// Which place is evicted next.
     next: usize,
 }
 
-/// A token's text, and in front of it in the same piece of memory what there is to know of it. There is only one owner.
+/// A token's text, behind what is known of it, in one allocation with one owner.
 pub(super) type Entry = ThinArc<Known, u8>;
 
 impl Places {
@@ -52,7 +52,7 @@ impl Places {
         (0..WAYS).find(|&at| {
             self.tags[at] == tag
                 && self.entries[at].as_ref().is_some_and(|entry| {
-                    // It is most likely the one: what comes next is on its way while the text is compared.
+                    // This is most likely the token: its session is prefetched while the text is compared.
                     if let Some(session) = &self.sessions[at] {
                         session.approach();
                     }
@@ -61,7 +61,7 @@ impl Places {
         })
     }
 
-    /// Puts a token where it is already, or in a place that is free, or in the next one, and returns what was there.
+    /// Puts a token in its present place, or in a free one, or in the next one, and returns what was there.
     pub(super) fn put(
         &mut self,
         tag: u16,
@@ -82,7 +82,7 @@ impl Places {
         )
     }
 
-    /// Lets go of tokens of which `is_useless` says so, and of sessions that are outdated.
+    /// Removes the tokens of which `is_useless` says so, and outdated sessions.
     pub(super) fn tidy(&mut self, is_useless: impl Fn(&Known) -> bool) {
         for (entry, session) in self.entries.iter_mut().zip(&mut self.sessions) {
             if entry

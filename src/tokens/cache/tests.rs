@@ -71,7 +71,7 @@ fn a_token_is_found_from_its_first_second_to_its_last() {
 }
 
 #[test]
-fn what_was_verified_with_keys_that_were_replaced_meanwhile_is_never_found() {
+fn a_token_verified_with_replaced_keys_is_never_found() {
     let cache = VerifiedTokens::new(100);
     put(&cache, "before");
     let generation = cache.generation();
@@ -84,7 +84,7 @@ fn what_was_verified_with_keys_that_were_replaced_meanwhile_is_never_found() {
 }
 
 #[test]
-fn there_are_never_more_than_there_is_room_for_and_the_newest_are_found() {
+fn the_cache_is_bounded_and_finds_the_newest_tokens() {
     for room in [1, 64, (BLOCK + 1) * WAYS] {
         let cache = VerifiedTokens::new(room);
         assert!(cache.blocks.iter().all(|block| block.get().is_none()));
@@ -107,7 +107,7 @@ fn entry(token: &str, known: Known) -> Entry {
 }
 
 #[test]
-fn tokens_whose_hashes_are_the_same_are_not_mistaken_for_one_another() {
+fn tokens_with_the_same_hash_are_told_apart() {
     let mut set = Places::default();
     let mut knowns = Vec::new();
     for (generation, token) in (0..).zip(["one", "two", "on", "onee", ""]) {
@@ -126,7 +126,7 @@ fn tokens_whose_hashes_are_the_same_are_not_mistaken_for_one_another() {
 }
 
 #[test]
-fn a_token_that_is_put_again_keeps_its_place_and_a_full_set_forgets_who_got_in_first() {
+fn a_full_set_evicts_the_token_that_got_in_first() {
     let mut set = Places::default();
     let mut put = |number: usize| {
         let token = format!("token-{number}");
@@ -156,7 +156,7 @@ impl LiveSession for Kept {
 }
 
 #[tokio::test]
-async fn nothing_is_kept_that_has_run_out_or_whose_keys_were_replaced_nor_a_session_that_is_outdated() {
+async fn tidying_releases_what_can_no_longer_be_found() {
     let cache = VerifiedTokens::new(100_000);
     let (present, outdated) = (Arc::new(Kept(false)), Arc::new(Kept(true)));
     let forever = |cache: &VerifiedTokens| Known {
@@ -189,7 +189,7 @@ async fn nothing_is_kept_that_has_run_out_or_whose_keys_were_replaced_nor_a_sess
 }
 
 #[test]
-fn a_place_that_is_free_is_taken_before_anybody_is_forgotten() {
+fn a_free_place_is_taken_before_a_token_is_evicted() {
     let mut set = Places::default();
     for number in 0..WAYS {
         let _ = set.put(7, entry(&format!("token-{number}"), known(Generation(0))), None);
@@ -200,7 +200,7 @@ fn a_place_that_is_free_is_taken_before_anybody_is_forgotten() {
 }
 
 #[test]
-fn a_place_takes_no_more_memory_than_it_has_to() {
+fn a_place_takes_28_bytes() {
     assert!(size_of::<Set>() <= 28 * WAYS);
     assert_eq!(size_of::<Option<Entry>>(), size_of::<usize>());
 }
