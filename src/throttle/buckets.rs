@@ -1,5 +1,5 @@
-//! The failures that each address or caller has left: token buckets, which refill with time. The only file that names
-//! governor, whose arithmetic it is (the generic cell rate algorithm): a bucket is the moment at which it will be full again.
+//! The failures that each network or caller has left: token buckets, which refill with time. The only file that names
+//! governor, which does the arithmetic (the generic cell rate algorithm): a bucket is the moment at which it is full again.
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -52,10 +52,10 @@ impl Buckets {
         }
     }
 
-    /// Takes one failure out of the bucket at `place`.
+    /// Takes one failure from the bucket at `place`.
     ///
     /// # Errors
-    /// How long it is empty, if it is.
+    /// How long the bucket stays empty, if it is.
     pub(super) fn take(&self, place: u32) -> Result<(), Duration> {
         let now = governor::clock::Clock::now(self.limiter.clock());
         self.limiter

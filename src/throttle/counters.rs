@@ -108,7 +108,7 @@ impl Counters {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
     }
 
-    /// Where a name and a network stand in the table.
+    /// The place of this kind for a name and a network.
     pub(super) fn place(&self, kind: Kind, name: &str, network: Option<Network>) -> u32 {
         place(&self.hash_key, kind, name, network)
     }

@@ -20,17 +20,17 @@ pub(crate) enum ThrottleError {
     Store(#[from] StoreError),
 }
 
-/// Where failed attempts are counted: for the log alone, because it would tell whether others try the account as well.
+/// Where failed attempts are counted. For the log only: it would tell a client whether others try the account as well.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Axis {
-    /// By the client's address.
+    /// By the client's network.
     #[error("from the address")]
     Address,
-    /// By the account, of all clients that never signed in to it.
+    /// By the account, over every client that has never signed in to it.
     #[error("at the account")]
     Account,
-    /// By the user who asks what tokens are worth.
+    /// By the user who introspects tokens.
     #[error("to name a token of this server")]
     Caller(UserId),
 }

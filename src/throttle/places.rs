@@ -1,4 +1,4 @@
-//! At which place of the table each thing is remembered. A keyed hash picks the place.
+//! At which place of the table the throttle remembers what. A keyed hash picks the place.
 
 use siphasher::sip::SipHasher13;
 
@@ -6,8 +6,8 @@ use crate::domain::Network;
 
 /// How many kinds of places the table has.
 pub(super) const KINDS: u32 = 6;
-/// How many places there are of each kind. If every guess that four hashing threads have time for in a day went to another
-/// name, each place would get some twenty.
+/// How many places there are of each kind. If every guess that four hashing threads can check in a day went to another name,
+/// each place would get about twenty.
 pub(super) const PLACES_EACH: u32 = 1 << 16;
 
 /// What the table holds, in this order.
@@ -17,17 +17,17 @@ pub(super) enum Kind {
     Line,
     /// By account and network: a stranger's place in the line.
     Place,
-    /// By account and network: the failures of who is no stranger.
+    /// By account and network: the failures of clients that are no strangers.
     Known,
-    /// By network: what it has left.
+    /// By network: the failures that it has left.
     Bucket,
-    /// By user: how many tokens that are none they may still ask about.
+    /// By user: how many more foreign tokens they may ask about.
     ForeignTokens,
     /// By account: how many of the failures in its line are its own.
     Own,
 }
 
-/// Where what is remembered of a stranger at an account stands in the table.
+/// The places of a stranger at an account.
 #[derive(Clone, Copy)]
 pub(super) struct InLine {
     pub(super) line: u32,
@@ -35,12 +35,12 @@ pub(super) struct InLine {
     pub(super) own: u32,
 }
 
-/// Where a name and a network stand in a table.
+/// The place of this kind for a name and a network.
 #[expect(clippy::cast_possible_truncation, reason = "any 16 bits of a hash will do")]
 pub(super) fn place(hash_key: &[u8; 16], kind: Kind, name: &str, network: Option<Network>) -> u32 {
     let mut text = vec![kind as u8];
     text.extend_from_slice(name.as_bytes());
-    // No name has such a byte, so no two pairs look the same.
+    // No name has this byte, so no two pairs give the same text.
     text.push(0);
     text.extend(network.map(Network::to_bytes).unwrap_or_default());
     let hash = SipHasher13::new_with_key(hash_key).hash(&text);

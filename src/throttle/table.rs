@@ -1,4 +1,4 @@
-//! What is remembered, in a table of a fixed size, which knows what has changed in it.
+//! What the throttle remembers, in a table of a fixed size that notes which places have changed.
 
 use std::{
     collections::BTreeSet,
@@ -12,13 +12,13 @@ use crate::{clock::Timestamp, domain::FailedAttempts};
 pub(super) struct SharedTable(Arc<Mutex<Table>>);
 
 pub(super) struct Table {
-    /// Failures and a moment in seconds, each. Numbers, because the system gives zeros out without spending memory on them.
+    /// Failures and a moment in seconds, for each place. Numbers, because the system allocates zeros without using memory.
     places: Vec<(u32, u64)>,
     changed: BTreeSet<u32>,
 }
 
 impl SharedTable {
-    /// A table with `size` places, at which there is nothing.
+    /// A table with `size` empty places.
     pub(super) fn new(size: u32) -> Self {
         Self(Arc::new(Mutex::new(Table {
             places: vec![(0, 0); size as usize],
@@ -27,7 +27,7 @@ impl SharedTable {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Table> {
-        // Each use leaves the table whole, so a panic while it was held has broken nothing.
+        // Each use leaves the table whole, so a panic under the lock breaks nothing.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -50,13 +50,13 @@ impl Table {
         }
     }
 
-    /// Puts back what was kept of a place: that is no change.
+    /// Restores what the store has kept of a place. It counts as no change.
     pub(super) fn restore(&mut self, place: u32, attempts: FailedAttempts) {
         self.put(place, attempts);
         self.changed.remove(&place);
     }
 
-    /// Up to `at_most` places that have changed since they were taken the last time, as they are now.
+    /// Takes up to `at_most` places that have changed since they were last taken, as they are now.
     pub(super) fn take_changed(&mut self, at_most: usize) -> Vec<(u32, FailedAttempts)> {
         let taken: Vec<u32> = self.changed.iter().take(at_most).copied().collect();
         for place in &taken {
@@ -65,7 +65,7 @@ impl Table {
         taken.into_iter().map(|place| (place, self.at(place))).collect()
     }
 
-    /// Has a place taken as if it had changed.
+    /// Marks a place as changed.
     pub(super) fn mark_changed(&mut self, place: u32) {
         self.changed.insert(place);
     }

@@ -44,7 +44,7 @@ fn resident() -> Option<usize> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_number_of_names_addresses_and_callers_takes_no_more_memory_than_the_table_has() {
+async fn the_table_bounds_the_memory_for_any_number_of_names() {
     let directory = tempfile::tempdir().unwrap();
     let throttle = throttle(&directory).await;
     let many = env::var("JWT_SERVER_NAMES").map_or(100_000, |many| many.parse().unwrap());
@@ -71,7 +71,7 @@ async fn any_number_of_names_addresses_and_callers_takes_no_more_memory_than_the
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_kept_is_found_again_and_what_is_forgotten_goes() {
+async fn kept_attempts_are_found_again_and_forgotten_ones_go() {
     let directory = tempfile::tempdir().unwrap();
     let first = throttle(&directory).await;
     let name = Username::parse("ada").unwrap();
@@ -100,7 +100,7 @@ async fn what_is_kept_is_found_again_and_what_is_forgotten_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_attempts_at_once_from_a_known_place_no_more_are_let_through_than_in_turn() {
+async fn concurrent_attempts_are_admitted_as_if_in_turn() {
     let directory = tempfile::tempdir().unwrap();
     let throttle = throttle(&directory).await;
     let (ada, home) = (
@@ -128,12 +128,12 @@ async fn of_many_attempts_at_once_from_a_known_place_no_more_are_let_through_tha
     }
     for _ in 0..100 {
         let attempt = throttle.admit(Some(&ada.username), Some(&ada), Some(home)).await;
-        assert!(attempt.is_ok(), "nobody looked at a password");
+        assert!(attempt.is_ok(), "no password was checked");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_right_password_forgives_nothing_of_another_account_that_shares_its_place() {
+async fn a_right_password_forgives_only_its_own_account() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory).await;
     let clock = Arc::new(ManualClock::new(NOW));
@@ -162,7 +162,7 @@ async fn a_right_password_forgives_nothing_of_another_account_that_shares_its_pl
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keeping_comes_to_an_end_while_attempts_go_on() {
+async fn keeping_ends_while_attempts_go_on() {
     let directory = tempfile::tempdir().unwrap();
     let throttle = throttle(&directory).await;
     let (table, over) = (throttle.0.table.clone(), Arc::new(AtomicBool::new(false)));
@@ -184,7 +184,7 @@ async fn keeping_comes_to_an_end_while_attempts_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_was_years_ahead_shuts_nobody_out() {
+async fn a_clock_that_was_years_ahead_shuts_no_client_out() {
     let directory = tempfile::tempdir().unwrap();
     let before = throttle(&directory).await;
     let ahead = ManualClock::new(NOW.plus(Duration::from_hours(365 * 24)));
