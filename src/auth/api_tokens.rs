@@ -1,5 +1,5 @@
-//! Tokens for services: made by a user who has signed in, presented like any other, and gone when they are revoked, when
-//! they expire, or with their user.
+//! API tokens, for services: a user who has signed in makes one, and a service presents it like an access token. It ends when
+//! it is revoked, when it expires, or with its user.
 
 use std::time::Duration;
 
@@ -16,20 +16,20 @@ use crate::{
 /// What a user wants an API token to be.
 #[derive(Clone, Debug)]
 pub struct NewApiToken {
-    /// What they call it.
+    /// Its name.
     pub name: ApiTokenName,
-    /// What it may be: some of what they are themselves.
+    /// Its roles: some of the user's own.
     pub roles: Roles,
-    /// How long it is good, in whole seconds. None is good for ever: one that is forgotten somewhere must end some day.
+    /// How long it is valid, in whole seconds. None is valid for ever: a forgotten token must expire.
     pub lifetime: Duration,
 }
 
-/// An API token, ready to be handed out: nobody can be shown its text again.
+/// A new API token. The server can't show its text again.
 #[derive(Debug)]
 pub struct IssuedApiToken {
     /// The token itself.
     pub text: SecretString,
-    /// What is remembered of it.
+    /// What the store keeps of it.
     pub record: ApiToken,
 }
 
@@ -37,7 +37,7 @@ impl Auth {
     /// Makes an API token that speaks for the user.
     ///
     /// # Errors
-    /// [`AuthError::ApiTokenRejected`] with all that is wrong,
+    /// [`AuthError::ApiTokenRejected`] with every reason,
     /// [`TooManyApiTokens`](AuthError::TooManyApiTokens), [`TokenRefused`](AuthError::TokenRefused) if the session has ended
     /// meanwhile, or a failure of the server.
     pub async fn create_api_token(
@@ -79,7 +79,7 @@ impl Auth {
         }
     }
 
-    /// The user's API tokens that are good, oldest first.
+    /// The user's valid API tokens, oldest first.
     ///
     /// # Errors
     /// A failure of the store.
@@ -87,7 +87,7 @@ impl Auth {
         Ok(self.store().api_tokens(user.id(), self.now()).await?)
     }
 
-    /// Revokes one of the user's API tokens; `false` if they have no such token.
+    /// Revokes one of the user's API tokens. Returns `false` if they have no such token.
     ///
     /// # Errors
     /// As [`api_tokens`](Self::api_tokens).
@@ -119,7 +119,7 @@ impl Auth {
         Ok(removed)
     }
 
-    /// Revokes the API token `token` and returns whose it was; `None` if it is none that is good.
+    /// Revokes the API token `token` and returns whose it was. Returns `None` if it is no valid one.
     pub(super) async fn revoke_api_token(
         &self,
         token: &BearerToken,
@@ -156,7 +156,7 @@ impl Auth {
     }
 }
 
-/// All that is wrong with what was asked for, by somebody who has `own` roles.
+/// Every reason to reject `wanted`, for a user with `own` roles.
 fn reject(wanted: &NewApiToken, own: &Roles, longest: Duration) -> Vec<ApiTokenRejection> {
     let mut rejections = Vec::new();
     if wanted.roles.is_empty() {
@@ -165,7 +165,7 @@ fn reject(wanted: &NewApiToken, own: &Roles, longest: Duration) -> Vec<ApiTokenR
     if !wanted.roles.are_among(own) {
         rejections.push(ApiTokenRejection::NotTheirRole);
     }
-    // Whole seconds: a shorter one would be over when it begins.
+    // Lifetimes are whole seconds: a shorter token would have expired when it is made.
     if wanted.lifetime.as_secs() == 0 || wanted.lifetime > longest {
         rejections.push(ApiTokenRejection::Lifetime {
             longest: longest.as_secs(),

@@ -1,4 +1,4 @@
-//! What can go wrong in `auth`. The reasons are for the log; `http` decides what a client is told.
+//! Why a verb fails. The reasons are for the log; `http` decides what a client is told.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::{
     tokens::{SigningError, TokenRefusal},
 };
 
-/// Why a request was not granted.
+/// Why a verb refuses a request, or fails.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
-    /// Nobody may sign up.
+    /// The settings close sign-up.
     #[error("sign-up is closed")]
     SignupClosed,
-    /// Somebody has the username.
+    /// Another user has the username.
     #[error("the username is taken")]
     UsernameTaken,
     /// A new password is not good enough.
@@ -27,51 +27,51 @@ pub enum AuthError {
     /// No such user, or not their password.
     #[error("wrong credentials: {0}")]
     InvalidCredentials(CredentialsRefusal),
-    /// The current password of somebody who is signed in is another one.
+    /// A user who is signed in gave another password than their current one.
     #[error("not the current password")]
     WrongPassword(UserId),
-    /// The account was deleted while something was done with it.
+    /// The account was deleted meanwhile.
     #[error("the account is gone")]
     AccountGone,
-    /// The password was right, but the user has been shut out.
+    /// The password was right, but the user is disabled.
     #[error("the account is disabled")]
     AccountDisabled(UserId),
     /// Too many passwords are waiting to be hashed.
     #[error("too many passwords are waiting to be hashed")]
     Busy {
-        /// When to try again.
+        /// After what time the client may try again.
         retry_after: Duration,
     },
-    /// Too many passwords were wrong, or too many tokens were no tokens of this server.
+    /// Too many passwords were wrong, or too many tokens were not issued by this server.
     #[error("too many failed attempts {axis}")]
     TooManyAttempts {
         /// Where they were counted.
         axis: Axis,
-        /// When the next one is let through, in whole seconds.
+        /// After what time the next attempt is admitted, in whole seconds.
         retry_after: Duration,
     },
-    /// Only somebody who has signed in may do this, and no API token.
+    /// The verb takes a session, and an API token was presented.
     #[error("an API token may not do this")]
     SessionRequired(UserId),
-    /// An API token that was asked for can't be had.
+    /// The wanted API token can't be made.
     #[error("not an API token that can be made")]
     ApiTokenRejected(Vec<ApiTokenRejection>),
-    /// The user has as many API tokens as one may have.
+    /// The user has as many API tokens as the settings allow.
     #[error("too many API tokens")]
     TooManyApiTokens {
         /// How many a user may have.
         at_most: usize,
     },
-    /// The token is not good.
+    /// The token is refused.
     #[error("the token was refused: {0}")]
     TokenRefused(#[from] TokenRefusal),
     /// The user has none of these roles.
     #[error("none of the roles")]
     MissingRole(Vec<Role>),
-    /// The store broke.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Something that can't happen did.
+    /// An invariant does not hold.
     #[error("internal error: {0}")]
     Internal(String),
 }
@@ -101,16 +101,16 @@ impl From<SigningError> for AuthError {
     }
 }
 
-/// What was wrong with a username and password: for the log alone.
+/// What was wrong with a username and password. For the log only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsRefusal {
-    /// The name can't be anybody's, or the password can't.
+    /// No user can have the name, or no user can have the password.
     #[error("malformed")]
     Malformed,
-    /// Nobody has the name.
+    /// No user has the name.
     #[error("no such user")]
     NoSuchUser,
-    /// Somebody has it, but not the password.
+    /// The user with the name has another password.
     #[error("not the password")]
     WrongPassword(UserId),
     /// Both were right, but the user was deleted, disabled or given another password meanwhile.
@@ -118,24 +118,24 @@ pub enum CredentialsRefusal {
     ChangedMeanwhile,
 }
 
-/// Why an API token that was asked for can't be had.
+/// Why a wanted API token can't be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiTokenRejection {
-    /// It would be for nothing.
+    /// It has no role.
     #[error("An API token has at least one role.")]
     NoRole,
-    /// It would be more than its user is.
+    /// Its user lacks one of its roles.
     #[error("You have not got all of these roles yourself.")]
     NotTheirRole,
-    /// It would have no end, or a late one.
+    /// It would last less than a second, or too long.
     #[error("An API token lasts for 1 to {longest} seconds.")]
     Lifetime {
-        /// The longest one, in seconds.
+        /// The longest lifetime, in seconds.
         longest: u64,
     },
 }
 
-/// Why the server can't start, or look after its keys.
+/// Why the server can't start, or tend its keys.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The database directory can't be opened.
@@ -155,16 +155,16 @@ pub enum StartError {
     Interrupted,
 }
 
-/// Why no other key takes over.
+/// Why a rotation is refused, or fails.
 #[derive(Debug, thiserror::Error)]
 pub enum RotationError {
-    /// The settings say which key signs, those of this command or those of the last start.
+    /// The settings give the key that signs: those of this command, or those of the last start.
     #[error(
         "the signing key comes from the settings{}, so it is changed there: put another one in its place and start the server; if the old one was stolen, run key rotate --revoke before that",
         .0.as_ref().map(|origin| format!(" ({origin})")).unwrap_or_default()
     )]
     Given(Option<Origin>),
-    /// No server has been started yet.
+    /// No server has started on this database yet.
     #[error("there is no signing key yet; the server makes one when it starts")]
     NoKey,
     /// The keys can't be read or written.

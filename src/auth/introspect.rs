@@ -1,4 +1,4 @@
-//! Introspection (RFC 7662): what a token is worth at this moment, for a service that does not check it itself.
+//! Introspection (RFC 7662): whether a token is accepted now, for a service that does not verify it itself.
 
 use super::{Auth, AuthError, Principal, TokenRefusal};
 use crate::{
@@ -6,27 +6,27 @@ use crate::{
     tokens::{Audience, Tokens},
 };
 
-/// What a live access token or API token says, and what its user may be as of now.
+/// What an accepted access token or API token says, with its user's present roles.
 #[derive(Clone, Debug)]
 pub struct Introspection {
-    /// Who it speaks for.
+    /// The principal of the token.
     pub principal: Principal,
-    /// Who made it.
+    /// Its issuer.
     pub issuer: String,
-    /// Who it is meant for, if it says so.
+    /// Its audience, if it names one.
     pub audience: Option<Audience>,
 }
 
 impl Auth {
-    /// What `token` is worth, by everything that [`authenticate`](Self::authenticate) checks; `None` if that is nothing, a
-    /// refresh token included. `caller` must have one of the `introspection.roles`.
+    /// Checks `token` as [`authenticate`](Self::authenticate) does. Returns `None` if it is not accepted, as every refresh token.
+    /// `caller` must have one of the `introspection.roles`.
     ///
-    /// Only tokens that this server can't ever have issued are counted: a service asks about expired and revoked ones in all
-    /// innocence. And they are the only ones that have to wait: who floods a service with made-up tokens must not keep it
-    /// from asking about good ones.
+    /// The throttle counts only tokens that this server can never have issued: expired and revoked ones are an ordinary question.
+    /// And it refuses only those: a client that floods a service with made-up tokens must not keep the service from asking about
+    /// accepted ones.
     ///
     /// # Errors
-    /// [`AuthError::MissingRole`]; [`TooManyAttempts`](AuthError::TooManyAttempts) after too many tokens of another make; or
+    /// [`AuthError::MissingRole`]; [`TooManyAttempts`](AuthError::TooManyAttempts) after too many foreign tokens; or
     /// a failure of the server.
     pub async fn introspect(
         &self,
@@ -57,7 +57,7 @@ impl Auth {
         }
     }
 
-    /// Who this server says that it is: the `iss` of its tokens.
+    /// The issuer: the `iss` of its tokens.
     #[must_use]
     pub fn issuer(&self) -> &str {
         self.0.tokens.issuer()

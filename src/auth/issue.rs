@@ -1,4 +1,4 @@
-//! What is handed out: access tokens and refresh tokens, with how long they last.
+//! Access tokens and refresh tokens as they are issued, with their times.
 
 use std::time::Duration;
 
@@ -10,30 +10,30 @@ use crate::{
     domain::{RefreshGrant, SessionId, TokenRecord, User, UserId},
 };
 
-/// A token, ready to be handed out.
+/// An issued access token.
 #[derive(Debug)]
 pub struct IssuedToken {
     /// The token itself.
     pub token: SecretString,
-    /// How long it is good.
+    /// How long it is valid.
     pub expires_in: Duration,
     /// How long until its refresh window opens; zero inside it. It never opens for a token that lasts to the end of its
     /// session: then this is `expires_in`.
     pub refresh_in: Duration,
-    /// Whether this answer made the token.
+    /// Whether this answer minted the token.
     pub refreshed: bool,
-    /// The refresh token that comes with it, if one does.
+    /// The refresh token that comes with it. `None` if there is none.
     pub refresh: Option<IssuedRefreshToken>,
-    /// Who it speaks for.
+    /// The user whose token it is.
     pub user: UserId,
 }
 
-/// A refresh token, ready to be handed out.
+/// An issued refresh token.
 #[derive(Debug)]
 pub struct IssuedRefreshToken {
     /// The token itself.
     pub token: SecretString,
-    /// How long it is good if it is not used.
+    /// How long it is valid if it is not used.
     pub expires_in: Duration,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Of {
 }
 
 impl Auth {
-    /// Signs `token`, which speaks for `user`.
+    /// Signs `token` of `user`.
     pub(super) fn issue(
         &self,
         user: &User,
@@ -57,7 +57,7 @@ impl Auth {
         Ok(self.describe(user.id, text, of, token, refreshed))
     }
 
-    /// What there is to say of a `token` whose text is there already.
+    /// Describes a `token` that has been signed as `text`.
     pub(super) fn describe(
         &self,
         user: UserId,

@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::Auth;
 use crate::keys::{Jwk, PublicKey};
 
-/// The longest time that anybody keeps the set. It is also how long a service goes on believing a key that was withdrawn
-/// because it was stolen.
+/// The longest time that a service may cache the set. For as long it may go on accepting a key that was revoked because it was
+/// stolen.
 const LONGEST_KEPT: Duration = Duration::from_mins(5);
 
 /// The public keys, as they are served.
@@ -16,9 +16,9 @@ const LONGEST_KEPT: Duration = Duration::from_mins(5);
 pub struct Jwks {
     /// The JSON text.
     pub json: String,
-    /// Whether there is no key in it.
+    /// Whether it has no key.
     pub is_empty: bool,
-    /// How long a client may do without asking again: a new key is in the set for longer than this before it signs.
+    /// How long a client may cache it. A new key is in the set for longer than this before it signs.
     pub max_age: Duration,
 }
 
@@ -28,8 +28,8 @@ struct JwkSet {
 }
 
 impl Auth {
-    /// The keys with which others can check a token, in the order in which they sign. Without any for HS256, whose key makes
-    /// tokens as well.
+    /// The public keys with which other services verify tokens, in the order in which they sign. HS256 has none: its key would
+    /// mint tokens as well.
     #[must_use]
     pub fn jwks(&self) -> Jwks {
         let ring = self.0.tokens.keys();

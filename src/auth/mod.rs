@@ -1,5 +1,5 @@
-//! What the server does, in the words of the domain: sign up, sign in, authenticate, refresh, log out. Only this module
-//! makes a [`Principal`]. It knows nothing of HTTP.
+//! The verbs of the server, in the words of the domain: sign up, sign in, authenticate, refresh, log out, and the rest. Only this
+//! room makes a [`Principal`] and a [`SignedIn`]. It does not know HTTP.
 
 mod accounts;
 mod api_tokens;

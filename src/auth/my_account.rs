@@ -1,4 +1,4 @@
-//! What a user does with their own account and their own sessions, and only from one of those.
+//! What a user does with their own account and their own sessions.
 
 use std::sync::Arc;
 
@@ -11,28 +11,28 @@ use crate::{
     store::Kept,
 };
 
-/// What a user asks for who changes their password.
+/// A change of a password.
 #[derive(Debug)]
 pub struct PasswordChange {
-    /// The password that they say they have.
+    /// The password that the user claims to have.
     pub current: SecretString,
-    /// The one that they want.
+    /// The password that they want.
     pub new: Password,
-    /// Whether their API tokens stay good.
+    /// Whether their API tokens stay valid.
     pub keeps_api_tokens: bool,
 }
 
-/// Which sessions and API tokens of a user's are to end.
+/// What ends beside the user's other sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct Ending {
-    /// The session that asks too.
+    /// Whether the session that asks ends too.
     pub this_session: bool,
-    /// The API tokens too.
+    /// Whether the API tokens end too.
     pub api_tokens: bool,
 }
 
 impl Auth {
-    /// Gives the user another name to be called by, and returns who they are now.
+    /// Gives the user another display name, and returns the user as they are now.
     ///
     /// # Errors
     /// [`AuthError::AccountGone`], or a failure of the server.
@@ -48,8 +48,8 @@ impl Auth {
         changed.await?.ok_or(AuthError::AccountGone)
     }
 
-    /// Gives the user another password, if they know the one they have, and ends every other session of theirs and, unless
-    /// they say otherwise, every API token: whoever knew the old password may have made one.
+    /// Gives the user another password, if they know their current one. Ends every other session of theirs and, unless they keep
+    /// them, every API token: a client that knew the old password may have made one.
     ///
     /// # Errors
     /// [`AuthError::PasswordRejected`]; [`WrongPassword`](AuthError::WrongPassword),
@@ -74,7 +74,7 @@ impl Auth {
         let changed = self
             .store()
             .change_password(user.id, user.password_version, hash, kept);
-        // Somebody else has changed it meanwhile, or removed the account.
+        // The password was changed meanwhile, or the account was deleted.
         changed.await?.ok_or(AuthError::WrongPassword(user.id))?;
         self.emit(
             EventKind::PasswordChanged,
@@ -85,7 +85,7 @@ impl Auth {
         Ok(())
     }
 
-    /// Removes the user with all that is theirs, if `current` is their password.
+    /// Deletes the user with every session and API token, if `current` is their password.
     ///
     /// # Errors
     /// As [`change_password`](Self::change_password), except for a new password.
@@ -113,7 +113,7 @@ impl Auth {
         Ok(self.store().sessions(user.id(), self.now()).await?)
     }
 
-    /// Ends one of the user's sessions; `false` if they have no such session.
+    /// Ends one of the user's sessions. Returns `false` if they have no such session.
     ///
     /// # Errors
     /// As [`sessions`](Self::sessions).
@@ -133,7 +133,7 @@ impl Auth {
         Ok(true)
     }
 
-    /// Ends the user's other sessions, and what else is to end with them; returns how many of both that were.
+    /// Ends the user's other sessions and what `which` adds, and returns how many sessions and API tokens ended.
     ///
     /// # Errors
     /// As [`sessions`](Self::sessions).

@@ -1,5 +1,5 @@
-//! The one place where a password is looked at, for a sign-in or for anything else that asks for one: throttled, after the
-//! same work whatever is wrong, and with one answer.
+//! The one place that checks a password, for a sign-in or for another verb that takes one: throttled, with the same work and
+//! the same answer for every cause.
 
 use std::sync::Arc;
 
@@ -10,26 +10,26 @@ use crate::{
     throttle::{Axis, ThrottleError},
 };
 
-/// Whose password it is said to be.
+/// Whose password it is claimed to be.
 pub(super) struct Claimant<'a> {
-    /// Under what name; none if it can't be anybody's.
+    /// The claimed name. `None` if no user can have it.
     pub(super) name: Option<&'a Username>,
-    /// Who has that name.
+    /// The user with that name.
     pub(super) user: Option<Arc<User>>,
-    /// Who presents the password, as far as that is known.
+    /// Who presents the password.
     pub(super) actor: Actor,
     /// The request that brings it.
     pub(super) context: &'a RequestContext,
 }
 
 impl Auth {
-    /// The claimed user, if the password is theirs; none can't be anybody's. A hash of another cost than the configured one is
-    /// made anew.
+    /// Returns the claimed user if the password is theirs; `None` stands for a password that no user can have. Rehashes a
+    /// password whose hash has another cost than the configured one.
     ///
     /// # Errors
-    /// [`AuthError::InvalidCredentials`], the same and after the same work whatever was wrong;
+    /// [`AuthError::InvalidCredentials`], the same and after the same work for every cause;
     /// [`AccountDisabled`](AuthError::AccountDisabled), only after the right password;
-    /// [`TooManyAttempts`](AuthError::TooManyAttempts), before anybody looks; [`Busy`](AuthError::Busy), or a failure of
+    /// [`TooManyAttempts`](AuthError::TooManyAttempts), before the password is checked; [`Busy`](AuthError::Busy), or a failure of
     /// the server.
     pub(super) async fn check_password(
         &self,
@@ -75,7 +75,7 @@ impl Auth {
         Ok(verified.user)
     }
 
-    /// The `error`, of which the listeners are told if it is a refusal.
+    /// Converts `error`, and tells the listeners of it if it is a refusal.
     pub(super) fn throttled(
         &self,
         error: ThrottleError,

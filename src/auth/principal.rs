@@ -1,4 +1,4 @@
-//! Who a verified token speaks for.
+//! The user and the token of a request that was authenticated.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use crate::{
     event::Actor,
 };
 
-/// Who a verified token speaks for. Only `auth` makes one: from an access token that its signature, its claims, the whitelist
-/// and the user's state all vouch for, or from an API token that is known and whose user's state does. Holding one is the
-/// proof.
+/// The user and the token of a request that was authenticated. Only `auth` makes one: from an access token whose signature and
+/// claims are valid, which the whitelist has and whose user is not disabled; or from a known API token whose user is not
+/// disabled. Holding one is the proof.
 #[derive(Clone, Debug)]
 pub struct Principal {
     user: SharedUser,
@@ -24,7 +24,7 @@ pub struct Principal {
 #[derive(Clone, Debug)]
 enum Proof {
     AccessToken(TokenRecord, Of),
-    /// And those of the user's roles that it was made for.
+    /// With those of the user's roles that it was made for.
     ApiToken(Arc<ApiToken>, Roles),
 }
 
@@ -58,7 +58,7 @@ impl Principal {
         &self.user.username
     }
 
-    /// What this request may be: the user's roles as they are now, and of an API token those of them that it was made for.
+    /// The roles of this request: the user's present roles, and for an API token those of them that it was made for.
     #[must_use]
     pub fn roles(&self) -> &Roles {
         match &self.proof {
@@ -73,7 +73,7 @@ impl Principal {
         roles.iter().any(|role| self.roles().contains(role))
     }
 
-    /// Lets pass only who has any of these roles.
+    /// Requires any of these roles.
     ///
     /// # Errors
     /// [`AuthError::MissingRole`].
@@ -85,7 +85,7 @@ impl Principal {
         }
     }
 
-    /// What to call the user, if they said.
+    /// The user's display name, if they have one.
     #[must_use]
     pub fn display_name(&self) -> Option<&DisplayName> {
         self.user.display_name.as_ref()
@@ -97,7 +97,7 @@ impl Principal {
         self.user.created_at
     }
 
-    /// Names the sign-in that the token came from; none if it is an API token.
+    /// The session of the token. Returns `None` for an API token.
     #[must_use]
     pub fn session_id(&self) -> Option<SessionId> {
         match &self.proof {
@@ -106,7 +106,7 @@ impl Principal {
         }
     }
 
-    /// Names the token: the `jti` of an access token, the id of an API token.
+    /// The id of the token: the `jti` of an access token, the id of an API token.
     #[must_use]
     pub fn token_id(&self) -> String {
         match &self.proof {
@@ -115,7 +115,7 @@ impl Principal {
         }
     }
 
-    /// Names the API token, if it is one.
+    /// The id of the API token. Returns `None` for an access token.
     #[must_use]
     pub fn api_token_id(&self) -> Option<ApiTokenId> {
         match &self.proof {
@@ -133,7 +133,7 @@ impl Principal {
         }
     }
 
-    /// The first second at which the token is no longer good.
+    /// The first second at which the token is expired.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         match &self.proof {

@@ -1,5 +1,4 @@
-//! Refreshing, in both forms: with the access token itself inside its window, and with a refresh token at any time. The rules
-//! are [`Session::refresh`](crate::domain::Session::refresh) and [`Session::rotate`](crate::domain::Session::rotate).
+//! Refresh, in both forms: with the access token inside its window, and with a refresh token at any time. The rules are [`Session::refresh`](crate::domain::Session::refresh) and [`Session::rotate`](crate::domain::Session::rotate).
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -10,8 +9,8 @@ use crate::{
 };
 
 impl Auth {
-    /// Inside its refresh window, exchanges `token` for its successor; earlier, gives the same one back. A second refresh of
-    /// the same token gives the same successor.
+    /// Inside its refresh window, exchanges `token` for its successor; earlier, returns the same token. A second refresh of the
+    /// same token returns the same successor.
     ///
     /// # Errors
     /// As [`authenticate`](Self::authenticate), and [`SessionRequired`](AuthError::SessionRequired) for an API token.
@@ -35,14 +34,14 @@ impl Auth {
         self.issue(user.user(), of, successor, minted)
     }
 
-    /// Whether sign-ins give refresh tokens.
+    /// Whether a sign-in issues a refresh token.
     #[must_use]
     pub fn has_refresh_tokens(&self) -> bool {
         self.limits().session.refresh_tokens.is_some()
     }
 
-    /// Spends `refresh_token` and gives a new pair; within the grace, the same one to everybody who comes with it. One that was
-    /// spent before ends its session.
+    /// Spends `refresh_token` and returns a new pair; within the grace, each use returns the same pair. One that was spent before
+    /// the grace ends its session.
     ///
     /// # Errors
     /// [`AuthError::TokenRefused`], or a failure of the server.

@@ -1,4 +1,5 @@
-//! Revocation (RFC 7009): whoever holds a token of a session can end it, and whoever holds an API token that one.
+//! Revocation (RFC 7009): a client that holds a token of a session can end the session, and one that holds an API token can
+//! end that.
 
 use super::{Auth, AuthError};
 use crate::{
@@ -8,8 +9,9 @@ use crate::{
 };
 
 impl Auth {
-    /// Ends `token`, if it is an API token; else its session, if it is an access token that is accepted now or any refresh token,
-    /// also one that was spent before; durably, when this has returned. Returns whose it was; `None` if there is nothing to end (any more).
+    /// Ends `token` if it is an API token; else its session, if it is an access token that is accepted now, or any refresh token,
+    /// also one that was spent before. The end is durable when this has returned. Returns whose it was; `None` if there was
+    /// nothing to end.
     ///
     /// # Errors
     /// A failure of the server, after which the session may or may not have ended.
@@ -33,8 +35,8 @@ impl Auth {
         }
     }
 
-    /// The session of an access token that is accepted. Unlike in [`authenticate`](Self::authenticate) its user may be
-    /// disabled: the session must not come back to life with them.
+    /// The session of an access token that is accepted. Unlike in [`authenticate`](Self::authenticate), its user may be disabled:
+    /// else the session would be accepted again once the user is enabled.
     async fn session_of(&self, token: &str) -> Result<Option<SessionId>, AuthError> {
         let now = self.now();
         let claims = BearerToken::parse(token).and_then(|token| {

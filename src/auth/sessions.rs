@@ -1,4 +1,4 @@
-//! A session from sign-in to log-out, and who its tokens speak for.
+//! A session from sign-in to log-out, and the check of its tokens.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use crate::{
     tokens::{VerifiedClaims, api_token},
 };
 
-/// What a sign-in claims. A name or a password that can't be anybody's is kept as nothing, so that it costs the same
-/// work and gets the same answer as a wrong one.
+/// What a sign-in claims. A name or a password that no user can have becomes `None`: it costs the same work and gets the same
+/// answer as a wrong one.
 #[derive(Debug)]
 pub struct Credentials {
     username: Option<Username>,
@@ -39,7 +39,7 @@ impl Auth {
     /// the attempts of its address are not counted.
     ///
     /// # Errors
-    /// [`AuthError::InvalidCredentials`], the same and after the same work whatever was wrong;
+    /// [`AuthError::InvalidCredentials`], the same and after the same work for every cause;
     /// [`AccountDisabled`](AuthError::AccountDisabled), only after the right password;
     /// [`TooManyAttempts`](AuthError::TooManyAttempts) after too many wrong ones; [`Busy`](AuthError::Busy), or a failure
     /// of the server.
@@ -102,8 +102,8 @@ impl Auth {
         Ok(issued)
     }
 
-    /// Who `token` speaks for. Of an access token its signature, its claims and the whitelist must all say so; an API token
-    /// must be known. The user must not be disabled.
+    /// The principal of `token`. The signature and the claims of an access token must be valid and the whitelist must have it; an
+    /// API token must be known. The user must not be disabled.
     ///
     /// # Errors
     /// [`AuthError::TokenRefused`], or a failure of the server.
@@ -114,17 +114,17 @@ impl Auth {
         }
     }
 
-    /// What [`authenticate`](Self::authenticate) says of `text`, if that can be told at once: it is a token that was accepted
-    /// before, byte by byte, and what was kept of its session is not outdated.
+    /// What [`authenticate`](Self::authenticate) returns for `text`, if it is at hand: exactly that text was accepted before, and
+    /// its session in memory is not outdated.
     pub(crate) fn recognise(&self, text: &[u8]) -> Option<Result<Principal, AuthError>> {
         let (claims, accepted) = self.0.tokens.recognise(text, self.now())?;
         Some(admit(claims, accepted))
     }
 
-    /// What [`authenticate`](Self::authenticate) says of a token that is not recognised.
+    /// What [`authenticate`](Self::authenticate) returns for a token that is not recognised.
     ///
     /// # Errors
-    /// As there.
+    /// As [`authenticate`](Self::authenticate).
     pub(crate) async fn authenticate_anew(&self, token: &BearerToken) -> Result<Principal, AuthError> {
         if token.expose().starts_with(api_token::PREFIX) {
             return self.authenticate_api_token(token).await;
@@ -145,7 +145,7 @@ impl Auth {
         Ok(principal)
     }
 
-    /// Ends the session: the token that was presented, its predecessor and its successor are dead when this has returned.
+    /// Ends the session. When this has returned, the token that was presented, its predecessor and its successor are refused.
     ///
     /// # Errors
     /// A failure of the store, after which the session may or may not have ended.
@@ -157,7 +157,7 @@ impl Auth {
     }
 
     /// Ends `session` and returns whose it was, after an event of this `kind`. The `actor` is the user by that session, unless
-    /// it is given. Returns `None` if the session is not there (any more).
+    /// it is given. Returns `None` if there is no such session.
     pub(super) async fn close_session(
         &self,
         session: SessionId,
@@ -199,7 +199,7 @@ fn failure(error: &AuthError) -> Option<SignInFailure> {
     }
 }
 
-/// Who a verified token speaks for, by what the whitelist says of it.
+/// The principal of a verified token, if the whitelist accepts it.
 fn admit(claims: VerifiedClaims, accepted: Option<Accepted>) -> Result<Principal, AuthError> {
     let accepted = accepted.ok_or(AuthError::TokenRefused(TokenRefusal::NotOnTheWhitelist))?;
     let user: &User = &accepted.user;

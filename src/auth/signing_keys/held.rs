@@ -1,4 +1,4 @@
-//! A signing key in its two forms: as it is kept in the database, and as it signs and verifies.
+//! A signing key in its two forms: as the store keeps it, and as it signs and verifies.
 
 use secrecy::{ExposeSecret, SecretSlice};
 
@@ -11,11 +11,11 @@ use crate::{
     tokens::TokenKey,
 };
 
-/// A key with all that this server has of it.
+/// A key in both forms.
 #[derive(Clone)]
 pub(super) struct Held {
     pub(super) kept: KeyMaterial,
-    /// `None` if it is a secret that the settings do not have any more.
+    /// `None` if it is a secret that the settings no longer have.
     pub(super) usable: Option<TokenKey>,
 }
 
@@ -25,10 +25,10 @@ impl Held {
     }
 }
 
-/// A key that is about to join the ring.
+/// A key to add to the ring.
 pub(super) type NewKey = (String, Algorithm, Held);
 
-/// The stored keys, with what the settings give of those that come from there.
+/// The stored keys, completed from the settings.
 pub(super) fn all(ring: &KeyRing<KeyMaterial>, given: &TokenConfig) -> Result<KeyRing<Held>, StartError> {
     let mut damaged = false;
     let held = ring.map(|key| {
@@ -46,7 +46,8 @@ pub(super) fn all(ring: &KeyRing<KeyMaterial>, given: &TokenConfig) -> Result<Ke
     }
 }
 
-/// The key as it signs and verifies: `None` if what is stored of it contradicts itself, `Some(None)` if it is out of reach.
+/// The key as it signs and verifies. Returns `None` if what is stored of it is damaged, `Some(None)` if the settings no longer
+/// have its secret.
 #[expect(clippy::option_option, reason = "a damaged key is not one that is missing")]
 fn usable(key: &RingKey<KeyMaterial>, given: &TokenConfig) -> Option<Option<TokenKey>> {
     let KeyMaterial { private, mark } = &key.material;
@@ -84,7 +85,7 @@ pub(super) fn is_wanted(key: &RingKey<Held>, settings: &TokenConfig) -> bool {
         }
 }
 
-/// The key that the settings give, or a new one. It can take a good part of a second.
+/// The key that the settings give, or a new one. A new RSA key can take most of a second.
 pub(super) fn make(settings: &TokenConfig) -> Result<NewKey, KeyError> {
     match (settings.algorithm, &settings.secret, &settings.key_file) {
         (Algorithm::Hs256, Some(secret), _) => hs256(&secret.bytes, None),
@@ -100,7 +101,7 @@ pub(super) fn make(settings: &TokenConfig) -> Result<NewKey, KeyError> {
 fn hs256(secret: &SecretSlice<u8>, private: Option<SecretSlice<u8>>) -> Result<NewKey, KeyError> {
     let key = TokenKey::hs256(secret);
     let mark = key.mark().ok_or(KeyError::NotMade)?;
-    // A thumbprint would let anybody who sees a token check guesses of the secret.
+    // No thumbprint: with one, a client could check guesses of the secret.
     let id = format!("{:016x}", u64::from_be_bytes(random()));
     let held = Held {
         kept: KeyMaterial { private, mark },

@@ -1,4 +1,4 @@
-//! The keys in a store, and what each step with them needs: a new key, the write, the events.
+//! The keys in a store, and what each change of them needs: a new key, the write, the events.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
     tokens::TokenKey,
 };
 
-/// The keys in a database, and what the settings say of them.
+/// The keys in a store, with the settings that apply to them.
 pub struct SigningKeys {
     pub(super) parts: Parts,
     pub(super) settings: TokenConfig,
@@ -29,9 +29,9 @@ pub(super) struct By<'a> {
 /// Where a key comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeySource {
-    /// It was made by this server and lies in its database.
+    /// This server made it, and keeps it in its database.
     Made,
-    /// It is given by the settings at every start.
+    /// The settings give it at every start.
     Given,
 }
 
@@ -53,7 +53,7 @@ impl SigningKeys {
         }
     }
 
-    /// The keys as they are kept, and the present moment.
+    /// The keys in the store, and the present moment.
     ///
     /// # Errors
     /// [`StartError::Store`].
@@ -62,7 +62,7 @@ impl SigningKeys {
         Ok((stored.keys.map(|key| source(&key.material)), self.parts.now()))
     }
 
-    /// The present moment, by which their times are counted.
+    /// The present moment, with which the times of the keys are compared.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.parts.now()
@@ -103,7 +103,7 @@ impl SigningKeys {
         Ok(count)
     }
 
-    /// How long a key waits before it signs. One that is never published has nothing to wait for.
+    /// How long a new key waits before it signs. One that is never published does not wait.
     pub(super) fn ahead(&self) -> Duration {
         if self.settings.algorithm.has_public_keys() {
             self.settings.publish_ahead
@@ -112,7 +112,7 @@ impl SigningKeys {
         }
     }
 
-    /// What in the settings gives the key that signs.
+    /// Which setting gives the key that signs.
     pub(super) fn given_by(&self) -> Option<&Origin> {
         if self.settings.algorithm.has_public_keys() {
             self.settings.key_file.as_ref().map(|file| &file.origin)
@@ -129,7 +129,7 @@ pub(super) fn source(material: &KeyMaterial) -> KeySource {
     }
 }
 
-/// The keys that can be used. What an older secret signed is lost with it.
+/// The keys that can be used. Tokens of a secret that the settings no longer have can't be verified.
 pub(super) fn usable(keys: &KeyRing<Held>) -> KeyRing<TokenKey> {
     keys.clone().filter_map(|held| held.usable)
 }

@@ -13,9 +13,9 @@ use crate::{
 pub enum KeyRotation {
     /// When it has been published for `token.publish_ahead`.
     Ahead,
-    /// At once. What the old key signed is good to its end.
+    /// At once. What the old key signed stays valid to its end.
     Now,
-    /// At once, and all that was signed by any other key is dead: every session ends.
+    /// At once, and no token of another key is accepted: every session ends.
     Revoke,
 }
 
@@ -26,7 +26,7 @@ pub struct Rotated {
     pub keys: KeyRing<KeySource>,
     /// Whether nothing was done, because a new key was waiting already.
     pub waiting: bool,
-    /// How many sessions ended, if that was asked for.
+    /// How many sessions ended. `None` unless they were to end.
     pub ended: Option<usize>,
 }
 
@@ -69,19 +69,19 @@ impl SigningKeys {
             let stored = self.parts.store.key_ring().await.map_err(StartError::from)?;
             let now = self.parts.now();
             let signing = stored.keys.signing(now).ok_or(RotationError::NoKey)?;
-            // The server may have been given a key that this command was not: then it is not for the command to end its tokens.
+            // The server's settings may give a key that this command's do not. Then the command must not end its tokens.
             let from_settings = given.is_some() || source(&signing.material) == KeySource::Given;
             if from_settings && rotation != KeyRotation::Revoke {
                 return Err(RotationError::Given(given.cloned()));
             }
             let mut settled = self.settle(&stored.keys, now, by).await?;
-            // A key that waits has not signed: it is not the one to be revoked, and takes over at once.
+            // A key that waits has not signed. So it is not the one to revoke, and takes over at once.
             let waiting = settled.keys.next(now).is_some();
             if given.is_some() && !settled.added && !waiting {
                 return Err(RotationError::Given(given.cloned()));
             }
             let add = match rotation {
-                // Another algorithm in the settings is this rotation.
+                // If the settings have another algorithm, the settled ring has this rotation already.
                 KeyRotation::Ahead | KeyRotation::Now => !settled.added && !waiting,
                 KeyRotation::Revoke => true,
             };
@@ -96,7 +96,7 @@ impl SigningKeys {
             let promoted = rotation == KeyRotation::Now && settled.keys.promote_next(now);
             if rotation == KeyRotation::Revoke {
                 settled.keys.drop_older();
-                // Before the keys: if this is cut short, no client holds a token of a session that no key vouches for.
+                // Before the keys: after a crash in between, no session is left whose tokens no key verifies.
                 let ended = self.end_every_session(by).await?;
                 settled.ended = Some(settled.ended.unwrap_or(0) + ended);
             }

@@ -1,11 +1,11 @@
-//! What becomes of the stored keys when the settings have changed, or have not.
+//! How a start brings the stored keys in line with the settings.
 //!
 //! | when the server starts and | then |
 //! |---|---|
 //! | there is no key | one is made, or taken from the settings, and signs at once |
-//! | the settings ask for the key that signs | it goes on |
-//! | they ask for another algorithm, or another key pair | that is a rotation: the new key signs after `token.publish_ahead`, or at once if the old one can't sign any more or the new one is never published |
-//! | an HS256 secret of theirs has come, gone or changed, with HS256 before and after, or the one that signs is gone | every older token is dead, so every session ends |
+//! | the settings ask for the key that signs | it goes on signing |
+//! | they ask for another algorithm, or another key pair | that is a rotation: the new key signs after `token.publish_ahead`, or at once if the old one can no longer sign or the new one is never published |
+//! | an HS256 secret in them was added, removed or changed, with HS256 before and after, or the secret that signs is gone | no older token is accepted, so every session ends |
 
 use super::{
     held::{self, Held},
@@ -22,18 +22,18 @@ use crate::{
 /// The keys, brought in line with the settings.
 pub(super) struct Settled {
     pub(super) keys: KeyRing<Held>,
-    /// Whether they are other keys than those that are stored.
+    /// Whether they differ from the stored keys.
     pub(super) changed: bool,
     /// Whether it is the first key of this database.
     pub(super) is_first: bool,
-    /// Whether one came by rotation.
+    /// Whether a key was added by rotation.
     pub(super) added: bool,
-    /// How many sessions ended, if every older token is dead.
+    /// How many sessions ended. `None` if older tokens are still accepted.
     pub(super) ended: Option<usize>,
 }
 
 impl Settled {
-    /// What the listeners are told of it, if there is a new key.
+    /// The event to emit. Returns `None` if there is no new key.
     pub(super) fn event(&self) -> Option<EventKind> {
         let kid = self.keys.newest()?.id.clone();
         if self.is_first {
@@ -47,7 +47,7 @@ impl Settled {
 }
 
 impl SigningKeys {
-    /// The stored keys, in line with the settings. Sessions that can't go on have ended; nothing else is written.
+    /// Brings the stored keys in line with the settings. Sessions that can't go on have ended; nothing else is written.
     pub(super) async fn settle(
         &self,
         stored: &KeyRing<KeyMaterial>,
@@ -56,7 +56,7 @@ impl SigningKeys {
     ) -> Result<Settled, StartError> {
         let settings = &self.settings;
         let mut keys = held::all(stored, settings)?;
-        // First of all: the key before it is not over either, then.
+        // First: if the newest key is held back, the key before it stays valid as well.
         let mut settled_before = !keys.hold_back_unseen(self.ahead(), now);
         settled_before &= keys.drop_over(now) == 0;
         settled_before &= !keys.tokens_last(settings.policy.lifetime, now);
@@ -82,7 +82,7 @@ impl SigningKeys {
                 .signing(now)
                 .is_some_and(|signing| held::is_wanted(signing, settings))
             {
-                // The settings have been changed back before the new key signed.
+                // The settings were changed back before the new key signed.
                 keys.withdraw_next(now);
             } else {
                 let can_wait = keys.signing(now).is_some_and(|key| key.material.can_sign());
@@ -104,7 +104,7 @@ impl SigningKeys {
         })
     }
 
-    /// Whether a key that signs, and what it signed, must be good no more.
+    /// Whether the key that signs must be revoked, with what it signed.
     fn is_dead(&self, signing: &RingKey<Held>) -> bool {
         let lost = signing.material.usable.is_none();
         let both_hs256 = [signing.algorithm, self.settings.algorithm] == [Algorithm::Hs256; 2];

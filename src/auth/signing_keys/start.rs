@@ -21,17 +21,17 @@ pub struct KeyStatus {
     pub id: String,
     /// Its algorithm.
     pub algorithm: Algorithm,
-    /// What in the settings it came from; `None` if it was made by this server and lies in its database.
+    /// Which setting gave it. `None` if this server made it and keeps it in its database.
     pub given_by: Option<Origin>,
-    /// Whether it is another key than at the last start in such a way that every token from before is dead: how many sessions
-    /// that ended. `None` if it is the same, the first, or came by rotation.
+    /// How many sessions ended because the key is another one than at the last start and no older token is accepted. `None` if the
+    /// key is the same, the first, or came by rotation.
     pub replaced: Option<usize>,
-    /// The key that will sign next, if one waits.
+    /// The key that waits to sign. `None` if none waits.
     pub next: Option<RingKey<KeySource>>,
 }
 
 impl SigningKeys {
-    /// The keys to start with, and what is to be said of them.
+    /// The keys to start with, and their status.
     pub(in crate::auth) async fn start(&self) -> Result<(KeyRing<TokenKey>, KeyStatus), StartError> {
         let by = By {
             actor: Actor::Server,

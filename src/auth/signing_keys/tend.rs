@@ -1,4 +1,4 @@
-//! What a running server does with its keys from time to time.
+//! The regular upkeep of the keys in a running server.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use crate::{
     tokens::TokenKey,
 };
 
-/// How long before it signs a running server has a new key, at the least. Until the key is on the disk the old one signs, and
-/// what it signs must not be later than its last moment.
+/// The least time between the addition of a key in a running server and its first signature. Until the store has the key, the
+/// old one signs, and must not sign after its last moment.
 const HAND_OVER: Duration = Duration::from_mins(1);
 
 impl SigningKeys {
-    /// What is due at the moment: a new key if it is time for one, and those away whose last token has expired. The keys to
-    /// go on with, if they are others than `known`.
+    /// Adds a new key if it is due, and drops the keys whose last token has expired. Returns the keys to go on with if they differ
+    /// from `known`.
     pub(in crate::auth) async fn tend(
         &self,
         known: &KeyRing<TokenKey>,
@@ -50,7 +50,7 @@ impl SigningKeys {
                 .and(keys.newest())
                 .map(|new| EventKind::SigningKeyRotated { kid: new.id.clone() });
             if self.keep(keys.clone(), revision, event, by).await?.is_none() {
-                // Another process has done it, and the next look finds that.
+                // Another process changed the ring. The next call finds that.
                 return Ok(None);
             }
             if over > 0 {
