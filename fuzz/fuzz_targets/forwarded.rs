@@ -11,7 +11,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
-use jwt_server::server::Proxies;
+use jwt_server::{config::ForwardedHeader, server::Proxies};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use warp::http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED};
 
@@ -25,16 +25,16 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let Some((choice, value)) = input.split_first() else {
         return Corpus::Reject;
     };
-    let (name, other) = if choice & 1 == 0 {
-        (X_FORWARDED_FOR, FORWARDED)
+    let (name, read, other) = if choice & 1 == 0 {
+        (X_FORWARDED_FOR, ForwardedHeader::XForwardedFor, FORWARDED)
     } else {
-        (FORWARDED, X_FORWARDED_FOR)
+        (FORWARDED, ForwardedHeader::Forwarded, X_FORWARDED_FOR)
     };
     let trusted: Vec<IpNet> = TRUSTED
         .iter()
         .map(|net| net.parse().expect("a network"))
         .collect();
-    let proxies = Proxies::new(&trusted);
+    let proxies = Proxies::new(&trusted, read);
     let client = |peer: &str, headers: &HeaderMap| -> IpAddr {
         let peer: SocketAddr = peer.parse().expect("an address");
         proxies
@@ -109,13 +109,11 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         "what a client wrote was believed"
     );
 
-    // A proxy writes one of the two headers, and the server can't tell which.
-    headers.append(&other, HeaderValue::from_static("whatever"));
-    assert_eq!(
-        client(PROXY, &headers),
-        own(PROXY),
-        "both headers were believed"
-    );
+    // The proxy passes the other header on as the client sent it.
+    for forged in ["6.6.6.6", "for=6.6.6.6"] {
+        headers.append(&other, HeaderValue::from_static(forged));
+    }
+    assert_eq!(client(PROXY, &headers), expected, "the other header was read");
     Corpus::Keep
 });
 

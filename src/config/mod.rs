@@ -36,7 +36,7 @@ pub use self::{
     origin::{Origin, SECRET_VARIABLE},
     password::PasswordConfig,
     raw::Kind,
-    server::ServerConfig,
+    server::{ForwardedHeader, ServerConfig},
     session::SessionConfig,
     setting::AnySetting,
     settings::Settings,

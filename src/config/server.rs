@@ -9,7 +9,7 @@ use hyper::{Uri, http::HeaderValue};
 use ipnet::IpNet;
 
 use super::{
-    accepts::{List, Size, Text, Time, Whole},
+    accepts::{Choice, List, Size, Text, Time, Whole},
     section::section,
 };
 
@@ -22,14 +22,18 @@ section! {
             parse: |text| text.parse().ok(),
             valid: |_| true,
         };
-        /// The proxies whose `X-Forwarded-For` (or `Forwarded`) is believed, read from right to left. GET /whoami shows the
-        /// resulting client address.
+        /// The proxies that are believed to name their clients. GET /whoami shows the resulting client address.
         trusted_proxies: Vec<IpNet> = [], List {
             least: 0,
             what: "networks or addresses, such as 10.0.0.0/8 or ::1",
             parse: network,
             valid: |_| true,
         };
+        /// The header in which trusted proxies name their clients, read from right to left. The other one is ignored.
+        forwarded_header: ForwardedHeader = "X-Forwarded-For", Choice(&[
+            ("X-Forwarded-For", ForwardedHeader::XForwardedFor),
+            ("Forwarded", ForwardedHeader::Forwarded),
+        ]);
         /// The origins whose pages may call this server from a browser.
         cors_origins: Vec<HeaderValue> = [], List {
             least: 0,
@@ -54,6 +58,16 @@ section! {
         /// have any number.
         max_connections_per_address: usize = 1024, Whole(1..=1_000_000);
     }
+}
+
+/// The header in which trusted proxies name their clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`: a list of addresses.
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
 }
 
 /// A network in CIDR notation, or a single address.

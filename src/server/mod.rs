@@ -124,7 +124,7 @@ where
         .max_headers(2 * MAX_HEADER_LINES);
     let write_timeout = limits.body_timeout;
     let shared = Arc::new(Shared {
-        proxies: Proxies::new(&limits.trusted_proxies),
+        proxies: Proxies::new(&limits.trusted_proxies, limits.forwarded_header),
         ids: RequestIds::new(),
     });
     let limit = ConnectionLimits::new(limits.max_connections, limits.max_connections_per_address);

@@ -3,7 +3,10 @@
 
 use std::{
     net::IpAddr,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use ipnet::IpNet;
@@ -13,7 +16,10 @@ use super::{
     forwarded::{X_FORWARDED_FOR, forwarded, forwarded_for},
     listener::Peer,
 };
-use crate::domain::ClientAddress;
+use crate::{config::ForwardedHeader, domain::ClientAddress};
+
+/// Of so many proxies the log says that they do not name their clients.
+const NAMED_IN_LOG: usize = 16;
 
 /// The proxies that are trusted to name the client of a request. [`serve`](super::serve) asks them for every request; the filter
 /// [`client_address`](crate::http::client_address) has the answer. Another server that serves these routes must put the address
@@ -21,17 +27,25 @@ use crate::domain::ClientAddress;
 #[derive(Debug)]
 pub struct Proxies {
     trusted: Vec<IpNet>,
+    header: ForwardedHeader,
     /// Whether the log has been told of a proxy that seems to be missing here.
     missed_one: AtomicBool,
+    /// Whether the log has been told of the header that is not read.
+    other_came: AtomicBool,
+    /// The proxies of which the log has been told that they do not name their clients.
+    silent: [OnceLock<Peer>; NAMED_IN_LOG],
 }
 
 impl Proxies {
-    /// The proxies in these networks.
+    /// The proxies in these networks, which name their clients in `header`.
     #[must_use]
-    pub fn new(trusted: &[IpNet]) -> Self {
+    pub fn new(trusted: &[IpNet], header: ForwardedHeader) -> Self {
         Self {
             trusted: trusted.to_vec(),
+            header,
             missed_one: AtomicBool::new(false),
+            other_came: AtomicBool::new(false),
+            silent: Default::default(),
         }
     }
 
@@ -47,32 +61,25 @@ impl Proxies {
         matches!(peer, Peer::Ip(address) if self.trust(address))
     }
 
-    /// The address of the client behind `peer`; `None` if the peer has no address. The headers that proxies write are read from
+    /// The address of the client behind `peer`; `None` if the peer has no address. The header that proxies write is read from
     /// right to left, from the nearest proxy outwards, as long as the address that wrote an entry is trusted. The first one that is not is
-    /// the client: everything further left can be its own invention.
+    /// the client: everything further left can be its own invention. Only one header is read, because a proxy that writes one
+    /// passes the other one on as the client sent it.
     #[must_use]
     pub fn client(&self, peer: Peer, headers: &HeaderMap) -> Option<ClientAddress> {
-        let Peer::Ip(mut nearest) = peer else {
+        let Peer::Ip(nearest) = peer else {
             return None;
         };
-        if self.trust(nearest) {
-            // A proxy writes one of the two and passes the other one on as the client sent it. Which one can't be told.
-            match (
-                headers.contains_key(X_FORWARDED_FOR),
-                headers.contains_key(header::FORWARDED),
-            ) {
-                (true, false) => nearest = self.first_untrusted(nearest, forwarded_for(headers)),
-                (false, true) => nearest = self.first_untrusted(nearest, forwarded(headers)),
-                (true, true) | (false, false) => {}
-            }
-        } else if seems_a_proxy(nearest, headers) && !self.missed_one.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                peer = %nearest,
-                "a proxy seems to pass requests on that is not in server.trusted_proxies: all its clients count as one, and \
-                 one of them that guesses passwords slows down the others"
-            );
+        if !self.trust(nearest) {
+            self.warn_of_a_missed_proxy(nearest, headers);
+            return Some(ClientAddress::new(nearest));
         }
-        Some(ClientAddress::new(nearest))
+        self.warn_of_headers(peer, headers);
+        let client = match self.header {
+            ForwardedHeader::XForwardedFor => self.first_untrusted(nearest, forwarded_for(headers)),
+            ForwardedHeader::Forwarded => self.first_untrusted(nearest, forwarded(headers)),
+        };
+        Some(ClientAddress::new(client))
     }
 
     /// The first of `hops` that is not trusted, or the last one that is known. A hop that hides its name ends what can be known.
@@ -85,6 +92,52 @@ impl Proxies {
             }
         }
         nearest
+    }
+
+    /// Warns, once, of a peer that names clients although it is not trusted.
+    fn warn_of_a_missed_proxy(&self, peer: IpAddr, headers: &HeaderMap) {
+        if seems_a_proxy(peer, headers) && !self.missed_one.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %peer,
+                "a proxy seems to pass requests on that is not in server.trusted_proxies: all its clients count as one, and \
+                 one of them that guesses passwords slows down the others"
+            );
+        }
+    }
+
+    /// Warns of each trusted proxy whose request lacks the header that is read, and, once, of the other header.
+    fn warn_of_headers(&self, peer: Peer, headers: &HeaderMap) {
+        let (read, ignored) = match self.header {
+            ForwardedHeader::XForwardedFor => (X_FORWARDED_FOR, header::FORWARDED),
+            ForwardedHeader::Forwarded => (header::FORWARDED, X_FORWARDED_FOR),
+        };
+        if headers.contains_key(&ignored) && !self.other_came.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %peer,
+                "a trusted proxy passes on the header {ignored}, which is ignored: server.forwarded_header is {read}. If the \
+                 proxy writes {ignored}, change that setting; if a client does, let the proxy remove it"
+            );
+        }
+        if !headers.contains_key(&read) && self.is_first_silence(peer) {
+            tracing::warn!(
+                %peer,
+                "a request from a trusted proxy has no header {read} (server.forwarded_header): it counts as the proxy's own. If \
+                 the proxy adds none, all its clients count as one, and one of them that guesses passwords slows down the others"
+            );
+        }
+    }
+
+    /// Whether this is the first request of `peer` that names no client.
+    fn is_first_silence(&self, peer: Peer) -> bool {
+        for place in &self.silent {
+            if place.set(peer).is_ok() {
+                return true;
+            }
+            if place.get() == Some(&peer) {
+                return false;
+            }
+        }
+        false
     }
 }
 
@@ -112,7 +165,12 @@ mod tests {
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
         let peer: SocketAddr = format!("{peer}:1234").parse().unwrap();
-        let client = Proxies::new(&trusted).client(peer.into(), &headers);
+        let header = if lines.iter().any(|(name, _)| *name == X_FORWARDED_FOR) {
+            ForwardedHeader::XForwardedFor
+        } else {
+            ForwardedHeader::Forwarded
+        };
+        let client = Proxies::new(&trusted, header).client(peer.into(), &headers);
         client.unwrap().to_string()
     }
 
@@ -176,8 +234,43 @@ mod tests {
                 "{line:?}"
             );
         }
-        let both = [(header::FORWARDED, "for=6.6.6.6"), (X_FORWARDED_FOR, "192.0.2.1")];
-        assert_eq!(seen("10.0.0.1", &both, &["10.0.0.0/8"]), "10.0.0.1");
+    }
+
+    #[test]
+    fn only_the_header_of_the_setting_is_read() {
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let mut headers = HeaderMap::new();
+        headers.append(header::FORWARDED, "for=192.0.2.1".parse().unwrap());
+        headers.append(X_FORWARDED_FOR, "192.0.2.2".parse().unwrap());
+        for (header, read, client) in [
+            (ForwardedHeader::Forwarded, header::FORWARDED, "192.0.2.1"),
+            (ForwardedHeader::XForwardedFor, X_FORWARDED_FOR, "192.0.2.2"),
+        ] {
+            let proxies = Proxies::new(&trusted, header);
+            let seen = |headers: &HeaderMap| {
+                let peer = Peer::Ip("10.0.0.1".parse().unwrap());
+                proxies.client(peer, headers).unwrap().to_string()
+            };
+            assert_eq!(seen(&headers), client);
+            let mut other_only = headers.clone();
+            other_only.remove(read);
+            assert_eq!(seen(&other_only), "10.0.0.1");
+        }
+    }
+
+    #[test]
+    fn each_proxy_without_the_header_is_noticed_once() {
+        let proxies = Proxies::new(&[], ForwardedHeader::XForwardedFor);
+        let peer = |last: usize| Peer::Ip(format!("10.0.0.{last}").parse().unwrap());
+        for last in 0..NAMED_IN_LOG {
+            assert!(proxies.is_first_silence(peer(last)));
+            assert!(!proxies.is_first_silence(peer(last)));
+            assert!(!proxies.is_first_silence(peer(0)));
+        }
+        assert!(
+            !proxies.is_first_silence(peer(NAMED_IN_LOG)),
+            "the log is bounded"
+        );
     }
 
     #[test]

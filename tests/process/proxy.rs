@@ -25,13 +25,37 @@ fn x_forwarded_for_is_believed_only_from_a_trusted_proxy() {
         .flag("--server.trusted_proxies", "127.0.0.0/8")
         .start();
     assert_eq!(server.ask(&whoami(lines)).json()["address"], "192.0.2.7");
-    assert_eq!(
-        server
-            .ask(&whoami("Forwarded: for=\"[2001:db8::1]:99\"\r\n"))
-            .json()["address"],
-        "2001:db8::1"
+}
+
+#[test]
+fn only_the_header_of_the_setting_is_read_and_the_log_says_so() {
+    let (one, other) = (
+        "X-Forwarded-For: 192.0.2.7\r\n",
+        "Forwarded: for=\"[2001:db8::1]:99\"\r\n",
     );
-    assert_eq!(server.ask(&whoami("")).json()["address"], "127.0.0.1");
+    let both = [one, other].concat();
+    let home = Home::new();
+    for (setting, read, ignored, address) in [
+        ("X-Forwarded-For", one, other, "192.0.2.7"),
+        ("Forwarded", other, one, "2001:db8::1"),
+    ] {
+        let server = home
+            .server()
+            .flag("--server.trusted_proxies", "127.0.0.0/8")
+            .flag("--server.forwarded_header", setting)
+            .start();
+        let seen = |lines: &str| server.ask(&whoami(lines)).json()["address"].clone();
+        assert_eq!(seen(read), address);
+        assert_eq!(seen(&both), address);
+        for lines in [ignored, "", ""] {
+            assert_eq!(seen(lines), "127.0.0.1", "{lines}");
+        }
+        server.signal("TERM");
+        let ended = server.wait().assert_success();
+        for said in ["which is ignored", "has no header"] {
+            assert_eq!(ended.err.matches(said).count(), 1, "{said}: {ended:?}");
+        }
+    }
 }
 
 #[test]
