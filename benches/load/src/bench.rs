@@ -1,4 +1,4 @@
-//! The workshop of the scenarios: the binary, built; a folder for databases; and servers, started on their cores.
+//! What the scenarios share: the built binary, a folder for databases, and servers that are started on their cores.
 
 use std::{
     env,
@@ -93,10 +93,10 @@ impl Bench {
         Ok(file)
     }
 
-    /// A request of `somebody` that this server answers once it has read all sessions.
-    pub(crate) fn whole(&self, somebody: &Values) -> Result<String> {
+    /// A request of this user that this server answers once it has read all sessions.
+    pub(crate) fn whole(&self, user: &Values) -> Result<String> {
         let whole = self.ours.whole.as_ref().context("this server lists sessions")?;
-        Ok(whole.raw(somebody))
+        Ok(whole.raw(user))
     }
 
     /// What tokens are signed with, unless a scenario measures several algorithms; `None` for the server's default.

@@ -1,7 +1,7 @@
 //! How a server is started and spoken to: a TOML file for each (`servers/`), this one's own among them.
 //!
 //! `{name}` in any text stands for a value: `{port}`, `{data}` (an empty folder) and `{binary}` where it is started;
-//! `{user}` and `{password}` where somebody signs up or in; and in later requests whatever a sign-in's `take` names.
+//! `{user}` and `{password}` where a user signs up or in; and in later requests whatever a sign-in's `take` names.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Whoever is measured knows this password.
+/// The password of every user of a measurement.
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// Values for `{name}`.
@@ -25,7 +25,7 @@ pub(crate) struct Description {
     pub(crate) ready: String,
     pub(crate) sign_up: Call,
     pub(crate) sign_in: Call,
-    /// What only somebody with a token may have.
+    /// A request that is granted only with a token.
     pub(crate) guarded: Call,
     pub(crate) log_out: Option<Call>,
     /// What is answered only when the server has read every session that it knows.
@@ -56,12 +56,12 @@ impl Description {
     /// Signs `user` up and in, and returns what the sign-in gave. Fails if the guarded request is granted without that, or
     /// refused with it: then there would be no point in measuring it.
     pub(crate) fn newcomer(&self, port: u16, user: &str) -> Result<Values> {
-        self.sign_up.send(port, &somebody(user))?;
-        let values = self.sign_in.send(port, &somebody(user))?;
+        self.sign_up.send(port, &person(user))?;
+        let values = self.sign_in.send(port, &person(user))?;
         let strangers: Values = values.keys().map(|name| (name.clone(), "x".into())).collect();
         ensure!(
             self.guarded.send(port, &strangers).is_err(),
-            "{} lets everybody in",
+            "{} grants it without a token",
             self.name
         );
         self.guarded.send(port, &values)?;
@@ -70,7 +70,7 @@ impl Description {
 }
 
 /// What a sign-up or a sign-in as `user` needs.
-pub(crate) fn somebody(user: &str) -> Values {
+pub(crate) fn person(user: &str) -> Values {
     [("user", user), ("password", PASSWORD)]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into()
@@ -145,7 +145,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            call.raw(&somebody("ada")),
+            call.raw(&person("ada")),
             format!(
                 "POST /in/ada HTTP/1.1\r\nHost: 127.0.0.1\r\nX: {PASSWORD}\r\nContent-Length: 5\r\n\r\n[ada]"
             )

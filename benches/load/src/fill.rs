@@ -59,7 +59,7 @@ pub(crate) enum Filling {
 pub(crate) enum Live {
     /// None.
     No,
-    /// One whose token nobody knows.
+    /// One whose token is not kept.
     Unknown,
     /// One from a sign-in, whose token is returned.
     Known,
@@ -76,12 +76,12 @@ impl Filling {
     }
 }
 
-/// A number for each of the first 2³², in no order: nobody signs up in the order of the alphabet, and a tree that is filled
+/// A number for each of the first 2³², in no order: users do not sign up in the order of the alphabet, and a tree that is filled
 /// in order is smaller than others. Every call gives the same.
 fn scrambled(number: usize) -> u32 {
     // Odd, and so one to one.
     u32::try_from(number)
-        .expect("nobody fills in as many users")
+        .expect("no benchmark fills in as many users")
         .wrapping_mul(0x9e37_79b1)
 }
 
@@ -100,7 +100,7 @@ fn guest(number: usize) -> String {
     format!("guest-{:08x}", scrambled(number))
 }
 
-/// What user `number` signs up and in with: an address that hardly anybody else has, and a browser.
+/// What user `number` signs up and in with: an address that hardly any other user has, and a browser.
 fn client(number: usize) -> Client {
     let address = Ipv4Addr::from((10 << 24) | (scrambled(number) >> 8));
     Client {
@@ -192,7 +192,7 @@ impl Filler {
                 tokens.try_filter_map(async |token| Ok(token)).try_collect().await
             }
             Filling::Sessions { sessions, users, end } => {
-                let hash = nobodys()?;
+                let hash = unusable_hash()?;
                 let added =
                     stream::iter(0..users).map(async |number| self.add(&guest(number), number, &hash).await);
                 let users: Vec<UserId> = added.buffer_unordered(AT_ONCE).try_collect().await?;
@@ -261,7 +261,7 @@ fn hash(cost: u32) -> Result<PasswordHash> {
 }
 
 /// A hash of the default cost that no password has.
-fn nobodys() -> Result<PasswordHash> {
+fn unusable_hash() -> Result<PasswordHash> {
     PasswordHash::parse(&format!("$2b$12${}", ".".repeat(53))).context("this has the form of a hash")
 }
 

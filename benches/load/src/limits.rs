@@ -1,4 +1,4 @@
-//! What the server is compared with: a warp server that answers without asking anything, and what the processor and the
+//! What the server is compared with: a warp server that checks nothing, and what the processor and the
 //! disk can do at the most. Each runs as a process of its own, on the cores that the server has at other times.
 
 use std::{

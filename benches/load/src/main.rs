@@ -69,7 +69,7 @@ struct Options {
         value_delimiter = ','
     )]
     algorithms: Vec<String>,
-    /// What `growth` grows through: USERS with a session each, or USERS:SESSIONS, of whom so many have one. `pruning` prunes
+    /// What `growth` grows through: USERS with a session each, or USERS:SESSIONS, of which so many have one. `pruning` prunes
     /// as many sessions as the most.
     #[arg(
         long,

@@ -89,8 +89,8 @@ struct Many<'a> {
     algorithm: Option<&'a str>,
     data: PathBuf,
     requests: PathBuf,
-    /// One of those who are signed in.
-    somebody: Values,
+    /// A user who is signed in.
+    user: Values,
 }
 
 pub(super) fn run(bench: &Bench) -> Result<String> {
@@ -192,7 +192,7 @@ fn many(bench: &Bench, sessions: usize) -> Result<Vec<Many<'_>>> {
                 &bench.ours.guarded,
                 tokens.iter().map(|token| bearer(token)),
             )?,
-            somebody: bearer(&tokens[0]),
+            user: bearer(&tokens[0]),
         })
     };
     algorithms.into_iter().enumerate().map(database).collect()
@@ -230,7 +230,7 @@ impl Case<'_> {
             (Who::Ours, Tokens::Many | Tokens::Unseen) => {
                 let mut server = bench.server_signing(&many.data, many.algorithm, &Cores::ONE)?;
                 // The sessions of a large database are read while it serves already, on the same core.
-                server.granted_after(&bench.whole(&many.somebody)?)?;
+                server.granted_after(&bench.whole(&many.user)?)?;
                 (server, many.requests.clone())
             }
             (Who::Ours, Tokens::Hot) => {
@@ -279,7 +279,7 @@ impl Case<'_> {
     }
 }
 
-/// The guarded request of somebody who has just signed up.
+/// The guarded request of a user who has just signed up.
 fn newcomer(bench: &Bench, description: &Description, server: &Server) -> Result<PathBuf> {
     let values = description.newcomer(server.port, "newuser")?;
     let guarded: &Call = &description.guarded;

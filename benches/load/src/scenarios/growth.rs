@@ -7,7 +7,7 @@ use anyhow::{Context, Error, Result, ensure};
 use super::{Pair, TURNS, WARM_UP, bearer, sign_in, steady};
 use crate::{
     bench::Bench,
-    description::{Values, somebody},
+    description::{Values, person},
     fill::{Filling, Live, fill, visitor},
     machine::Cores,
     table::{Series, Table, mib},
@@ -78,7 +78,7 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
         cost: bench.cost(),
     };
     fill(&data, bench.algorithm(), &[can_sign_in])?;
-    let flood = (0..VISITORS).map(|number| somebody(&visitor(number)));
+    let flood = (0..VISITORS).map(|number| person(&visitor(number)));
     let flood = bench.requests("flood.requests", &bench.ours.sign_in, flood)?;
 
     let mut table = Table::new([
@@ -115,7 +115,7 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
             data: &data,
             cores: &cores,
             requests: &bench.requests("growth.requests", &bench.ours.guarded, requests)?,
-            token: &bearer(tokens.get(tokens.len() / 2).context("nobody was signed in")?),
+            token: &bearer(tokens.get(tokens.len() / 2).context("no user was signed in")?),
             flood: &flood,
         };
         bench.settle()?;

@@ -1,4 +1,4 @@
-//! What those who are signed in notice of a flood of sign-ins.
+//! What signed-in users notice of a flood of sign-ins.
 
 use std::{thread, time::Duration};
 
@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::{CONNECTIONS, Figures, WARM_UP, bearer, sign_in, steady};
 use crate::{
     bench::Bench,
-    description::somebody,
+    description::person,
     fill::visitor,
     machine::Cores,
     server::Server,
@@ -22,7 +22,7 @@ pub(super) const FLOOD: usize = 256;
 pub(super) struct Row {
     pub(super) quiet: Figures,
     pub(super) flooded: Figures,
-    /// What the flood's passwords had of a core meanwhile.
+    /// The share of a core that the flood's passwords took.
     hashing: Series,
     /// Sign-ins that were answered, a second.
     flood: Series,
@@ -54,7 +54,7 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
                 bench.twin(false, cores)?
             };
             let token = if ours {
-                bench.ours.sign_in.send(server.port, &somebody(&visitor(0)))?
+                bench.ours.sign_in.send(server.port, &person(&visitor(0)))?
             } else {
                 bearer(&"x".repeat(400))
             };

@@ -40,7 +40,7 @@ pub(crate) enum Scenario {
     Scaling,
     /// Sign-ins a second, to what the processor can hash
     SignIn,
-    /// What those who are signed in notice of a flood of sign-ins
+    /// What signed-in users notice of a flood of sign-ins
     Isolation,
     /// How long a sign-in takes on busy cores, and a token check in a flood of sign-ins
     Starvation,
@@ -78,7 +78,7 @@ impl Scenario {
             if matches!(self, Self::All) || std::mem::discriminant(&self) == std::mem::discriminant(&scenario)
             {
                 eprintln!("== {scenario:?}");
-                // The others are worth having all the same.
+                // The other scenarios are worth having all the same.
                 match scenario.measure(bench) {
                     Ok(text) => println!("{text}"),
                     Err(error) => {

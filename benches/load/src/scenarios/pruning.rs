@@ -1,4 +1,4 @@
-//! The longest stall of a request while many sessions that have run out are forgotten.
+//! The longest stall of a request while many expired sessions are pruned.
 
 use std::{
     thread,
@@ -77,7 +77,7 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
     );
     wait_until(&clock, start);
     let mut server = bench.server(&data, &[], &cores)?;
-    // Until then it is not quiet, and nobody is logged out.
+    // Until then the server is not quiet, and log-outs wait.
     server.granted_after(&bench.whole(&bearer(&tokens[0]))?)?;
     let quiet = watch(bench, &server, &cores, &tokens, 0)?;
     wait_until(&clock, end);
@@ -144,11 +144,11 @@ fn prune(
 /// One window: `/welcome` with the first token, log-outs with others, each window with its own.
 fn watch(bench: &Bench, server: &Server, cores: &Cores, tokens: &[String], turn: usize) -> Result<Seen> {
     let each = usize::try_from(WINDOW * LOG_OUTS)?;
-    let (hot, others) = tokens.split_first().context("nobody was signed in")?;
+    let (hot, others) = tokens.split_first().context("no user was signed in")?;
     let log_outs = others
         .chunks(each)
         .nth(turn)
-        .context("everybody has logged out")?;
+        .context("every user has logged out")?;
     let log_out = bench.ours.log_out.as_ref().context("this server has a log-out")?;
     let welcome = bench.requests("welcome.requests", &bench.ours.guarded, [bearer(hot)])?;
     let log_outs = bench.requests(

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::steady;
 use crate::{
     bench::Bench,
-    description::somebody,
+    description::person,
     fill::{Filling, fill, visitor},
     machine::Cores,
     table::{Series, Table},
@@ -64,7 +64,7 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
             fs::create_dir(&data)?;
             let server = bench.peer(peer, &data, &cores)?;
             peer.newcomer(server.port, "newuser")?;
-            let requests = bench.requests("peer.requests", &peer.sign_in, [somebody("newuser")])?;
+            let requests = bench.requests("peer.requests", &peer.sign_in, [person("newuser")])?;
             for connections in CONNECTIONS {
                 let outcome = load(&requests, connections, seconds, &cores).send(server.port)?;
                 rows.entry((peer.name.clone(), connections))
@@ -124,7 +124,7 @@ pub(super) fn visitors(bench: &Bench, data: &Path, cost: u32) -> Result<std::pat
         cost,
     };
     fill(data, bench.algorithm(), &[can_sign_in])?;
-    let all = (0..VISITORS).map(|number| somebody(&visitor(number)));
+    let all = (0..VISITORS).map(|number| person(&visitor(number)));
     let requests = bench.requests("visitors.requests", &bench.ours.sign_in, all)?;
     bench.settle()?;
     Ok(requests)

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use super::{CONNECTIONS, isolation, sign_in, steady};
 use crate::{
     bench::Bench,
-    description::somebody,
+    description::person,
     fill::visitor,
     machine::Cores,
     server::Server,
@@ -51,7 +51,7 @@ pub(super) fn run(bench: &Bench) -> Result<String> {
             "1000000",
         ];
         let server = bench.server(&data, &flags, &cores)?;
-        let token = bench.ours.sign_in.send(server.port, &somebody(&visitor(0)))?;
+        let token = bench.ours.sign_in.send(server.port, &person(&visitor(0)))?;
         let welcome = bench.requests("welcome.requests", &bench.ours.guarded, [token])?;
 
         sign_ins.quiet.add(median(&server, &one_by_one)?);
