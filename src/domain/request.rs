@@ -30,11 +30,7 @@ impl RequestId {
 
 /// The digit of `value`, which is less than 16.
 const fn hexadecimal(value: u8) -> u8 {
-    if value < 10 {
-        b'0' + value
-    } else {
-        b'a' - 10 + value
-    }
+    b"0123456789abcdef"[(value & 0xf) as usize]
 }
 
 impl fmt::Display for RequestId {

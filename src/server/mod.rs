@@ -119,7 +119,9 @@ where
     S::Future: Send + 'static,
 {
     let mut http = http1::Builder::new();
-    http.header_read_timeout(limits.header_timeout)
+    // Most answers are small: one piece of memory for header and body is written faster than two.
+    http.writev(false)
+        .header_read_timeout(limits.header_timeout)
         .max_buf_size(2 * MAX_HEADER)
         .max_headers(2 * MAX_HEADER_LINES);
     let write_timeout = limits.body_timeout;

@@ -3,14 +3,17 @@
 //! is left.
 
 use std::{
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
 use hyper::rt::{Sleep, Timer};
-use tokio::time::{self, sleep_until};
+use tokio::{
+    task::unconstrained,
+    time::{self, sleep_until},
+};
 
 /// The timer of one connection, which waits for one thing at a time: only the last deadline counts.
 #[derive(Default)]
@@ -22,6 +25,8 @@ struct State {
     deadline: Option<Instant>,
     /// Set for that one, or for an earlier one.
     alarm: Option<Pin<Box<time::Sleep>>>,
+    /// The one that the alarm wakes.
+    waker: Option<Waker>,
 }
 
 impl Timer for HeaderTimer {
@@ -47,12 +52,23 @@ impl Future for UntilDeadline {
         let Some(deadline) = state.deadline.map(time::Instant::from) else {
             return Poll::Ready(());
         };
-        let alarm = state.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let State { alarm, waker, .. } = &mut *state;
+        let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let is_set = waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(context.waker()));
+        if is_set && !alarm.is_elapsed() && alarm.deadline() <= deadline {
+            return Poll::Pending;
+        }
+        if !is_set {
+            *waker = Some(context.waker().clone());
+        }
         loop {
             if alarm.deadline() > deadline {
                 alarm.as_mut().reset(deadline);
             }
-            ready!(alarm.as_mut().poll(context));
+            // A task that has used up its budget would not set the alarm.
+            ready!(pin!(unconstrained(alarm.as_mut())).poll(context));
             if alarm.deadline() >= deadline {
                 return Poll::Ready(());
             }

@@ -33,10 +33,12 @@ where
     type Error = Infallible;
     type Future = Either<Ready<Result<Response, Infallible>>, S::Future>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.0.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match check(&request) {
             Ok(()) => Either::Right(self.0.call(request)),

@@ -55,10 +55,12 @@ where
     type Error = Infallible;
     type Future = S::Future;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if let Some(client) = self.client(request.headers()) {
             set_client(client);

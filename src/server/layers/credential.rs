@@ -22,10 +22,12 @@ where
     type Error = Infallible;
     type Future = S::Future;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.0.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if let Credential::One(value) = Credential::of(request.headers()) {
             set_only_credential(value);

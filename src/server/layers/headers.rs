@@ -16,7 +16,7 @@ use super::shared::Answer;
 
 /// What every answer of an API says to browsers: it is what its type says, it shows nothing, and no cache keeps it. A route
 /// that has something else to say of one of them is not overruled.
-const STANDING: [(HeaderName, HeaderValue); 3] = [
+static STANDING: [(HeaderName, HeaderValue); 3] = [
     (
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
@@ -39,10 +39,12 @@ where
     type Error = Infallible;
     type Future = Map<S::Future, fn(Answer) -> Answer>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.0.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, request: Q) -> Self::Future {
         self.0.call(request).map(|answer| answer.map(add))
     }
@@ -50,8 +52,8 @@ where
 
 fn add(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    for (name, value) in STANDING {
-        if let Some(own) = headers.insert(&name, value) {
+    for (name, value) in &STANDING {
+        if let Some(own) = headers.insert(name, value.clone()) {
             headers.insert(name, own);
         }
     }

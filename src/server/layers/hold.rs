@@ -29,10 +29,12 @@ where
     type Error = Infallible;
     type Future = Held<S::Future>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.0.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, request: Q) -> Self::Future {
         Held {
             answer: self.0.call(request),

@@ -32,10 +32,12 @@ where
     type Error = Infallible;
     type Future = Logged<S::Future>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.0.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let asked = Asked {
             since: Stopwatch::start(),

@@ -39,10 +39,12 @@ where
     type Error = Infallible;
     type Future = Named<S::Future>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, request: Q) -> Self::Future {
         let id = self.shared.ids.next();
         Named {

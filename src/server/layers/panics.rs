@@ -32,10 +32,12 @@ where
     type Error = Infallible;
     type Future = Either<Ready<Answer>, Map<CatchUnwind<AssertUnwindSafe<S::Future>>, fn(Caught) -> Answer>>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.0.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, request: Q) -> Self::Future {
         // What handlers share survives a panic: where the store takes its locks it says why.
         // The first filters of a route run in the call itself, so the call is inside too.

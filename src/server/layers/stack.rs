@@ -40,6 +40,7 @@ where
     type Error = Infallible;
     type Future = S::Future;
 
+    #[inline]
     fn call(&self, request: Request<Incoming>) -> S::Future {
         self.0.borrow_mut().call(request)
     }
