@@ -257,7 +257,7 @@ fn a_record_of_a_newer_version_is_refused_and_said_to_be_newer() {
 }
 
 #[test]
-fn a_record_that_makes_no_sense_is_an_error_and_shows_nothing_of_itself() {
+fn the_error_of_a_bad_record_shows_nothing_of_it() {
     for record in [
         "",
         "{}",
@@ -279,7 +279,7 @@ fn a_record_that_makes_no_sense_is_an_error_and_shows_nothing_of_itself() {
 }
 
 #[test]
-fn a_user_keeps_their_networks_and_the_least_recent_of_too_many_goes() {
+fn a_user_record_keeps_the_most_recent_networks() {
     let network = |n: usize| {
         let [high, low] = u16::try_from(n).unwrap().to_be_bytes();
         ClientAddress::new([10, high, low, 1].into()).network()

@@ -309,7 +309,7 @@ impl Known {
         if store.index.len() != found.live().len()
             || store.index.api_tokens.all().len() != found.good_api_tokens().len()
         {
-            return Err("there are sessions or API tokens that nobody asked for".into());
+            return Err("there are sessions or API tokens that no write asked for".into());
         }
         if store.committer.read(Trees::users).ok() != Some(found.users.len() as u64) {
             return Err("the users are not as many as are counted".into());
