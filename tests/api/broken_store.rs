@@ -21,10 +21,15 @@ use jwt_server::{
     },
 };
 use secrecy::SecretSlice;
+use tokio::sync::Mutex;
 
 pub(crate) struct BrokenStore {
     pub(crate) inner: Arc<dyn Store>,
     pub(crate) refuses_keys: AtomicBool,
+    /// How many times it was called to keep signing keys.
+    pub(crate) key_writes: AtomicU32,
+    /// A test that holds this holds up such calls.
+    pub(crate) keeps_keys: Mutex<()>,
     /// How many more tokens it checks before it fails.
     pub(crate) accepts: AtomicU32,
     pub(crate) ends_sessions: AtomicBool,
@@ -36,6 +41,8 @@ impl BrokenStore {
         Self {
             inner,
             refuses_keys: false.into(),
+            key_writes: 0.into(),
+            keeps_keys: Mutex::new(()),
             accepts: u32::MAX.into(),
             ends_sessions: true.into(),
         }
@@ -196,6 +203,8 @@ impl Keys for BrokenStore {
         keys: KeyRing<KeyMaterial>,
         instead_of: u64,
     ) -> Result<KeyRingUpdate, StoreError> {
+        self.key_writes.fetch_add(1, Ordering::SeqCst);
+        drop(self.keeps_keys.lock().await);
         if self.refuses_keys.load(Ordering::SeqCst) {
             return Err(StoreError::Closed);
         }

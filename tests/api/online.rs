@@ -1,19 +1,28 @@
 //! Keys and limits that are replaced while the server runs.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use jwt_server::{
-    Auth, AuthError, Role,
-    auth::{Credentials, IssuedToken, KeyRotation, RotationError},
+    Auth, AuthError, Config, Role,
+    auth::{Credentials, IssuedToken, KeyRotation, Parts, RotationError, StartError},
+    clock::ManualClock,
     config::{Origin, Secret},
     domain::{Algorithm, BearerToken, RequestContext},
-    event::{Actor, EventKind},
+    event::{Actor, EventKind, Listeners},
+    store,
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use warp::http::StatusCode;
 
-use crate::server::{Answer, PASSWORD, Server, request, seconds, spawn, spawn_with};
+use crate::{
+    broken_store::BrokenStore,
+    server::{Answer, PASSWORD, START, Server, request, seconds, spawn, spawn_with},
+};
 
 const OPERATOR: Actor = Actor::Operator { uid: None };
 
@@ -274,4 +283,76 @@ async fn refresh_tokens_can_be_turned_on_and_off_in_a_running_server() {
     use_token(&server, &refresh)
         .await
         .assert_status(StatusCode::UNAUTHORIZED);
+}
+
+/// A server over a store whose writes of keys a test can hold up or refuse.
+async fn over_broken_store() -> (Server, Arc<BrokenStore>) {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(START));
+    let mut config = Config::default();
+    config.store.path = directory.path().join("data");
+    config.password.bcrypt_cost = 4;
+    config.session.refresh_tokens = Some(Duration::from_hours(24));
+    let inner = store::open(&config.store, START, Listeners::default()).await;
+    let store = Arc::new(BrokenStore::around(inner.unwrap()));
+    let parts = Parts::new(Arc::clone(&store) as _, Arc::clone(&clock) as _);
+    let auth = Auth::new(&config, parts).await.unwrap();
+    let server = Server::over(auth, Arc::clone(&store) as _, config, clock, directory);
+    (server, store)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_amid_a_revocation_waits_for_the_new_key() {
+    let (server, store) = over_broken_store().await;
+    let before = server.user("ada").await;
+    let (writes, held) = (
+        store.key_writes.load(Ordering::SeqCst),
+        store.keeps_keys.lock().await,
+    );
+    let auth = server.auth.clone();
+    let revocation = tokio::spawn(async move {
+        let context = RequestContext::default();
+        auth.rotate_keys(KeyRotation::Revoke, OPERATOR, &context).await
+    });
+    while store.key_writes.load(Ordering::SeqCst) == writes {
+        tokio::task::yield_now().await;
+    }
+    // Every session has ended, and the old key still signs.
+    let auth = server.auth.clone();
+    let signing_in = tokio::spawn(async move {
+        let claimed = Credentials::new("ada", PASSWORD.into());
+        auth.sign_in(claimed, &RequestContext::default()).await
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!signing_in.is_finished());
+    drop(held);
+    revocation.await.unwrap().unwrap();
+    let issued = signing_in.await.unwrap().unwrap();
+    let token = issued.token.expose_secret();
+    assert_ne!(kid(token), kid(&before));
+    server.welcome(token).await.assert_welcome("ada", "CLIENT");
+}
+
+#[tokio::test]
+async fn a_revocation_that_fails_leaves_no_older_token_alive() {
+    let (server, store) = over_broken_store().await;
+    server.user("ada").await;
+    let (access, refresh) = pair(&server.sign_in("ada", PASSWORD).await);
+    store.refuses_keys.store(true, Ordering::SeqCst);
+    let context = RequestContext::default();
+    let failed = server
+        .auth
+        .rotate_keys(KeyRotation::Revoke, OPERATOR, &context)
+        .await;
+    assert!(matches!(failed, Err(RotationError::Open(StartError::Store(_)))));
+    server.welcome(&access).await.assert_dead();
+    use_token(&server, &refresh).await.assert_dead();
+    let (again, again_refresh) = pair(&server.sign_in("ada", PASSWORD).await);
+    assert_eq!(kid(&again), kid(&access));
+    use_token(&server, &again_refresh).await.token();
+
+    store.refuses_keys.store(false, Ordering::SeqCst);
+    rotate(&server, KeyRotation::Revoke).await;
+    server.welcome(&again).await.assert_dead();
+    use_token(&server, &again_refresh).await.assert_dead();
 }
