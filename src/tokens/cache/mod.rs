@@ -35,18 +35,16 @@
 
 mod set;
 
-use std::{
-    collections::hash_map::RandomState,
-    hash::BuildHasher,
-    sync::{
-        Arc, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, OnceLock, PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
+
+use siphasher::sip::SipHasher13;
 
 use self::set::{Entry, Set, WAYS};
 pub(super) use self::set::{Generation, Known};
-use crate::{clock::Timestamp, store::LiveSession};
+use crate::{clock::Timestamp, domain::random, store::LiveSession};
 
 /// How many sets a block has.
 const BLOCK: usize = 64;
@@ -58,7 +56,7 @@ pub(super) struct VerifiedTokens {
     blocks: Box<[OnceLock<SetBlock>]>,
     /// How many sets there are when all blocks are there.
     sets: usize,
-    hash: RandomState,
+    hash: SipHasher13,
     generation: AtomicU64,
 }
 
@@ -81,7 +79,7 @@ impl VerifiedTokens {
         Self {
             blocks: (0..sets.div_ceil(BLOCK)).map(|_| OnceLock::new()).collect(),
             sets,
-            hash: RandomState::new(),
+            hash: SipHasher13::new_with_key(&random()),
             generation: AtomicU64::new(0),
         }
     }
@@ -148,7 +146,7 @@ impl VerifiedTokens {
 
     fn slot(&self, token: &[u8]) -> Option<CacheSlot> {
         let end = &token[token.len().saturating_sub(HASHED)..];
-        let hash = self.hash.hash_one(end);
+        let hash = self.hash.hash(end);
         let sets = u64::try_from(self.sets).ok()?;
         let set = usize::try_from(hash.checked_rem(sets)?).ok()?;
         Some(CacheSlot {
