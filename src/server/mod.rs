@@ -27,7 +27,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 use warp::{
     Filter, Reply,
-    http::{HeaderValue, Method, Request, header},
+    http::{HeaderName, HeaderValue, Method, Request, header},
     reply::Response,
 };
 
@@ -86,13 +86,13 @@ where
     if limits.cors_origins.is_empty() {
         run(runtimes, listener, service, limits, stop).await
     } else {
-        let service = cors(&limits.cors_origins).layer(service);
+        let service = cors(&limits.cors_origins, &limits.cors_headers).layer(service);
         run(runtimes, listener, service, limits, stop).await
     }
 }
 
 /// What pages of the named origins may do (the Fetch standard, section 3.3).
-fn cors(origins: &[HeaderValue]) -> CorsLayer {
+fn cors(origins: &[HeaderValue], headers: &[HeaderName]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(origins.to_vec())
         .allow_methods([
@@ -102,7 +102,7 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
             Method::PATCH,
             Method::DELETE,
         ])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT])
+        .allow_headers(headers.to_vec())
         .expose_headers([header::WWW_AUTHENTICATE, header::RETRY_AFTER, X_REQUEST_ID])
         .max_age(PREFLIGHT_MAX_AGE)
 }

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use warp::http::{HeaderMap, header};
 
 use super::{
@@ -41,7 +41,7 @@ impl Proxies {
     #[must_use]
     pub fn new(trusted: &[IpNet], header: ForwardedHeader) -> Self {
         Self {
-            trusted: trusted.to_vec(),
+            trusted: trusted.iter().map(canonical).collect(),
             header,
             missed_one: AtomicBool::new(false),
             other_came: AtomicBool::new(false),
@@ -139,6 +139,17 @@ impl Proxies {
         }
         false
     }
+}
+
+/// The network of the peers in `net`, whose addresses are canonical: one of IPv4 addresses in IPv6 notation is one of IPv4.
+fn canonical(net: &IpNet) -> IpNet {
+    let IpNet::V6(mapped) = net else { return *net };
+    let address = mapped.addr().to_ipv4_mapped();
+    let length = mapped.prefix_len().checked_sub(96);
+    let ipv4 = address
+        .zip(length)
+        .map(|(address, length)| Ipv4Net::new(address, length));
+    ipv4.and_then(Result::ok).map_or(*net, IpNet::V4)
 }
 
 /// Whether `peer` is a neighbour and sends headers that only a proxy has.
@@ -275,13 +286,20 @@ mod tests {
 
     #[test]
     fn a_trusted_peer_is_recognised_in_either_notation() {
-        assert_eq!(
-            seen(
-                "[::ffff:10.0.0.1]",
-                &[(X_FORWARDED_FOR, "192.0.2.1")],
-                &["10.0.0.0/8"]
-            ),
-            "192.0.2.1"
-        );
+        for peer in ["10.0.0.1", "[::ffff:10.0.0.1]"] {
+            for trusted in [
+                "10.0.0.0/8",
+                "::ffff:10.0.0.0/104",
+                "::ffff:10.0.0.1/128",
+                "::ffff:0:0/96",
+            ] {
+                let client = seen(peer, &[(X_FORWARDED_FOR, "192.0.2.1")], &[trusted]);
+                assert_eq!(client, "192.0.2.1", "{peer} in {trusted}");
+            }
+            for trusted in ["::ffff:11.0.0.0/104", "::ffff:10.0.0.2/128", "fd00::/8"] {
+                let client = seen(peer, &[(X_FORWARDED_FOR, "192.0.2.1")], &[trusted]);
+                assert_eq!(client, "10.0.0.1", "{peer} in {trusted}");
+            }
+        }
     }
 }

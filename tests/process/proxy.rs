@@ -93,6 +93,12 @@ fn a_page_of_a_configured_origin_may_call_and_others_may_not() {
     ] {
         assert!(allowed.header(name).unwrap().contains(value), "{name}");
     }
+    assert!(
+        !allowed
+            .header("access-control-allow-headers")
+            .unwrap()
+            .contains("x-csrf")
+    );
     let other = server.ask(&preflight("https://evil.example.org"));
     assert_eq!(other.header("access-control-allow-origin"), None);
 
@@ -111,6 +117,46 @@ fn a_page_of_a_configured_origin_may_call_and_others_may_not() {
             .header("access-control-allow-origin"),
         None
     );
+}
+
+#[test]
+fn pages_of_an_app_may_send_the_headers_of_the_setting() {
+    let home = Home::new();
+    let server = home
+        .server()
+        .flag("--server.cors_origins", "capacitor://localhost")
+        .flag("--server.cors_headers", "authorization,x-csrf-token")
+        .start();
+    let answer = server.ask(
+        "OPTIONS /signin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nOrigin: capacitor://localhost\r\n\
+         Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: x-csrf-token\r\n\r\n",
+    );
+    answer.assert_status(200);
+    assert_eq!(
+        answer.header("access-control-allow-origin"),
+        Some("capacitor://localhost")
+    );
+    let headers = answer.header("access-control-allow-headers").unwrap();
+    assert!(
+        headers.contains("x-csrf-token") && !headers.contains("accept"),
+        "{headers}"
+    );
+}
+
+#[test]
+fn an_origin_that_no_browser_sends_is_refused_at_the_start() {
+    let home = Home::new();
+    for origin in ["https://*.example.org", "https://app.example.org:"] {
+        let line = home
+            .server()
+            .flag("--server.cors_origins", origin)
+            .run()
+            .assert_refused(2);
+        assert!(
+            line.contains(origin) && line.contains("without wildcards"),
+            "{line}"
+        );
+    }
 }
 
 #[test]
