@@ -10,6 +10,7 @@ use bytes::Bytes;
 use jwt_server_fuzz::{NAME, PASSWORD, Server};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::{Map, Value};
+use unicode_normalization::UnicodeNormalization;
 use warp::http::{Request, StatusCode, header::CONTENT_TYPE};
 
 /// How many sign-ups succeed before the target makes a new server: a longer run would fill the disk.
@@ -114,12 +115,13 @@ fn fields(body: &[u8]) -> (String, String) {
 
 fn is_username(text: &str) -> bool {
     let name = text.trim();
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._@+-".contains(c);
-    (3..=64).contains(&name.len())
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._@+-'".contains(c);
+    (2..=64).contains(&name.len())
         && name.chars().all(allowed)
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
 fn is_password(text: &str) -> bool {
+    let text: String = text.nfc().collect();
     text.chars().count() >= 8 && text.len() <= 71 && !text.contains('\0')
 }

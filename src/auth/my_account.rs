@@ -32,17 +32,17 @@ pub struct Ending {
 }
 
 impl Auth {
-    /// Gives the user another display name, and returns the user as they are now.
+    /// Gives the user another display name, or none, and returns the user as they are now.
     ///
     /// # Errors
     /// [`AuthError::AccountGone`], or a failure of the server.
     pub async fn rename(
         &self,
         user: &SignedIn,
-        name: DisplayName,
+        name: Option<DisplayName>,
         context: &RequestContext,
     ) -> Result<Arc<User>, AuthError> {
-        let (change, kind) = (UserChange::DisplayName(Some(name)), EventKind::DisplayNameChanged);
+        let (change, kind) = (UserChange::DisplayName(name), EventKind::DisplayNameChanged);
         let accounts = &self.0.accounts;
         let changed = accounts.change(user.id(), change, kind, user.actor(), context);
         changed.await?.ok_or(AuthError::AccountGone)

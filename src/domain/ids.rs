@@ -27,12 +27,22 @@ macro_rules! uuid_v7 {
                 Self(uuid::Builder::from_unix_timestamp_millis(millis, &random()).into_uuid())
             }
 
-            /// The id whose canonical text (lower case, hyphens) is `text`.
+            /// The id with this text, which has hyphens, and letters of either case (RFC 9562, section 4).
             ///
             /// # Errors
             /// [`InvalidId`] for any other text.
             pub fn parse(text: &str) -> Result<Self, InvalidId> {
-                let id = Uuid::try_parse(text).map_err(|_| InvalidId)?;
+                let is_hyphenated = text.len() == uuid::fmt::Hyphenated::LENGTH;
+                let id = Uuid::try_parse(text).ok().filter(|_| is_hyphenated);
+                id.map(Self).ok_or(InvalidId)
+            }
+
+            /// The id whose canonical text (lower case, hyphens) is `text`, as in a token: a token has one spelling.
+            ///
+            /// # Errors
+            /// [`InvalidId`] for any other text.
+            pub fn parse_canonical(text: &str) -> Result<Self, InvalidId> {
+                let Self(id) = Self::parse(text)?;
                 let mut canonical = Uuid::encode_buffer();
                 let canonical: &str = id.as_hyphenated().encode_lower(&mut canonical);
                 if canonical == text { Ok(Self(id)) } else { Err(InvalidId) }
@@ -133,8 +143,19 @@ mod tests {
     fn an_id_reads_back_what_it_writes_and_nothing_else() {
         let id = UserId::generate(Timestamp::from_secs(1_795_290_812));
         assert_eq!(UserId::parse(&id.to_string()), Ok(id));
-        assert_eq!(UserId::parse(&id.to_string().to_uppercase()), Err(InvalidId));
-        assert_eq!(UserId::parse(&id.to_string().replace('-', "")), Err(InvalidId));
+        let upper = id.to_string().to_uppercase();
+        assert_eq!(UserId::parse(&upper), Ok(id));
+        assert_eq!(UserId::parse_canonical(&id.to_string()), Ok(id));
+        assert_eq!(UserId::parse_canonical(&upper), Err(InvalidId));
+        for other in [
+            id.to_string().replace('-', ""),
+            format!("{{{id}}}"),
+            format!("urn:uuid:{id}"),
+            format!(" {id}"),
+            String::new(),
+        ] {
+            assert_eq!(UserId::parse(&other), Err(InvalidId), "{other:?}");
+        }
 
         let id = TokenId::generate();
         let text = id.to_string();

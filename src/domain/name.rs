@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
+
 /// The longest name, in characters.
 const MAX_CHARS: usize = 64;
 
@@ -15,9 +17,18 @@ macro_rules! name {
             /// The name `input`, without the white space around it.
             ///
             /// # Errors
-            /// [`NameError`] if it is empty, has more than 64 characters, or has a control character.
+            /// [`NameError`] if it is empty, has more than 64 characters, or has a character that shows nothing.
             pub fn parse(input: &str) -> Result<Self, NameError> {
-                check(input.trim()).map(|name| Self(name.into()))
+                let name = Self::parse_stored(input.trim())?;
+                if shows_nothing(&name.0) { Err(NameError) } else { Ok(name) }
+            }
+
+            /// The name `input`, as a store has it. Accepts format characters and invisible ones, which earlier versions accepted.
+            ///
+            /// # Errors
+            /// [`NameError`] if it is empty, has more than 64 characters, or has a control character.
+            pub fn parse_stored(input: &str) -> Result<Self, NameError> {
+                check(input).map(|name| Self(name.into()))
             }
 
             /// The name.
@@ -36,11 +47,11 @@ macro_rules! name {
 }
 
 name! {
-    /// The name under which a user is shown: 1 to 64 characters, none of them a control character.
+    /// The name under which a user is shown: 1 to 64 characters, each of which shows something or is a space.
     DisplayName
 }
 name! {
-    /// The name that a user gives to an API token: 1 to 64 characters, none of them a control character.
+    /// The name that a user gives to an API token: 1 to 64 characters, each of which shows something or is a space.
     ApiTokenName
 }
 
@@ -49,9 +60,44 @@ fn check(name: &str) -> Result<&str, NameError> {
     good.then_some(name).ok_or(NameError)
 }
 
+/// Whether `name` has a character that controls how others are shown, or shows nothing, so that two names look alike or one
+/// looks empty. U+FE0F behind a symbol is none of these: it makes an emoji of the symbol.
+fn shows_nothing(name: &str) -> bool {
+    let mut before = None;
+    name.chars().any(|c| {
+        let is_emoji = c == '\u{fe0f}' && before.is_some_and(is_symbol);
+        before = Some(c);
+        !is_emoji && is_invisible(c)
+    })
+}
+
+fn is_symbol(c: char) -> bool {
+    c.general_category_group() == GeneralCategoryGroup::Symbol
+}
+
+/// Whether `c` is a control character, a format character, a separator of lines, or one that is not shown (Unicode's
+/// `Default_Ignorable_Code_Point`, and the blank of Braille).
+fn is_invisible(c: char) -> bool {
+    let category = c.general_category();
+    let is_control = matches!(
+        category,
+        GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+    );
+    let is_ignorable = matches!(c,
+        '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{2065}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fff8}' | '\u{e0000}'..='\u{e0fff}');
+    is_control || is_ignorable
+}
+
 /// The text is not a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("A name has 1 to 64 characters and no control characters.")]
+#[error(
+    "A name has 1 to 64 characters, each visible or a space. Leave out control, format and invisible characters."
+)]
 pub struct NameError;
 
 #[cfg(test)]
@@ -69,5 +115,60 @@ mod tests {
             assert_eq!(DisplayName::parse(bad), Err(NameError), "{bad:?}");
             assert_eq!(ApiTokenName::parse(bad), Err(NameError), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_name_has_no_character_that_shows_nothing() {
+        for c in [
+            '\u{7f}',
+            '\u{85}',
+            '\u{ad}',
+            '\u{34f}',
+            '\u{61c}',
+            '\u{115f}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{200e}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{202a}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{2800}',
+            '\u{3164}',
+            '\u{fe0f}',
+            '\u{feff}',
+            '\u{ffa0}',
+            '\u{fff9}',
+            '\u{e0041}',
+            '\u{e0100}',
+        ] {
+            let name = format!("a{c}b");
+            assert_eq!(DisplayName::parse(&name), Err(NameError), "{c:?}");
+            assert_eq!(ApiTokenName::parse(&name), Err(NameError), "{c:?}");
+            assert_eq!(DisplayName::parse(&c.to_string()), Err(NameError), "{c:?}");
+        }
+        for good in [
+            "\u{5d0}\u{5d3}\u{5d4}",
+            "\u{2764}\u{fe0f} Ada",
+            "\u{1f469}\u{1f3fd}",
+            "\u{e9}",
+            "e\u{301}",
+            "\u{4f60}\u{597d}",
+        ] {
+            assert!(DisplayName::parse(good).is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn a_stored_name_of_an_earlier_version_is_still_one() {
+        assert_eq!(
+            DisplayName::parse_stored("a\u{200b}").unwrap().as_str(),
+            "a\u{200b}"
+        );
+        assert_eq!(DisplayName::parse_stored("a\n"), Err(NameError));
     }
 }

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use smol_str::SmolStr;
+use unicode_normalization::UnicodeNormalization;
 
-/// 3 to 64 of `a-z 0-9 . _ @ + -`, starting with a letter or a digit.
+/// 2 to 64 of `a-z 0-9 . _ @ + - '`, starting with a letter or a digit. E-mail addresses may have an apostrophe.
 ///
 /// Text is trimmed and ASCII lower-cased first, so `" Ada "` and `ada` are one user. Only ASCII is accepted, so two names
 /// that look alike can't be two users.
@@ -12,7 +13,7 @@ use smol_str::SmolStr;
 pub struct Username(SmolStr);
 
 impl Username {
-    const MIN: usize = 3;
+    const MIN: usize = 2;
     const MAX: usize = 64;
 
     /// The username `input`, trimmed and in lower case.
@@ -22,7 +23,7 @@ impl Username {
     pub fn parse(input: &str) -> Result<Self, UsernameError> {
         let name = input.trim_matches(|c: char| c.is_ascii_whitespace());
         if !name.bytes().all(is_allowed) {
-            return Err(UsernameError::BadCharacter);
+            return Err(UsernameError::BadCharacter(suggestion(name)));
         }
         if name.len() < Self::MIN {
             return Err(UsernameError::TooShort);
@@ -31,7 +32,7 @@ impl Username {
             return Err(UsernameError::TooLong);
         }
         if !name.as_bytes()[0].is_ascii_alphanumeric() {
-            return Err(UsernameError::BadStart);
+            return Err(UsernameError::BadStart(suggestion(name)));
         }
         Ok(Self(name.to_ascii_lowercase().into()))
     }
@@ -44,7 +45,25 @@ impl Username {
 }
 
 const fn is_allowed(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'@' | b'+' | b'-')
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'@' | b'+' | b'-' | b'\'')
+}
+
+/// The username that is most like `name`: accents and other characters are left out, and a space becomes a dot. Returns `None` if
+/// too little is left.
+fn suggestion(name: &str) -> Option<Username> {
+    let plain = |c: char| match u8::try_from(c) {
+        Ok(byte) if is_allowed(byte) => Some(c),
+        _ if c.is_whitespace() => Some('.'),
+        _ => None,
+    };
+    let plain: String = name.nfkd().filter_map(plain).take(Username::MAX).collect();
+    let plain = plain.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+    Username::parse(plain.trim_end_matches('.')).ok()
+}
+
+/// What to write instead: completes the message of an error.
+fn instead(suggestion: Option<&Username>) -> String {
+    suggestion.map_or_else(String::new, |name| format!(" Write {name}, for instance."))
 }
 
 impl fmt::Display for Username {
@@ -55,20 +74,20 @@ impl fmt::Display for Username {
 
 /// Why a text is not a [`Username`].
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsernameError {
-    /// Fewer than 3 characters.
+    /// Fewer than 2 characters.
     #[error("A username has at least {} characters.", Username::MIN)]
     TooShort,
     /// More than 64 characters.
     #[error("A username has at most {} characters.", Username::MAX)]
     TooLong,
-    /// A character outside `a-z 0-9 . _ @ + -`.
-    #[error("A username has only letters a to z, digits, and . _ @ + -")]
-    BadCharacter,
-    /// It starts with one of `. _ @ + -`.
-    #[error("A username starts with a letter or a digit.")]
-    BadStart,
+    /// A character outside `a-z 0-9 . _ @ + - '`. Has a username that is like the text.
+    #[error("A username has only the letters a to z, digits, and . _ @ + - ' as other characters.{}", instead(.0.as_ref()))]
+    BadCharacter(Option<Username>),
+    /// It starts with one of `. _ @ + - '`. Has a username that is like the text.
+    #[error("A username starts with a letter or a digit.{}", instead(.0.as_ref()))]
+    BadStart(Option<Username>),
 }
 
 #[cfg(test)]
@@ -86,22 +105,52 @@ mod tests {
     fn a_text_that_is_no_username_is_refused_with_the_reason() {
         for (input, why) in [
             ("", UsernameError::TooShort),
-            ("ab", UsernameError::TooShort),
+            ("a", UsernameError::TooShort),
             (&"a".repeat(65), UsernameError::TooLong),
-            ("_ada", UsernameError::BadStart),
-            ("ada lovelace", UsernameError::BadCharacter),
-            ("admin:x:ADMIN", UsernameError::BadCharacter),
-            ("ada\nroot", UsernameError::BadCharacter),
-            ("ada\0", UsernameError::BadCharacter),
-            // Cyrillic, full width, a sign that lower-cases into ASCII, a non-breaking space
-            ("\u{430}da", UsernameError::BadCharacter),
-            ("\u{ff41}da", UsernameError::BadCharacter),
-            ("\u{212a}elvin", UsernameError::BadCharacter),
-            ("\u{a0}ada", UsernameError::BadCharacter),
         ] {
             assert_eq!(Username::parse(input), Err(why), "{input:?}");
         }
-        assert!(Username::parse(&"a".repeat(64)).is_ok());
-        assert!(Username::parse("007").is_ok());
+        for (input, instead) in [
+            ("ada lovelace", Some("ada.lovelace")),
+            ("Ada  M\u{fc}ller ", Some("ada..muller")),
+            ("Mu\u{308}ller", Some("muller")),
+            ("admin:x:ADMIN", Some("adminxadmin")),
+            ("ada\nroot", Some("ada.root")),
+            ("ada\0", Some("ada")),
+            // Cyrillic, full width, a sign that lower-cases into ASCII, a non-breaking space, characters that show nothing
+            ("\u{430}da", Some("da")),
+            ("\u{ff41}da", Some("ada")),
+            ("\u{212a}elvin", Some("kelvin")),
+            ("\u{a0}ada", Some("ada")),
+            ("a\u{200b}da", Some("ada")),
+            ("ada\u{202e}", Some("ada")),
+            ("\u{3164}", None),
+            ("\u{430}", None),
+        ] {
+            let instead = instead.map(|name| Username::parse(name).unwrap());
+            let why = UsernameError::BadCharacter(instead);
+            assert_eq!(Username::parse(input), Err(why), "{input:?}");
+        }
+        for start in [".", "_", "@", "+", "-", "'"] {
+            let why = UsernameError::BadStart(Username::parse("ada").ok());
+            assert_eq!(Username::parse(&format!("{start}ada")), Err(why));
+        }
+        for good in ["007", &"a".repeat(64), "bo", "x1", "conan.o'brien@example.org"] {
+            assert!(Username::parse(good).is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn a_refused_username_says_what_to_write_instead() {
+        let message = |input: &str| Username::parse(input).unwrap_err().to_string();
+        assert_eq!(
+            message("ada lovelace"),
+            "A username has only the letters a to z, digits, and . _ @ + - ' as other characters. Write ada.lovelace, for instance."
+        );
+        assert_eq!(
+            message("_ada"),
+            "A username starts with a letter or a digit. Write ada, for instance."
+        );
+        assert!(message("\u{430}").ends_with(" as other characters."));
     }
 }

@@ -25,7 +25,7 @@ impl FieldProblem for UsernameError {
         match self {
             Self::TooShort => "too_short",
             Self::TooLong => "too_long",
-            Self::BadCharacter | Self::BadStart => "bad_character",
+            Self::BadCharacter(_) | Self::BadStart(_) => "bad_character",
         }
     }
 }

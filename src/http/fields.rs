@@ -84,6 +84,13 @@ impl Fields {
         })
     }
 
+    /// Takes the field `name` if it is `null`, and returns whether it is.
+    pub(super) fn take_null(&mut self, name: &str) -> bool {
+        let is_it = |(field, value): &(String, Value)| field == name && value.is_null();
+        let place = self.left.iter().position(is_it);
+        place.map(|place| self.left.swap_remove(place)).is_some()
+    }
+
     /// As [`take`](Self::take), for a list of strings.
     pub(super) fn take_list<T, E: FieldProblem>(
         &mut self,

@@ -9,7 +9,11 @@ use crate::domain::{Password, PasswordHash};
 
 /// The bcrypt hash of `password` under `cost`.
 pub(super) fn hash(password: &Password, cost: u32) -> Result<PasswordHash, HashingError> {
-    let text = bcrypt::non_truncating_hash(password.expose(), cost).map_err(|error| internal(&error))?;
+    hash_text(password.expose(), cost)
+}
+
+pub(super) fn hash_text(text: &str, cost: u32) -> Result<PasswordHash, HashingError> {
+    let text = bcrypt::non_truncating_hash(text, cost).map_err(|error| internal(&error))?;
     PasswordHash::parse(&text)
         .ok_or_else(|| HashingError::Internal("bcrypt's hash has not the form of one".into()))
 }

@@ -40,7 +40,7 @@ pub(crate) struct Passwords {
 /// A user whose password was right.
 pub(crate) struct VerifiedPassword {
     pub(crate) user: Arc<User>,
-    /// The same password under the configured cost, if the stored hash has another one.
+    /// The same password, normalised and under the configured cost, if the stored hash is of another text or cost.
     pub(crate) rehashed: Option<PasswordHash>,
 }
 
@@ -98,21 +98,29 @@ impl Passwords {
     ) -> Result<Option<VerifiedPassword>, HashingError> {
         let cost = self.rules().bcrypt_cost;
         self.run(move || {
-            let (Some(user), Some(password)) = (user, password) else {
+            let Some(password) = password else {
                 let _ = matches("a password that no user has", &decoy(cost))?;
                 return Ok(None);
             };
-            let found = cost_of(&user.password_hash).unwrap_or(cost);
-            if !matches(password.expose(), &user.password_hash)? {
-                // A hash that is cheaper than the decoy would tell that there is such a user.
-                for between in costs_between(found, cost) {
-                    let _ = matches(password.expose(), &decoy(between))?;
+            let Some(user) = user else {
+                for text in password.expose_all() {
+                    let _ = matches(text, &decoy(cost))?;
                 }
                 return Ok(None);
+            };
+            let found = cost_of(&user.password_hash).unwrap_or(cost);
+            for text in password.expose_all() {
+                if matches(text, &user.password_hash)? {
+                    let rehash = found != cost || text != password.expose();
+                    let rehashed = rehash.then(|| hash(&password, cost)).transpose()?;
+                    return Ok(Some(VerifiedPassword { user, rehashed }));
+                }
+                // A hash that is cheaper than the decoy would tell that there is such a user.
+                for between in costs_between(found, cost) {
+                    let _ = matches(text, &decoy(between))?;
+                }
             }
-            let rehash = found != cost;
-            let rehashed = rehash.then(|| hash(&password, cost)).transpose()?;
-            Ok(Some(VerifiedPassword { user, rehashed }))
+            Ok(None)
         })
         .await
     }

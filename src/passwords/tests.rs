@@ -55,6 +55,25 @@ async fn only_the_very_password_is_right() {
 }
 
 #[tokio::test]
+async fn a_hash_of_what_was_typed_is_accepted_and_replaced() {
+    let passwords = passwords(4);
+    let (composed, decomposed) = ("correct h\u{f6}rse battery", "correct ho\u{308}rse battery");
+    let verify = async |hash: PasswordHash, text: &str| {
+        let verified = passwords.verify(Some(user(hash)), Some(password(text))).await;
+        verified.unwrap()
+    };
+    // Earlier versions hashed what was typed.
+    let old = hash::hash_text(decomposed, 4).unwrap();
+    let verified = verify(old.clone(), decomposed).await.unwrap();
+    let new = verified.rehashed.expect("a hash of the normal form");
+    assert!(verify(old, composed).await.is_none(), "only what was typed then");
+    for text in [composed, decomposed] {
+        let verified = verify(new.clone(), text).await.unwrap();
+        assert!(verified.rehashed.is_none(), "{text:?}");
+    }
+}
+
+#[tokio::test]
 async fn all_71_bytes_of_a_password_count() {
     let passwords = passwords(4);
     let long: String = (0..71u32)

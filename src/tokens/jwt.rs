@@ -200,8 +200,8 @@ impl Tokens {
         }
         let bad = |_| TokenRefusal::BadClaims;
         let said = VerifiedClaims {
-            user: UserId::parse(&claims.sub.0).map_err(bad)?,
-            session: SessionId::parse(&claims.sid.0).map_err(bad)?,
+            user: UserId::parse_canonical(&claims.sub.0).map_err(bad)?,
+            session: SessionId::parse_canonical(&claims.sid.0).map_err(bad)?,
             token: TokenRecord {
                 id: TokenId::parse(&claims.jti.0).map_err(bad)?,
                 issued_at: claims.iat,

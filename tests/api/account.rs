@@ -58,6 +58,11 @@ async fn a_user_chooses_what_to_be_called() {
     assert_eq!(answer.json(), server.me(&token).await.json());
     for (bad, code) in [
         (json!(""), "bad_name"),
+        (json!("Ada\u{200b}"), "bad_name"),
+        (json!("\u{202e}adA"), "bad_name"),
+        (json!("a\u{2028}b"), "bad_name"),
+        (json!("\u{3164}"), "bad_name"),
+        (json!([null]), "wrong_type"),
         (json!("a\u{7}b"), "bad_name"),
         (json!("x".repeat(65)), "bad_name"),
         (json!(7), "wrong_type"),
@@ -67,8 +72,25 @@ async fn a_user_chooses_what_to_be_called() {
     let body = json!({"display_name": "Ada", "roles": ["ADMIN"]});
     let answer = send(&server, "PATCH", "/me", &token, &body).await;
     answer.assert_fields(&[("roles", "unknown")]);
+    send(&server, "PATCH", "/me", &token, &json!({}))
+        .await
+        .assert_fields(&[("display_name", "required")]);
     let server = server.restart().await;
     assert_eq!(server.me(&token).await.json()["display_name"], "Ada Lovelace ✨");
+}
+
+#[tokio::test]
+async fn null_clears_the_display_name() {
+    let server = spawn().await;
+    let token = server.user("ada").await;
+    for name in [json!("Ada"), Value::Null] {
+        let body = json!({"display_name": name});
+        let answer = send(&server, "PATCH", "/me", &token, &body).await;
+        answer.assert_status(StatusCode::OK);
+        assert_eq!(answer.json()["display_name"], name);
+    }
+    let server = server.restart().await;
+    assert_eq!(server.me(&token).await.json()["display_name"], Value::Null);
 }
 
 #[tokio::test]
@@ -228,15 +250,18 @@ async fn a_user_sees_where_they_are_signed_in_and_ends_it() {
     for path in [
         format!("/me/sessions/{id}"),
         format!("/me/sessions/{}", id.to_uppercase()),
+        format!("/me/sessions/{}", id.replace('-', "")),
         "/me/sessions/x".into(),
     ] {
-        let token = if path.ends_with(id) { &stranger } else { &second };
+        let names_it = path.to_lowercase().ends_with(id);
+        let token = if names_it { &stranger } else { &second };
         let refused = delete(&server, &path, token).await;
         refused.assert_problem(StatusCode::NOT_FOUND, "not_found");
     }
     server.welcome(&first).await.assert_status(StatusCode::OK);
     let path = format!("/me/sessions/{id}");
-    delete(&server, &path, &second)
+    // An id in capitals is the same id (RFC 9562, section 4).
+    delete(&server, &format!("/me/sessions/{}", id.to_uppercase()), &second)
         .await
         .assert_status(StatusCode::NO_CONTENT);
     delete(&server, &path, &second)

@@ -13,6 +13,24 @@ pub(crate) fn assert_wrong(answer: &Answer) {
 }
 
 #[tokio::test]
+async fn a_password_is_the_same_on_every_keyboard() {
+    let server = spawn().await;
+    // The same letters, composed and decomposed.
+    let passwords = [
+        "g\u{fc}n\u{e9}\u{df} batterie 72",
+        "gu\u{308}ne\u{301}\u{df} batterie 72",
+    ];
+    for (user, chosen) in ["ada", "bo"].into_iter().zip(passwords) {
+        let answer = server.sign_up(user, chosen).await;
+        answer.assert_status(StatusCode::CREATED);
+        for typed in passwords {
+            server.sign_in(user, typed).await.token();
+        }
+        assert_wrong(&server.sign_in(user, "gune\u{df} batterie 72").await);
+    }
+}
+
+#[tokio::test]
 async fn the_right_password_is_answered_with_a_token() {
     let server = spawn().await;
     server

@@ -209,7 +209,9 @@ fn a_refused_user_add_says_why_and_adds_no_user() {
         (&["bob"], &"long ".repeat(15), 1, "at most 71 bytes"),
         (&["bob", "--role", "admin"], PASSWORD, 2, "\"admin\" is no role"),
         (&["b b"], PASSWORD, 2, "A username has only"),
-        (&["bo"], PASSWORD, 2, "at least 3 characters"),
+        (&["b"], PASSWORD, 2, "at least 2 characters"),
+        (&["B\u{f6}b"], PASSWORD, 2, "Write bob, for instance"),
+        (&["bob\u{200b}"], PASSWORD, 2, "Write bob, for instance"),
     ] {
         let line = add(&home, arguments, password).assert_refused(code);
         assert!(line.contains(why), "{arguments:?}: {line}");

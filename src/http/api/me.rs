@@ -101,7 +101,12 @@ async fn rename(
     context: RequestContext,
 ) -> Result<Response, ApiError> {
     let (principal, mut fields) = (principal?, fields?);
-    let name = fields.take("display_name", |text| DisplayName::parse(&text));
+    let name = if fields.take_null("display_name") {
+        Some(None)
+    } else {
+        let name = fields.take("display_name", |text| DisplayName::parse(&text));
+        name.map(Some)
+    };
     let name = fields.finish(name)?;
     let user = auth.rename(&principal.signed_in()?, name, &context).await?;
     let answer = describe(&principal, user.display_name.as_ref()).into_response();

@@ -57,7 +57,7 @@ impl ApiTokenRecord {
             id,
             user: UserId::parse(&record.user).map_err(|_| unreadable())?,
             hash: ApiTokenHash::from_bytes(hash.try_into().map_err(|_| unreadable())?),
-            name: ApiTokenName::parse(&record.name).map_err(|_| unreadable())?,
+            name: ApiTokenName::parse_stored(&record.name).map_err(|_| unreadable())?,
             roles: roles.collect::<Result<_, _>>().map_err(|_| unreadable())?,
             created_at: record.created_at,
             expires_at: record.expires_at,

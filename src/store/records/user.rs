@@ -75,7 +75,7 @@ impl UserRecord {
     pub(crate) fn user(&self, id: UserId) -> Result<User, StoreError> {
         let unreadable = || unreadable(format!("user {id}"));
         let roles = self.roles.iter().map(|role| Role::parse(role));
-        let display_name = self.display_name.as_deref().map(DisplayName::parse);
+        let display_name = self.display_name.as_deref().map(DisplayName::parse_stored);
         Ok(User {
             id,
             username: Username::parse(&self.username).map_err(|_| unreadable())?,
