@@ -58,7 +58,12 @@ impl Credential {
                 ApiError::NoCredentials
             });
         }
-        BearerToken::parse(token.trim_matches(' ')).ok_or(ApiError::MalformedAuthorization)
+        let token = token.trim_matches([' ', '\t']);
+        if token.is_empty() {
+            // A scheme alone is no credential. Some proxies make 500 of a 400.
+            return Err(ApiError::NoCredentials);
+        }
+        BearerToken::parse(token).ok_or(ApiError::MalformedAuthorization)
     }
 }
 

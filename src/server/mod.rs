@@ -137,11 +137,12 @@ where
             () = &mut stop => break,
             accepted = accept(&listener, &limit, &shared.proxies) => accepted,
         };
-        let service = layers::outer(service.clone(), accepted.peer(), &shared);
+        let peer = accepted.peer();
+        let service = layers::outer(service.clone(), peer, &shared);
         let mut http = http.clone();
         http.timer(HeaderTimer::default());
         connections.add(accepted, async move |stream, watcher| {
-            answer(stream, &http, service, write_timeout, watcher).await;
+            answer(stream, peer, &http, service, write_timeout, watcher).await;
             drop(permit);
         });
     }
@@ -154,6 +155,7 @@ where
 /// Answers the requests that come over `stream`, until its client is done or the server stops.
 async fn answer<T, S>(
     stream: T,
+    peer: Peer,
     http: &http1::Builder,
     service: S,
     write_timeout: Duration,
@@ -175,8 +177,13 @@ async fn answer<T, S>(
         }
         connection.as_mut().poll(context)
     });
-    if let Err(error) = end.await {
-        tracing::debug!(%error, "a connection ended");
+    match end.await {
+        Ok(()) => {}
+        // No layer saw the request, so none has logged it.
+        Err(error) if error.is_parse() => {
+            tracing::info!(%peer, %error, "a connection ended, because what came is not a request of HTTP/1.1");
+        }
+        Err(error) => tracing::debug!(%peer, %error, "a connection ended"),
     }
 }
 

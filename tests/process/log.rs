@@ -126,6 +126,24 @@ fn no_client_can_forge_a_line() {
 }
 
 #[test]
+fn what_is_no_request_leaves_a_line_without_its_bytes() {
+    let home = Home::new();
+    let server = home.start();
+    let endless = format!("GET /{} HTTP/1.1\r\n", "x".repeat(70_000));
+    for text in ["FORGED\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &endless] {
+        let mut connection = server.connect();
+        // The server may close the connection before all is sent.
+        let _ = connection.send(text);
+        let _ = connection.rest();
+    }
+    server.signal("TERM");
+    let log = server.wait().assert_success().err;
+    let lines = log.matches("not a request of HTTP/1.1").count();
+    assert_eq!(lines, 3, "{log}");
+    assert!(!log.contains("FORGED"), "{log}");
+}
+
+#[test]
 fn a_reader_that_does_not_read_the_log_delays_no_request() {
     let home = Home::new();
     let server = home.server().flag("--log.level", "trace").log_unread().start();

@@ -226,7 +226,13 @@ fn an_oversized_header_or_a_missing_host_gets_a_problem() {
         "X-Short: x\r\n".repeat(100)
     );
     let nameless = "GET /me HTTP/1.1\r\n\r\n";
-    for (text, status) in [(long.as_str(), 431), (&many, 431), (nameless, 400)] {
+    let misnamed = "GET /me HTTP/1.1\r\nHost: a b/c\r\n\r\n";
+    for (text, status) in [
+        (long.as_str(), 431),
+        (&many, 431),
+        (nameless, 400),
+        (misnamed, 400),
+    ] {
         let mut connection = scene.connect();
         let answer = send_and_answer(&mut connection, text).unwrap();
         answer.assert_status(status);

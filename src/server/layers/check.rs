@@ -3,6 +3,8 @@
 
 use std::{
     convert::Infallible,
+    net::Ipv6Addr,
+    str,
     task::{Context, Poll},
 };
 
@@ -53,18 +55,52 @@ fn check<B>(request: &Request<B>) -> Result<(), ApiError> {
         .uri()
         .path_and_query()
         .map_or(0, |target| target.as_str().len());
-    let (mut lines, mut hosts) = (0, 0);
+    let (mut lines, mut hosts, mut is_good_host) = (0, 0, true);
     for (name, value) in headers {
         lines += name.as_str().len() + value.len();
-        hosts += usize::from(*name == header::HOST);
+        if *name == header::HOST {
+            hosts += 1;
+            is_good_host &= is_host(value.as_bytes());
+        }
     }
     if target + lines > MAX_HEADER || headers.len() > MAX_HEADER_LINES {
         return Err(ApiError::HeaderTooLarge { limit: MAX_HEADER });
     }
-    if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
+    if !is_good_host || hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
         return Err(ApiError::BadRequest);
     }
     Ok(())
+}
+
+/// Whether `value` is a host, with or without a port (RFC 9110, section 7.2). An empty one stands for a target without a host.
+fn is_host(value: &[u8]) -> bool {
+    let end = match value.first() {
+        Some(b'[') => value.iter().position(|byte| *byte == b']').map_or(0, |at| at + 1),
+        _ => value.iter().position(|byte| *byte == b':').unwrap_or(value.len()),
+    };
+    let (host, port) = value.split_at(end);
+    let is_good_host = match host.strip_prefix(b"[") {
+        Some(address) => str::from_utf8(&address[..address.len() - 1])
+            .is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        None => is_name(host),
+    };
+    let is_port = |port: &[u8]| port.iter().all(u8::is_ascii_digit);
+    is_good_host && (port.is_empty() || port.strip_prefix(b":").is_some_and(is_port))
+}
+
+/// Whether `host` is a `reg-name` (RFC 3986, section 3.2.2).
+fn is_name(host: &[u8]) -> bool {
+    let mut bytes = host.iter();
+    while let Some(byte) = bytes.next() {
+        let is_good = match byte {
+            b'%' => (0..2).all(|_| bytes.next().is_some_and(u8::is_ascii_hexdigit)),
+            byte => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(byte),
+        };
+        if !is_good {
+            return false;
+        }
+    }
+    true
 }
 
 #[cfg(test)]
@@ -91,6 +127,29 @@ mod tests {
         let none = || Request::builder().uri("/x");
         assert_eq!(status(none()), Err(StatusCode::BAD_REQUEST));
         assert_eq!(status(none().version(Version::HTTP_10)), Ok(()));
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_perhaps_a_port() {
+        let status = |host: &str| status(Request::builder().uri("/x").header("host", host));
+        for host in [
+            "",
+            "a",
+            "a.b:8000",
+            "A_b-c.example.",
+            "192.0.2.1:",
+            "[2001:db8::1]",
+            "[::1]:8000",
+            "a%2fb",
+        ] {
+            assert_eq!(status(host), Ok(()), "{host:?}");
+        }
+        for host in [
+            "a b/c", "a b", "a/c", "a?c", "a#c", "user@a", "a:b", "a:80:80", "[::1", "[]", "[a]", "[::1]a",
+            "::1", "a\\b", "a%2", "\"a\"", "<a>", "a,b c",
+        ] {
+            assert_eq!(status(host), Err(StatusCode::BAD_REQUEST), "{host:?}");
+        }
     }
 
     #[test]
