@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use clap::Command;
 
 use super::{
+    database,
     failure::Failure,
     process::{runtime, say},
     threads,
@@ -24,6 +25,7 @@ pub(super) fn command() -> Command {
 
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
     threads::for_command(config)?;
+    database::must_exist(config, "; the server makes it at its first start")?;
     let _log = telemetry::install(&config.log);
     let (keys, now) = runtime()?.block_on(async {
         let keys = SigningKeys::open(config, Listeners::default()).await?;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::{
+    database,
     failure::Failure,
     key_list,
     process::{runtime, say},
@@ -38,6 +39,7 @@ pub(super) fn command() -> Command {
 
 pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure> {
     threads::for_command(config)?;
+    database::must_exist(config, "; the server makes it at its first start")?;
     let _log = telemetry::install(&config.log);
     let rotation = if arguments.get_flag("revoke") {
         KeyRotation::Revoke

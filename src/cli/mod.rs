@@ -2,10 +2,12 @@
 //! standard error (bad settings: a line each), and exit code 2 for a bad argument, 1 for any other failure.
 
 mod check_config;
+mod database;
 mod failure;
 mod flags;
 mod key_list;
 mod key_rotate;
+mod password_line;
 mod process;
 mod serve;
 mod threads;

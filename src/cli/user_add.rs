@@ -1,12 +1,14 @@
 //! `user add`: adds a user from the command line, such as the first one with the role ADMIN.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Read};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
+    database,
     failure::Failure,
+    password_line,
     process::{runtime, say},
     threads,
 };
@@ -17,6 +19,9 @@ use crate::{
     event::Actor,
     telemetry,
 };
+
+/// In bytes: longer than any password.
+const LONGEST_LINE: u64 = 4096;
 
 pub(super) fn command() -> Command {
     Command::new("add")
@@ -33,6 +38,12 @@ pub(super) fn command() -> Command {
                 .action(ArgAction::Append)
                 .help("A role of the user; may be given several times [default: the roles of signup.roles]"),
         )
+        .arg(
+            Arg::new("create")
+                .long("create")
+                .action(ArgAction::SetTrue)
+                .help("Make the database if there is none"),
+        )
 }
 
 pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure> {
@@ -48,6 +59,10 @@ pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure
         Some(names) => names.map(role).collect::<Result<Roles, _>>()?,
         None => config.signup.roles.clone(),
     };
+    if !arguments.get_flag("create") {
+        let advice = ", or make it with --create; no user was added";
+        database::must_exist(config, advice)?;
+    }
     let password =
         Password::parse(read_password(&username)?).map_err(|error| Failure::Other(refusal(&error)))?;
     let user = runtime()?.block_on(async {
@@ -62,8 +77,11 @@ pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure
         })
     })?;
     say(&format!(
-        "added user {} with roles [{}]; id {}\n",
-        user.username, user.roles, user.id
+        "added user {} with roles [{}] to the database {}; id {}\n",
+        user.username,
+        user.roles,
+        database::name(config),
+        user.id
     ));
     Ok(())
 }
@@ -71,10 +89,14 @@ pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure
 fn read_password(username: &Username) -> Result<SecretString, Failure> {
     if io::stdin().is_terminal() {
         let ask = |prompt: &str| {
-            let answer = rpassword::prompt_password(prompt);
-            answer
-                .map(SecretString::from)
-                .map_err(|error| Failure::io("the password can't be read", &error))
+            let answer = rpassword::prompt_password(prompt).map(SecretString::from);
+            let answer = answer.map_err(|error| Failure::io("the password can't be read", &error))?;
+            let line = answer.expose_secret().as_bytes();
+            // What a terminal gives has no end of line, and may be empty.
+            match line {
+                [] => Ok(answer),
+                line => password_line::read(line).map_err(|why| Failure::Other(refusal(&why))),
+            }
         };
         let password = ask(&format!("Password for {username}: "))?;
         if ask("Once more: ")?.expose_secret() != password.expose_secret() {
@@ -84,18 +106,13 @@ fn read_password(username: &Username) -> Result<SecretString, Failure> {
         }
         return Ok(password);
     }
-    let mut line = String::new();
+    let mut line = Vec::new();
     io::stdin()
         .lock()
-        .read_line(&mut line)
+        .take(LONGEST_LINE)
+        .read_until(b'\n', &mut line)
         .map_err(|error| Failure::io("the password can't be read from standard input", &error))?;
-    if line.is_empty() {
-        return Err(Failure::Other(
-            "no user was added: there is no password on standard input".into(),
-        ));
-    }
-    let line = line.strip_suffix('\n').unwrap_or(&line);
-    Ok(line.strip_suffix('\r').unwrap_or(line).into())
+    password_line::read(&line).map_err(|why| Failure::Other(refusal(&why)))
 }
 
 fn refusal(why: &impl ToString) -> String {

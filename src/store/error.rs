@@ -1,7 +1,7 @@
 //! How a store fails: [`OpenError`] when it is opened, [`StoreError`] afterwards. Neither names a backend; the cause of a
 //! failure is kept as it came, for the log.
 
-use std::{error::Error, fmt, io, path::Path, sync::Arc};
+use std::{error::Error, ffi::OsStr, fmt, io, path::Path, sync::Arc};
 
 /// A read or a write of the store failed. The cause goes to the log, never to a client.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -130,7 +130,7 @@ impl OpenError {
     /// The directory can't be used.
     pub(in crate::store) fn inaccessible(path: &Path, source: io::Error) -> Self {
         Self::Inaccessible {
-            database: path.display().to_string(),
+            database: shown(path),
             source,
         }
     }
@@ -138,9 +138,33 @@ impl OpenError {
     /// The database is damaged, and was not touched.
     pub(in crate::store) fn damaged(path: &Path, what: &impl fmt::Display) -> Self {
         Self::Damaged {
-            database: path.display().to_string(),
+            database: shown(path),
             what: what.to_string(),
             untouched: true,
         }
+    }
+}
+
+/// A path or a name in a message: what a terminal would not show, or would obey, is escaped.
+pub(in crate::store) fn shown(name: impl AsRef<OsStr>) -> String {
+    let mut text = String::new();
+    for c in name.as_ref().to_string_lossy().chars() {
+        match c {
+            '"' | '\'' | '\\' => text.push(c),
+            _ => text.extend(c.escape_debug()),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shown_name_is_one_line_that_no_terminal_obeys() {
+        assert_eq!(shown("it's a \"name\" é.txt"), "it's a \"name\" é.txt");
+        let odd = shown("a\u{1b}[2J\n\u{202e}\u{200b}b");
+        assert_eq!(odd, "a\\u{1b}[2J\\n\\u{202e}\\u{200b}b");
     }
 }

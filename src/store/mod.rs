@@ -24,7 +24,7 @@ pub use self::{
     backend::{Store, StoreCounts},
     error::{OpenError, StoreError},
     keys::{KeyMaterial, KeyRingUpdate, Keys, StoredRing},
-    open::open,
+    open::{exists, open},
     sessions::{Accepted, Kept, LiveSession, Outdated, Sessions},
     users::{MAX_NETWORKS, UserCreation, Users},
 };

@@ -22,3 +22,11 @@ pub async fn open(
     let opened = tokio::task::spawn_blocking(move || SledStore::open(&config, now, listeners)).await;
     Ok(Arc::new(opened.map_err(|_| OpenError::Interrupted)??))
 }
+
+/// Whether a store has been made where `config` says. Nothing is made or changed.
+///
+/// # Errors
+/// [`OpenError::Inaccessible`] if that can't be told.
+pub fn exists(config: &StoreConfig) -> Result<bool, OpenError> {
+    SledStore::exists(config)
+}

@@ -74,7 +74,7 @@ class Server:
             return json.load(answer)
 
     def add_service(self):
-        command = [BINARY, "user", "add", "billing", "--role", "SERVICE", "--password.bcrypt_cost", "4"]
+        command = [BINARY, "user", "add", "billing", "--create", "--role", "SERVICE", "--password.bcrypt_cost", "4"]
         subprocess.run(command, cwd=self.home, check=True, input=PASSWORD, text=True, stdout=subprocess.DEVNULL)
         os.environ["BILLING_PASSWORD"] = PASSWORD
 

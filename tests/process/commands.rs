@@ -12,9 +12,9 @@ use crate::{
 
 const SECRET: &str = "a-secret-of-the-tests-that-no-output-may-show";
 
-/// `user add` with a cheap hash.
+/// `user add --create` with a cheap hash.
 fn user_add(home: &Home, arguments: &[&str]) -> Program {
-    let arguments = [&["user", "add"], arguments].concat();
+    let arguments = [&["user", "add", "--create"], arguments].concat();
     home.program(&arguments).flag("--password.bcrypt_cost", "4")
 }
 
@@ -188,11 +188,12 @@ fn a_password_is_one_line_with_any_line_ending() {
         ("crlf", format!("{PASSWORD}\r\n")),
         ("none", PASSWORD.to_owned()),
         ("two", format!("{PASSWORD}\nanother line\n")),
+        ("mark", format!("\u{feff}{PASSWORD}\r\n")),
     ] {
         user_add(&home, &[name]).input(&input).run().assert_success();
     }
     let server = home.start();
-    for name in ["lf1", "crlf", "none", "two"] {
+    for name in ["lf1", "crlf", "none", "two", "mark"] {
         server.sign_in(name, PASSWORD).assert_status(200);
     }
 }
@@ -206,6 +207,8 @@ fn a_refused_user_add_says_why_and_adds_no_user() {
         (&["bob"], "password", 1, "too easy to guess"),
         (&["bob"], "short", 1, "at least 8 characters"),
         (&["bob"], "", 1, "can't be empty"),
+        (&["bob"], "pass\u{1b}[D word \u{1b}[C", 1, "control character"),
+        (&["bob"], "a\ttab between words", 1, "control character"),
         (&["bob"], &"long ".repeat(15), 1, "at most 71 bytes"),
         (&["bob", "--role", "admin"], PASSWORD, 2, "\"admin\" is no role"),
         (&["b b"], PASSWORD, 2, "A username has only"),
@@ -298,4 +301,48 @@ fn user_without_a_command_lists_its_commands() {
     assert_eq!(nameless.code, Some(2), "{nameless:?}");
     assert!(nameless.err.contains("<NAME>"), "{nameless:?}");
     assert!(!home.path("data").exists());
+}
+
+#[test]
+fn user_add_names_its_database_and_makes_one_only_when_told() {
+    let home = Home::new();
+    let whole = fs::canonicalize(home.path(".")).unwrap().join("data");
+    let whole = whole.to_str().unwrap();
+    let plain = |arguments: &[&str]| {
+        let arguments = [&["user", "add"], arguments].concat();
+        let program = home.program(&arguments).flag("--password.bcrypt_cost", "4");
+        program.input(PASSWORD).run()
+    };
+    let line = plain(&["ada"]).assert_refused(1);
+    for said in [
+        whole,
+        "no database",
+        "--create",
+        "--store.path",
+        "no user was added",
+    ] {
+        assert!(line.contains(said), "{said} is not in {line}");
+    }
+    assert!(!home.path("data").exists());
+    let made = plain(&["ada", "--create"]).assert_success();
+    assert!(made.out.contains(whole), "{made:?}");
+    let added = plain(&["bob"]).assert_success();
+    assert!(
+        added.out.contains(&format!("to the database {whole};")),
+        "{added:?}"
+    );
+}
+
+#[test]
+fn no_key_command_makes_a_database() {
+    let home = Home::new();
+    for command in [
+        &["key", "list"][..],
+        &["key", "rotate"],
+        &["key", "rotate", "--revoke"],
+    ] {
+        let line = home.program(command).run().assert_refused(1);
+        assert!(line.contains("there is no database in "), "{line}");
+        assert!(!home.path("data").exists());
+    }
 }

@@ -27,6 +27,7 @@ fn the_example_guards_its_own_routes() {
     home.program(&[
         "user",
         "add",
+        "--create",
         "root",
         "--role",
         "ADMIN",

@@ -67,6 +67,9 @@ fn signed_in(server: &Server) -> String {
 #[test]
 fn keys_are_listed_and_rotated_while_the_server_is_stopped() {
     let home = Home::new();
+    // It makes a database without a key.
+    let user_add = ["user", "add", "root", "--create", "--password.bcrypt_cost", "4"];
+    home.program(&user_add).input(PASSWORD).run().assert_success();
     let none = key(&home, &["list"]).run().assert_success();
     assert!(none.out.contains("there are no keys yet"), "{none:?}");
     let early = key(&home, &["rotate"]).run().assert_refused(1);

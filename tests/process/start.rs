@@ -346,6 +346,15 @@ fn a_directory_with_other_files_is_refused_and_left_alone() {
 }
 
 #[test]
+fn the_name_of_a_foreign_file_is_printed_escaped() {
+    let home = Home::new();
+    fs::create_dir(home.path("data")).unwrap();
+    home.write("data/a\u{1b}[2J\nb", "");
+    let line = home.server().run().assert_refused(1);
+    assert!(line.contains("it has a a\\u{1b}[2J\\nb in it"), "{line:?}");
+}
+
+#[test]
 fn requests_are_served_while_the_log_can_not_be_written() {
     let home = Home::new();
     let server = home

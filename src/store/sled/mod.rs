@@ -51,7 +51,10 @@ use self::{
         outage::DatabaseLocation,
         worker::Worker,
     },
-    file::{database::Database, directory::DirectoryLock},
+    file::{
+        database::Database,
+        directory::{self, DirectoryLock},
+    },
     memory::index::Index,
     trees::Trees,
 };
@@ -104,6 +107,15 @@ impl SledStore {
         let database = Database::of(started.opened);
         let (index, lock, load) = (started.index, started.lock, started.load);
         Ok(Self::over(worker, database, index, lock, config, listeners, load))
+    }
+
+    /// Whether a database has been made in the directory that `config` names.
+    ///
+    /// # Errors
+    /// [`OpenError::Inaccessible`].
+    pub(crate) fn exists(config: &StoreConfig) -> Result<bool, OpenError> {
+        let path = &config.path;
+        directory::is_marked(path).map_err(|source| OpenError::inaccessible(path, source))
     }
 
     fn over(

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{rescue, tally};
-use crate::store::error::OpenError;
+use crate::store::error::{OpenError, shown};
 
 /// Has the lock of the owning process, and its id.
 const LOCK_FILE: &str = "lock";
@@ -37,17 +37,14 @@ pub(crate) fn make_private(path: &Path, is_ours: bool) -> Result<(), OpenError> 
         .map_err(io_error)?;
     if !is_ours {
         for entry in fs::read_dir(path).map_err(io_error)? {
-            let found = entry
-                .map_err(io_error)?
-                .file_name()
-                .to_string_lossy()
-                .into_owned();
+            let name = entry.map_err(io_error)?.file_name();
+            let found = name.to_string_lossy().into_owned();
             // A start that was cut short leaves sled's files and no marker. git leaves its placeholder.
             let known = [LOCK_FILE, tally::FILE, "blobs", ".gitignore", ".gitkeep"].contains(&found.as_str());
             if !known && !rescue::is_sled_file(&found) {
                 return Err(OpenError::Foreign {
-                    database: path.display().to_string(),
-                    found,
+                    database: shown(path),
+                    found: shown(name),
                 });
             }
         }
@@ -130,7 +127,7 @@ impl DirectoryLock {
                 let holder = holder.trim().to_owned();
                 let is_a_number = !holder.is_empty() && holder.bytes().all(|b| b.is_ascii_digit());
                 return Err(OpenError::Locked {
-                    database: path.display().to_string(),
+                    database: shown(path),
                     holder: (read && is_a_number).then_some(holder),
                 });
             }
