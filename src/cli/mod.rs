@@ -24,7 +24,7 @@ use clap::{Arg, ArgMatches, Command};
 use self::{
     failure::Failure,
     flags::{DEFAULT_FILE, add_flags, flag},
-    process::say,
+    process::{keep_files_private, say},
 };
 use crate::config::{self, Settings};
 
@@ -59,6 +59,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         return write_config::run(arguments, &flags);
     }
     let (settings, config) = flags::read(matches)?;
+    keep_files_private();
     let command = matches.subcommand();
     // The server has the warnings in its banner: a line here would be a foreign one in its log.
     if !matches!(command, None | Some(("serve", _))) {

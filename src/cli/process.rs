@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use rustix::fs::Mode;
 use tokio::runtime::{Builder, Runtime};
 
 use super::failure::Failure;
@@ -10,6 +11,11 @@ use super::failure::Failure;
 pub(super) fn runtime() -> Result<Runtime, Failure> {
     let runtime = Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| Failure::io("the runtime can't start", &error))
+}
+
+/// Makes every file that this process creates from now on its own user's alone. The database creates some by itself.
+pub(super) fn keep_files_private() {
+    let _ = rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 
 /// Prints `text` on standard output. A failure is ignored: the command has done its work.

@@ -3,6 +3,8 @@
 
 use std::{error::Error, ffi::OsStr, fmt, io, path::Path, sync::Arc};
 
+use rustix::io::Errno;
+
 /// A read or a write of the store failed. The cause goes to the log, never to a client.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -63,14 +65,24 @@ pub enum OpenError {
         holder: Option<String>,
     },
     /// The directory can't be made, read or written.
-    #[error(
-        "the database directory {database} can't be used: {source}; it must be a directory that this user may write to, on a disk with room"
-    )]
+    #[error("the database directory {database} can't be used: {source}{}", advice(source))]
     Inaccessible {
         /// The name of the database: its directory.
         database: String,
         /// What the system said.
         source: io::Error,
+    },
+    /// A part of it is another user's, who could not use what this process writes, or whose file this process may not write.
+    #[error("{file} belongs to user {owner}, and this process runs as {}", way_out(database, *owner, *user))]
+    NotOwner {
+        /// The name of the database: its directory.
+        database: String,
+        /// The directory, a file in it, or the directory in which it is to be made.
+        file: String,
+        /// The user whose it is.
+        owner: u32,
+        /// The user as whom this process runs.
+        user: u32,
     },
     /// The directory has other things in it.
     #[error(
@@ -145,6 +157,39 @@ impl OpenError {
     }
 }
 
+/// What to do about `error`, as the end of a sentence.
+fn advice(error: &io::Error) -> &'static str {
+    let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
+    if is(Errno::NOLCK) {
+        "; its file system has no locks, as NFS has none without its lock service: mount it with locks, or use a local disk"
+    } else if is(Errno::INVAL) {
+        "; its file system can't make a write durable (fsync), as some network file systems can't: use a local disk"
+    } else if is(Errno::NOTSUP) || is(Errno::NOSYS) {
+        "; its file system lacks what a database needs: use a local disk"
+    } else if is(Errno::ROFS) {
+        "; mount it so that it can be written"
+    } else if is(Errno::NOSPC) || is(Errno::DQUOT) {
+        "; make room on its disk"
+    } else if error.raw_os_error().is_none() && error.kind() == io::ErrorKind::Other {
+        // The error is this server's own, and says what to do.
+        ""
+    } else {
+        "; it must be a directory that this user may write to, on a disk with room"
+    }
+}
+
+fn way_out(database: &str, owner: u32, user: u32) -> String {
+    if user == 0 {
+        format!(
+            "root: user {owner} could not use what root writes there. Run it as that user (sudo -u '#{owner}' jwt-server …), or give the database to root (chown -R root {database})"
+        )
+    } else {
+        format!(
+            "user {user}, which may not write it. Run it as user {owner}, or give the database to this user (chown -R {user} {database})"
+        )
+    }
+}
+
 /// A path or a name in a message: what a terminal would not show, or would obey, is escaped.
 pub(in crate::store) fn shown(name: impl AsRef<OsStr>) -> String {
     let mut text = String::new();
@@ -160,6 +205,28 @@ pub(in crate::store) fn shown(name: impl AsRef<OsStr>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_advice_is_about_what_is_really_wrong() {
+        for (errno, said) in [
+            (Errno::INVAL, "can't make a write durable (fsync)"),
+            (Errno::NOLCK, "no locks"),
+            (Errno::NOTSUP, "use a local disk"),
+            (Errno::ROFS, "mount it"),
+            (Errno::NOSPC, "make room"),
+            (Errno::DQUOT, "make room"),
+            (Errno::ACCESS, "this user may write to"),
+        ] {
+            let error = io::Error::from_raw_os_error(errno.raw_os_error());
+            let message = OpenError::inaccessible(Path::new("data"), error).to_string();
+            assert!(message.contains(said), "{message}");
+        }
+        let own = OpenError::inaccessible(Path::new("data"), io::Error::other("its own reason"));
+        assert_eq!(
+            own.to_string(),
+            "the database directory data can't be used: its own reason"
+        );
+    }
 
     #[test]
     fn a_shown_name_is_one_line_that_no_terminal_obeys() {

@@ -16,6 +16,7 @@ mod full;
 mod keys;
 mod kill;
 mod log;
+mod owner;
 mod proxy;
 mod room;
 mod server;

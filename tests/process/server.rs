@@ -159,6 +159,11 @@ impl Program {
         self
     }
 
+    /// Sets the mode bits that the files it makes do not get.
+    pub(crate) fn umask(self, mask: &str) -> Self {
+        self.within(&format!("umask {mask}"))
+    }
+
     /// Limits the processes and threads of its user. The limit does not hold for root.
     pub(crate) fn most_threads(mut self, count: u32) -> Self {
         let limit = format!("--nproc={count}");

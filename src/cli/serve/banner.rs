@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr};
 
-use super::risks::risks;
+use super::risks::{directory_risk, risks};
 use crate::{auth::KeyStatus, config::Config};
 
 /// What the server found when it started. Its `Display` is the banner.
@@ -52,7 +52,8 @@ impl fmt::Display for Banner<'_> {
             )?;
         }
         let risks = risks(self.config, self.files_needed, self.files_allowed);
-        for warning in self.warnings.iter().chain(&risks) {
+        let directory = directory_risk(&self.config.store.path);
+        for warning in self.warnings.iter().chain(&risks).chain(&directory) {
             writeln!(f, "  warning: {warning}")?;
         }
         Ok(())

@@ -1,6 +1,10 @@
 //! The settings that are not safe everywhere: a warning each in the banner.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+};
 
 use crate::config::{Config, Origin, TokenConfig};
 
@@ -35,6 +39,18 @@ pub(super) fn risks(config: &Config, needed: usize, allowed: Option<u64>) -> Vec
         ));
     }
     risks
+}
+
+/// The warning about a database directory that could not be made private: it is another user's, or its file system has no modes.
+pub(super) fn directory_risk(path: &Path) -> Option<String> {
+    let found = fs::metadata(path).ok()?;
+    let (mode, owner) = (found.permissions().mode() & 0o7777, found.uid());
+    (mode & 0o077 != 0).then(|| {
+        let path = path.display();
+        format!(
+            "the directory {path} (store.path) belongs to user {owner} and has mode {mode:o}, which this process could not change: other users who reach it may replace the database. Its files are private"
+        )
+    })
 }
 
 /// The warnings about the secret and the private key that were given.

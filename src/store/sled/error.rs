@@ -48,7 +48,11 @@ pub(crate) fn while_opening(path: &Path, error: &StoreError) -> OpenError {
     };
     match cause.downcast_ref::<sled::Error>() {
         Some(sled::Error::Io(source)) => {
-            OpenError::inaccessible(path, io::Error::new(source.kind(), source.to_string()))
+            let same = match source.raw_os_error() {
+                Some(code) => io::Error::from_raw_os_error(code),
+                None => io::Error::new(source.kind(), source.to_string()),
+            };
+            OpenError::inaccessible(path, same)
         }
         _ => OpenError::damaged(path, &"its log can't be read"),
     }

@@ -1,35 +1,36 @@
 //! The database directory: it is this server's, private, and used by one process at a time.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, TryLockError},
     io::{self, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::Path,
 };
 
-use super::{rescue, tally};
+use super::{
+    entries::{self, LOCK_FILE, MARKER_FILE},
+    owner, private, rescue,
+};
 use crate::store::error::{OpenError, shown};
-
-/// Has the lock of the owning process, and its id.
-const LOCK_FILE: &str = "lock";
-/// Marks a directory in which a database has been made. Without it, an emptied data file would look like a new one.
-pub(crate) const MARKER_FILE: &str = "schema";
 
 /// Whether a database has been made in the directory.
 pub(crate) fn is_marked(path: &Path) -> io::Result<bool> {
     path.join(MARKER_FILE).try_exists()
 }
 
-/// Makes the directory with mode 0700, or gives it that mode: it has password hashes and perhaps the signing key.
+/// Makes the directory with mode 0700, or gives it that mode: it has password hashes and perhaps the signing key. Gives its files
+/// mode 0600. A directory whose mode can't be changed, because it is another user's or its file system has no modes, stays as it
+/// is.
 ///
 /// # Errors
-/// [`OpenError::Foreign`] if there are other things in it, unless it `is_ours` already. [`OpenError::Inaccessible`] if it can't be
-/// made, read or changed.
+/// [`OpenError::NotOwner`] if its owner would be shut out. [`OpenError::Foreign`] if there are other things in it, unless it
+/// `is_ours` already. [`OpenError::Inaccessible`] if it can't be made, read or changed.
 pub(crate) fn make_private(path: &Path, is_ours: bool) -> Result<(), OpenError> {
     let io_error = |source| OpenError::inaccessible(path, source);
     if path.try_exists().map_err(io_error)? && !path.is_dir() {
         return Err(io_error(io::Error::other("it is not a directory")));
     }
+    owner::check(path)?;
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -38,10 +39,7 @@ pub(crate) fn make_private(path: &Path, is_ours: bool) -> Result<(), OpenError> 
     if !is_ours {
         for entry in fs::read_dir(path).map_err(io_error)? {
             let name = entry.map_err(io_error)?.file_name();
-            let found = name.to_string_lossy().into_owned();
-            // A start that was cut short leaves sled's files and no marker. git leaves its placeholder.
-            let known = [LOCK_FILE, tally::FILE, "blobs", ".gitignore", ".gitkeep"].contains(&found.as_str());
-            if !known && !rescue::is_sled_file(&found) {
+            if !entries::may_be_there(&name.to_string_lossy()) {
                 return Err(OpenError::Foreign {
                     database: shown(path),
                     found: shown(name),
@@ -52,9 +50,20 @@ pub(crate) fn make_private(path: &Path, is_ours: bool) -> Result<(), OpenError> 
     let mut permissions = fs::metadata(path).map_err(io_error)?.permissions();
     if permissions.mode() & 0o077 != 0 {
         permissions.set_mode(0o700);
-        fs::set_permissions(path, permissions).map_err(io_error)?;
+        match fs::set_permissions(path, permissions) {
+            Err(error) if is_without_modes(&error) => {}
+            changed => changed.map_err(io_error)?,
+        }
     }
-    Ok(())
+    entries::make_private(path).map_err(io_error)
+}
+
+/// Whether `error` says that the mode of a directory is not this user's to change, or that there is none.
+fn is_without_modes(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported
+    )
 }
 
 /// Removes snapshots that a kill left unfinished. sled writes a snapshot under such a name and renames it when it is whole. But
@@ -94,7 +103,11 @@ pub(crate) fn mark(path: &Path, files: &[&str]) -> io::Result<()> {
     for name in files {
         File::open(path.join(name))?.sync_all()?;
     }
-    let mut marker = File::create(path.join(MARKER_FILE))?;
+    let mut marker = private::options()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .open(path.join(MARKER_FILE))?;
     writeln!(marker, "A jwt-server database lives here.")?;
     marker.sync_all()?;
     File::open(path)?.sync_all()?;
@@ -112,7 +125,7 @@ pub(crate) struct DirectoryLock(File);
 impl DirectoryLock {
     pub(crate) fn take(path: &Path) -> Result<Self, OpenError> {
         let io_error = |source| OpenError::inaccessible(path, source);
-        let mut file = OpenOptions::new()
+        let mut file = private::options()
             .create(true)
             .truncate(false)
             .read(true)

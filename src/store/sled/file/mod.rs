@@ -3,8 +3,11 @@
 
 pub(crate) mod database;
 pub(crate) mod directory;
+pub(crate) mod entries;
 pub(crate) mod log_file;
 pub(crate) mod open;
+pub(crate) mod owner;
+pub(crate) mod private;
 pub(crate) mod quiet;
 pub(crate) mod rescue;
 pub(crate) mod tally;

@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     directory::{self, DirectoryLock},
+    entries,
     log_file::{self, DATA_FILE},
     quiet::{aloud, quietly},
     rescue::{Rescue, SETTINGS_FILE},
@@ -152,6 +153,7 @@ fn open_own(
     if !existed {
         directory::mark(path, &[DATA_FILE, SETTINGS_FILE]).map_err(io_error)?;
     }
+    entries::make_private(path).map_err(io_error)?;
     Ok(Opened {
         trees,
         file,

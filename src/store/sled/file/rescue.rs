@@ -6,8 +6,9 @@
 //! an interrupted start has left. While it is copied or removed, the folder is called `rescue.part`.
 
 use std::{
-    fs::{self, File},
+    fs::{self, DirBuilder, File},
     io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -17,6 +18,8 @@ use super::log_file::DATA_FILE;
 pub(crate) const SETTINGS_FILE: &str = "conf";
 const WHOLE: &str = "rescue";
 const PART: &str = "rescue.part";
+/// The folders that a copy may have.
+pub(crate) const FOLDERS: [&str; 2] = [WHOLE, PART];
 
 /// A whole copy.
 pub(crate) struct Rescue(PathBuf);
@@ -68,7 +71,7 @@ impl Rescue {
 }
 
 fn copy_into(part: &Path, directory: &Path) -> io::Result<()> {
-    fs::create_dir(part)?;
+    DirBuilder::new().mode(0o700).create(part)?;
     for name in sled_files(directory)? {
         let copy = part.join(&name);
         fs::copy(directory.join(&name), &copy)?;

@@ -11,6 +11,8 @@ use std::{
     path::Path,
 };
 
+use super::private;
+
 pub(crate) const FILE: &str = "tally";
 
 /// How the database was left, and how many groups of writes it had acknowledged.
@@ -59,7 +61,7 @@ impl Tally {
 
     /// Opens the tally in `directory` and marks the database as open.
     pub(crate) fn open(directory: &Path, commits: u64) -> io::Result<Self> {
-        let file = File::options()
+        let file = private::options()
             .create(true)
             .truncate(false)
             .write(true)

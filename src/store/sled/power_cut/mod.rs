@@ -28,7 +28,7 @@ use super::{
     commit::worker::Worker,
     file::{
         database::{DataFile, Database, Disk},
-        directory, log_file, open, rescue, tally,
+        entries, log_file, open, rescue, tally,
     },
     memory::index::Index,
     trees::Trees,
@@ -112,7 +112,7 @@ impl Image {
         for entry in fs::read_dir(directory).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             let is_counted =
-                rescue::is_sled_file(&name) || name == tally::FILE || name == directory::MARKER_FILE;
+                rescue::is_sled_file(&name) || name == tally::FILE || name == entries::MARKER_FILE;
             if is_counted {
                 files.insert(name.clone(), fs::read(directory.join(name)).unwrap());
             }
