@@ -7,6 +7,7 @@ shortened as the server's `publish_ahead` is.
 
 import atexit
 import base64
+import datetime
 import json
 import os
 import pathlib
@@ -14,10 +15,12 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 import warnings
+from unittest import mock
 
 warnings.filterwarnings("ignore")  # RFC 9864 names EdDSA by its curve; older clients read only this name.
 
@@ -27,6 +30,7 @@ from jwcrypto import jwk as jwcrypto_jwk, jwt as jwcrypto_jwt
 
 ALGORITHMS = ["EdDSA", "ES256", "RS256"]
 PUBLISH_AHEAD = 4
+SKEW = 5  # seconds by which a service's clock may be behind
 PAGE = pathlib.Path("docs/tokens-and-keys.md")
 PASSWORD = "correct horse battery staple"
 BINARY, PLACE = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2])
@@ -105,6 +109,22 @@ def pyjwt(server):
     return names["who"]
 
 
+def pyjwt_behind(server):
+    """PyJWT on a machine whose clock is behind the server's."""
+    who = pyjwt(server)
+
+    class Behind(datetime.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return super().now(tz) - datetime.timedelta(seconds=SKEW)
+
+    def who_behind(token):
+        with mock.patch("jwt.api_jwt.datetime", Behind):
+            return who(token)
+
+    return who_behind
+
+
 def joserfc(server):
     def who(token):
         return joserfc_jwt.decode(token, KeySet.import_key_set(server.jwks()), algorithms=ALGORITHMS).claims
@@ -120,12 +140,26 @@ def jwcrypto(server):
     return who
 
 
-def jose(server):
+def jose(server, before=""):
     code = snippet("js", "jwks.json").replace("http://localhost:8000", server.url)
     short = "/jwks.json'), { cooldownDuration: 1000, cacheMaxAge: 1000 })"
     code, changed = re.subn(r"/jwks\.json'\)\)", short, code)
     assert changed == 1, "the page makes its key set in another way"
-    return in_node(code)
+    return in_node(code + before)
+
+
+def jose_behind(server):
+    """jose on a machine whose clock is behind the server's."""
+    return jose(
+        server,
+        f"""
+const Right = Date
+globalThis.Date = class extends Right {{
+  constructor (...parts) {{ super(...(parts.length ? parts : [Right.now() - {SKEW} * 1000])) }}
+  static now () {{ return Right.now() - {SKEW} * 1000 }}
+}}
+""",
+    )
 
 
 def in_node(code):
@@ -137,8 +171,9 @@ for await (const token of createInterface({ input: process.stdin })) {
   console.log(JSON.stringify(said))
 }
 """
-    (PLACE / "service.mjs").write_text(code)
-    node = subprocess.Popen(["node", PLACE / "service.mjs"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    service = pathlib.Path(tempfile.mkstemp(".mjs", dir=PLACE)[1])
+    service.write_text(code)
+    node = subprocess.Popen(["node", service], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def who(token):
         node.stdin.write(token + "\n")
@@ -185,9 +220,10 @@ def run(algorithm):
     server = Server(algorithm)
     server.start()
     server.ask("/signup", {"username": "ada", "password": PASSWORD})
-    clients = {"PyJWT": pyjwt(server), "joserfc": joserfc(server), "jwcrypto": jwcrypto(server)}
+    clients = {"PyJWT": pyjwt(server), "PyJWT, behind": pyjwt_behind(server), "joserfc": joserfc(server), "jwcrypto": jwcrypto(server)}
     if WITH_NODE:
         clients["jose"] = jose(server)
+        clients["jose, behind"] = jose_behind(server)
 
     first = server.sign_in()
     old = kid_of(first)
