@@ -1,13 +1,17 @@
 //! The only source of "now". All code that depends on the time asks a [`Clock`], so tests can move the time, and a system
 //! clock that is set back can't make a token last longer.
 
+mod system;
+
 use std::{
     fmt,
-    sync::atomic::{AtomicI64, AtomicU64, Ordering},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use serde::{Deserialize, Serialize};
+
+pub use self::system::{Machine, Sources, SystemClock};
 
 /// A moment, in whole seconds since 1970-01-01T00:00:00Z: the `NumericDate` of RFC 7519, section 2. The default is the epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -56,74 +60,32 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// A source of the present time.
+/// A source of the present time. The methods that have a default are for clocks that can be wrong.
 pub trait Clock: Send + Sync + 'static {
-    /// The present moment. It is never earlier than a moment returned before.
+    /// The present moment, by which everything expires. It is never earlier than a moment returned before, except after
+    /// [`go_back`](Self::go_back).
     fn now(&self) -> Timestamp;
-}
 
-/// The machine's clock, except that it never runs backwards. It follows a step forward of the wall clock at once. After a step
-/// back it advances by the time that really passes, until the wall clock has caught up.
-///
-/// Otherwise, setting the clock back by an hour would extend the life of every token by an hour.
-#[derive(Debug)]
-pub struct SystemClock {
-    start: Instant,
-    /// The largest difference seen between the wall clock and the time since `start`, in milliseconds.
-    offset: AtomicI64,
-}
-
-impl SystemClock {
-    /// A clock that starts at the present time of the machine.
-    #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-    pub fn new() -> Self {
-        Self {
-            start: Instant::now(),
-            offset: AtomicI64::new(i64::MIN),
-        }
+    /// How far [`now`](Self::now) is ahead of the time that tokens must show, in whole seconds. It is zero unless the machine's
+    /// clock has been set back. Other services read tokens by that clock.
+    fn ahead_of_tokens(&self) -> Duration {
+        Duration::ZERO
     }
 
-    /// Goes on from `moment` if it shows an earlier one. So a step back while no process ran has the same effect as a step
-    /// back of a running clock.
-    pub fn not_before(&self, moment: Timestamp) {
-        let moment = i64::try_from(moment.as_secs())
-            .unwrap_or(i64::MAX)
-            .saturating_mul(1000);
-        let offset = moment.saturating_sub(millis(self.start.elapsed()));
-        self.offset.fetch_max(offset, Ordering::Relaxed);
+    /// The moment up to which what has expired may be deleted for good: [`now`](Self::now), or an earlier one while the present
+    /// moment is in doubt.
+    fn settled(&self) -> Timestamp {
+        self.now()
     }
 
-    /// `max(wall clock, the last answer + the time passed since then)`, in milliseconds.
-    fn steady(&self, wall: i64, elapsed: i64) -> i64 {
-        let offset = wall - elapsed;
-        let known = self.offset.load(Ordering::Relaxed);
-        if offset > known {
-            // Seldom, so that the threads do not take the value from each other at every request.
-            self.offset.fetch_max(offset, Ordering::Relaxed);
-        }
-        known.max(offset) + elapsed
+    /// The moment to go back to, if [`now`](Self::now) turned out to be far ahead. Then the caller ends every session, and calls
+    /// [`go_back`](Self::go_back).
+    fn goes_back_to(&self) -> Option<Timestamp> {
+        None
     }
-}
 
-impl Default for SystemClock {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-    fn now(&self) -> Timestamp {
-        // A wall clock before 1970 counts as 1970. A machine without a clock battery may start there.
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = self.steady(millis(wall), millis(self.start.elapsed()));
-        Timestamp(u64::try_from(now / 1000).unwrap_or(0))
-    }
-}
-
-fn millis(span: Duration) -> i64 {
-    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+    /// Goes back to the machine's clock. What was issued before would live longer: the caller has ended it.
+    fn go_back(&self) {}
 }
 
 /// Measures how long something takes. For the log, where no test needs to move the time.
@@ -171,35 +133,6 @@ impl Clock for ManualClock {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_system_clock_follows_a_step_forward_and_no_step_back() {
-        let clock = SystemClock::new();
-        assert_eq!(clock.steady(1_000_000, 0), 1_000_000);
-        assert_eq!(clock.steady(1_005_000, 5_000), 1_005_000);
-        let forward = clock.steady(4_606_000, 6_000);
-        assert_eq!(forward, 4_606_000, "an hour forward is followed");
-        let back = clock.steady(1_007_000, 7_000);
-        assert_eq!(
-            back, 4_607_000,
-            "an hour back is not followed, and one second passes"
-        );
-    }
-
-    #[test]
-    fn a_system_clock_goes_on_from_the_time_of_the_last_process() {
-        let clock = SystemClock::new();
-        let wall = clock.now();
-        clock.not_before(wall.minus(Duration::from_hours(1)));
-        assert!(
-            clock.now() < wall.plus(Duration::from_mins(1)),
-            "an earlier moment changes nothing"
-        );
-        let ahead = wall.plus(Duration::from_hours(1));
-        clock.not_before(ahead);
-        assert!(clock.now() >= ahead);
-        assert!(clock.now() < ahead.plus(Duration::from_mins(1)));
-    }
 
     #[test]
     fn every_timestamp_prints_as_rfc_3339() {

@@ -125,6 +125,11 @@ impl Auth {
         self.0.parts.now()
     }
 
+    /// How far that is ahead of the time that tokens show.
+    pub(super) fn ahead_of_tokens(&self) -> Duration {
+        self.0.parts.clock.ahead_of_tokens()
+    }
+
     pub(super) fn emit(
         &self,
         kind: EventKind,

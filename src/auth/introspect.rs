@@ -2,6 +2,7 @@
 
 use super::{Auth, AuthError, Principal, TokenRefusal};
 use crate::{
+    clock::Timestamp,
     domain::{BearerToken, RequestContext},
     tokens::{Audience, Tokens},
 };
@@ -15,6 +16,10 @@ pub struct Introspection {
     pub issuer: String,
     /// Its audience, if it names one.
     pub audience: Option<Audience>,
+    /// When it was issued, by the machine's clock.
+    pub issued_at: Timestamp,
+    /// When it expires, by the machine's clock.
+    pub expires_at: Timestamp,
 }
 
 impl Auth {
@@ -41,6 +46,8 @@ impl Auth {
         };
         match live {
             Ok((principal, token)) => Ok(Some(Introspection {
+                issued_at: principal.issued_at().minus(self.ahead_of_tokens()),
+                expires_at: principal.expires_at().minus(self.ahead_of_tokens()),
                 principal,
                 issuer: self.issuer().to_owned(),
                 audience: Tokens::audience(&token),

@@ -53,7 +53,10 @@ impl Auth {
         token: TokenRecord,
         refreshed: bool,
     ) -> Result<IssuedToken, AuthError> {
-        let text = self.0.tokens.sign(user, of.session, token)?;
+        let text = self
+            .0
+            .tokens
+            .sign(user, of.session, token, self.ahead_of_tokens())?;
         Ok(self.describe(user.id, text, of, token, refreshed))
     }
 

@@ -4,6 +4,7 @@
 mod accounts;
 mod api_tokens;
 mod error;
+mod follow_clock;
 mod handle;
 mod introspect;
 mod issue;

@@ -38,7 +38,7 @@ impl Parts {
     pub(super) async fn open(config: &Config, listeners: Listeners) -> Result<Self, StartError> {
         let clock = SystemClock::new();
         let store = store::open(&config.store, clock.now(), listeners.clone()).await?;
-        clock.not_before(store.latest());
+        clock.continue_from(store.latest(), store.settled());
         Ok(Self {
             store,
             clock: Arc::new(clock),
@@ -48,6 +48,11 @@ impl Parts {
 
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The moment up to which what has expired may be deleted.
+    pub(super) fn settled(&self) -> Timestamp {
+        self.clock.settled()
     }
 
     /// Tells the listeners that something happened: to `subject`, by `actor`, in the request of `context`.

@@ -40,7 +40,7 @@ impl Auth {
     async fn session_of(&self, token: &str) -> Result<Option<SessionId>, AuthError> {
         let now = self.now();
         let claims = BearerToken::parse(token).and_then(|token| {
-            let found = self.0.tokens.verify(&token, now);
+            let found = self.0.tokens.verify(&token, now, self.ahead_of_tokens());
             found.ok().map(|found| found.said())
         });
         let Some(claims) = claims else {

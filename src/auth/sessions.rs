@@ -130,7 +130,9 @@ impl Auth {
             return self.authenticate_api_token(token).await;
         }
         let (now, store, tokens) = (self.now(), self.store(), &self.0.tokens);
-        let found = tokens.verify(token, now).map_err(AuthError::TokenRefused)?;
+        let found = tokens
+            .verify(token, now, self.ahead_of_tokens())
+            .map_err(AuthError::TokenRefused)?;
         let said = found.said();
         let asked = store.live_session(said.session).and_then(|session| {
             let accepted = Arc::clone(&session).accepted(said.token.id, now).ok()?;
@@ -203,7 +205,7 @@ fn failure(error: &AuthError) -> Option<SignInFailure> {
 fn admit(claims: VerifiedClaims, accepted: Option<Accepted>) -> Result<Principal, AuthError> {
     let accepted = accepted.ok_or(AuthError::TokenRefused(TokenRefusal::NotOnTheWhitelist))?;
     let user: &User = &accepted.user;
-    if user.id != claims.user || accepted.token != claims.token {
+    if user.id != claims.user || !accepted.token.is_shown_by(&claims.token) {
         return Err(AuthError::TokenRefused(TokenRefusal::NotOnTheWhitelist));
     }
     if user.disabled {

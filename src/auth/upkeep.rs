@@ -13,17 +13,18 @@ const KEEP_ATTEMPTS_EVERY: Duration = Duration::from_secs(10);
 const BATCH: usize = 500;
 
 impl Auth {
-    /// Removes the sessions and API tokens that have expired, and returns how many. Gives back the memory of tokens that are no
-    /// longer accepted.
+    /// Removes the sessions and API tokens that have expired, and returns how many. While the clock is in doubt it removes only
+    /// those that expired before. Gives back the memory of tokens that are no longer accepted.
     ///
     /// # Errors
     /// A failure of the store.
     pub async fn prune(&self) -> Result<usize, AuthError> {
-        let now = self.now();
+        let (now, settled) = (self.now(), self.0.parts.settled());
         self.0.tokens.tidy(now).await;
+        self.store().note_time(now, settled);
         let mut pruned = 0;
         loop {
-            let batch = self.store().prune(now, BATCH).await?;
+            let batch = self.store().prune(settled, BATCH).await?;
             pruned += batch;
             if batch < BATCH {
                 return Ok(pruned);
@@ -68,6 +69,9 @@ impl Auth {
 
     fn look_after_every(&self, tend: Duration, keep_attempts: Duration) {
         self.every(tend, |auth| async move {
+            if let Err(error) = auth.follow_clock().await {
+                tracing::error!(%error, "the time could not go back");
+            }
             match auth.prune().await {
                 Ok(0) => {}
                 Ok(pruned) => tracing::debug!(pruned, "expired sessions and API tokens were removed"),

@@ -1,7 +1,7 @@
 //! API tokens: what a service presents instead of a user's password. An API token speaks for the user who made it, with some
 //! of that user's roles, until it expires. Its text is not handled here: see `tokens`.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use super::{ApiTokenId, ApiTokenName, Roles, User, UserId};
 use crate::clock::Timestamp;
@@ -33,6 +33,17 @@ impl ApiToken {
     #[must_use]
     pub fn roles_as_of(&self, user: &User) -> Roles {
         self.roles.shared_with(&user.roles)
+    }
+
+    /// The token as it would be if the clock had not been ahead `by` so much. What is left of its life stays the same.
+    #[must_use]
+    pub fn moved_back(self, by: Duration) -> Self {
+        Self {
+            created_at: self.created_at.minus(by),
+            expires_at: self.expires_at.minus(by),
+            used_at: self.used_at.map(|used_at| used_at.minus(by)),
+            ..self
+        }
     }
 }
 

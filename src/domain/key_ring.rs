@@ -259,6 +259,24 @@ impl<M> KeyRing<M> {
         }
     }
 
+    /// Moves the moments that a wrong clock showed back: it was at `from` when the right time was `to`. Those are the moments that
+    /// are nearer to `from`.
+    pub fn go_back(&mut self, from: Timestamp, to: Timestamp) {
+        let by = from.since(to);
+        let middle = to.plus(by / 2);
+        let move_back = |moment: &mut Timestamp| {
+            if *moment > middle {
+                *moment = moment.minus(by);
+            }
+        };
+        for key in &mut self.keys {
+            for moment in [&mut key.created_at, &mut key.signs_from, &mut key.tokens_until] {
+                move_back(moment);
+            }
+            key.signs_until.as_mut().map(move_back);
+        }
+    }
+
     /// Drops every key.
     pub fn clear(&mut self) {
         self.keys.clear();

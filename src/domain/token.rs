@@ -31,6 +31,16 @@ impl TokenRecord {
     }
 }
 
+impl TokenRecord {
+    /// Whether `shown` is what this token says of itself. The clock that it shows may have been set since it was issued: then both of
+    /// its moments are moved.
+    #[must_use]
+    pub fn is_shown_by(&self, shown: &Self) -> bool {
+        let lifetime = |token: &Self| token.expires_at.since(token.issued_at);
+        self.id == shown.id && lifetime(self) == lifetime(shown)
+    }
+}
+
 /// An access token that is accepted, and until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WhitelistEntry {

@@ -15,6 +15,21 @@ pub trait Store: Users + Sessions + ApiTokens + Keys + Attempts + Send + Sync + 
     /// earlier moment has been set back, and would let expired tokens live again: it must go on from this moment.
     fn latest(&self) -> Timestamp;
 
+    /// Returns the moment up to which this process or an earlier one could delete what had expired, by
+    /// [`note_time`](Self::note_time). A moment that is far later may be a wrong clock's.
+    fn settled(&self) -> Timestamp;
+
+    /// Takes note of the present moment, and of the moment up to which what has expired may be deleted. They are durable with the
+    /// next write.
+    fn note_time(&self, now: Timestamp, settled: Timestamp);
+
+    /// Makes `to` the latest moment that this store has been told of, instead of `from`, which a wrong clock showed. API tokens
+    /// that were made after `to` are moved back by the difference. The caller has ended every session and opens none meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the caller must try again.
+    async fn go_back(&self, from: Timestamp, to: Timestamp) -> Result<(), StoreError>;
+
     /// Returns how many users and live sessions there are.
     ///
     /// # Errors

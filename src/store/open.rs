@@ -6,10 +6,10 @@ use super::sled::SledStore;
 use super::{backend::Store, error::OpenError};
 use crate::{clock::Timestamp, config::StoreConfig, event::Listeners};
 
-/// Opens the store that `config` names, and removes what has expired by `now`. The store tells `listeners` when an outage begins
+/// Opens the store that `config` names, and removes what has expired by `now`, unless that moment is in doubt. The store tells `listeners` when an outage begins
 /// and ends. It closes when the last handle is dropped, which waits until that is done.
 ///
-/// The caller sets its clock to [`Store::latest`] at least.
+/// The clock of the caller continues from [`Store::latest`] and [`Store::settled`].
 ///
 /// # Errors
 /// [`OpenError`]. A store that can't be opened is left as it was, unless the error says otherwise.

@@ -30,6 +30,7 @@ pub(super) struct Counters {
 
 /// How much each client, account and caller may fail.
 pub(super) struct Rules {
+    config: ThrottleConfig,
     pub(super) accounts: LinePolicy,
     pub(super) addresses: Buckets,
     pub(super) foreign_tokens: Buckets,
@@ -47,11 +48,11 @@ impl Counters {
             places: Vec::new(),
         });
         let table = SharedTable::new(KINDS * PLACES_EACH);
-        let now = clock.now();
+        let (now, settled) = (clock.now(), clock.settled());
         let at_the_latest = now.plus(longest_memory(config));
         for (place, attempts) in kept.places {
             // A clock that was wrong noted what lies further ahead, and would shut people out until then.
-            if attempts.are_forgotten(now) || attempts.at > at_the_latest {
+            if attempts.are_forgotten(settled) || attempts.at > at_the_latest {
                 // The store forgets it as well when the table is kept the next time.
                 table.lock().mark_changed(place);
             } else {
@@ -108,6 +109,15 @@ impl Counters {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
     }
 
+    /// Forgets what a clock that was ahead noted: it would shut users out until then.
+    pub(super) fn go_back(&self) {
+        let config = self.rules().config;
+        let at_the_latest = self.clock.now().plus(longest_memory(&config));
+        self.table.lock().forget_after(at_the_latest);
+        // The buckets count from the moment at which they were made.
+        self.apply(&config);
+    }
+
     /// The place of this kind for a name and a network.
     pub(super) fn place(&self, kind: Kind, name: &str, network: Option<Network>) -> u32 {
         place(&self.hash_key, kind, name, network)
@@ -154,6 +164,7 @@ impl Counters {
 fn rules(config: &ThrottleConfig, table: &SharedTable, clock: &Arc<dyn Clock>) -> Rules {
     let buckets = |hold, refill| Buckets::new(table.clone(), hold, refill, Arc::clone(clock));
     Rules {
+        config: *config,
         accounts: config.account(),
         addresses: buckets(config.address_failures, config.address_refill),
         foreign_tokens: buckets(config.foreign_tokens, config.foreign_token_refill),

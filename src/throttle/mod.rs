@@ -55,6 +55,11 @@ impl Throttle {
         self.0.apply(config);
     }
 
+    /// To be called when the clock has gone back.
+    pub(crate) fn go_back(&self) {
+        self.0.go_back();
+    }
+
     /// Writes what has changed since the last time to the store.
     ///
     /// # Errors
@@ -102,7 +107,10 @@ impl Throttle {
         let place = counters.place(Kind::Known, user.username.as_str(), Some(network));
         let mut table = counters.table.lock();
         let mut past = table.at(place);
-        let known = now < seen.plus(KNOWN_FOR) && (past.failures < MAX_FAILURES || past.are_forgotten(now));
+        // One that was noted by a clock that was ahead is none: else it would be known for longer.
+        let known = seen <= now
+            && now < seen.plus(KNOWN_FOR)
+            && (past.failures < MAX_FAILURES || past.are_forgotten(now));
         if known {
             past.failed(now);
             table.put(place, past);

@@ -65,6 +65,18 @@ impl Table {
         taken.into_iter().map(|place| (place, self.at(place))).collect()
     }
 
+    /// Empties the places that are filled until later than `latest`.
+    pub(super) fn forget_after(&mut self, latest: Timestamp) {
+        let places = (0..).zip(&self.places);
+        let later: Vec<u32> = places
+            .filter(|(_, (_, at))| *at > latest.as_secs())
+            .map(|(place, _)| place)
+            .collect();
+        for place in later {
+            self.put(place, FailedAttempts::default());
+        }
+    }
+
     /// Marks a place as changed.
     pub(super) fn mark_changed(&mut self, place: u32) {
         self.changed.insert(place);

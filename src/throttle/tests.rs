@@ -3,7 +3,10 @@
 use std::{
     env, fs, iter,
     net::Ipv4Addr,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
@@ -13,7 +16,7 @@ use super::{
     *,
 };
 use crate::{
-    clock::{ManualClock, Timestamp},
+    clock::{Clock, ManualClock, Timestamp},
     config::Config,
     config::StoreConfig,
     store::{self, UserCreation},
@@ -209,6 +212,73 @@ async fn a_clock_that_was_years_ahead_shuts_no_client_out() {
             .iter()
             .all(|(_, attempts)| attempts.at <= NOW.plus(longest_memory(&config)))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_goes_back_shuts_nobody_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let before = throttle(&directory).await;
+    let ahead = SettableClock(Mutex::new(NOW.plus(Duration::from_hours(365 * 24))));
+    let (config, clock) = (Config::default().throttle, Arc::new(ahead));
+    let throttle = Throttle::load(&config, Arc::clone(&before.0.store), Arc::clone(&clock) as _)
+        .await
+        .unwrap();
+    let name = Username::parse("ada").unwrap();
+    let address = Some(ClientAddress::new([192, 0, 2, 1].into()));
+    for _ in 0..40 {
+        let _ = throttle.admit(Some(&name), None, address).await;
+    }
+    assert!(throttle.admit(Some(&name), None, address).await.is_err());
+    *clock.0.lock().unwrap() = NOW;
+    throttle.go_back();
+    assert!(throttle.admit(Some(&name), None, address).await.is_ok());
+    // The buckets refill by the time that there is now.
+    for _ in 0..config.address_failures.get() {
+        let _ = throttle.admit(None, None, address).await;
+    }
+    assert!(throttle.admit(None, None, address).await.is_err());
+    *clock.0.lock().unwrap() = NOW.plus(config.address_refill);
+    assert!(throttle.admit(None, None, address).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_in_doubt_forgets_no_failure() {
+    /// It shows a year later, which is not certain.
+    struct InDoubt;
+
+    impl Clock for InDoubt {
+        fn now(&self) -> Timestamp {
+            NOW.plus(Duration::from_hours(365 * 24))
+        }
+
+        fn settled(&self) -> Timestamp {
+            NOW
+        }
+    }
+
+    let directory = tempfile::tempdir().unwrap();
+    let before = throttle(&directory).await;
+    let name = Username::parse("ada").unwrap();
+    let address = Some(ClientAddress::new([192, 0, 2, 1].into()));
+    let _ = before.admit(Some(&name), None, address).await;
+    before.keep().await.unwrap();
+    let store = Arc::clone(&before.0.store);
+    let kept = store.attempts().await.unwrap();
+    assert!(!kept.as_ref().unwrap().places.is_empty());
+    let wrong = Throttle::load(&Config::default().throttle, Arc::clone(&store), Arc::new(InDoubt))
+        .await
+        .unwrap();
+    wrong.keep().await.unwrap();
+    assert_eq!(store.attempts().await.unwrap(), kept);
+}
+
+/// A clock that a test sets.
+struct SettableClock(Mutex<Timestamp>);
+
+impl Clock for SettableClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,10 @@
 //! not write is refused rather than ignored, which settles `crit`, `b64`, `zip`, `jwk`, `jku`, `x5u`, `x5c` and `nbf` by
 //! one rule. The check uses neither the database nor the system's clock.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use secrecy::SecretString;
 
@@ -80,14 +83,15 @@ impl Tokens {
         user: &User,
         session: SessionId,
         token: TokenRecord,
+        ahead: Duration,
     ) -> Result<SecretString, SigningError> {
         let claims = Claims {
             iss: Text::of(&self.issuer),
             sub: Text(user.id.to_string().into()),
             username: Text::of(user.username.as_str()),
             roles: user.roles.iter().map(|role| Text::of(role.as_str())).collect(),
-            iat: token.issued_at,
-            exp: token.expires_at,
+            iat: token.issued_at.minus(ahead),
+            exp: token.expires_at.minus(ahead),
             jti: Text(token.id.to_string().into()),
             sid: Text(session.to_string().into()),
             aud: match self.audience.as_slice() {
@@ -133,6 +137,7 @@ impl Tokens {
         &self,
         token: &'a BearerToken,
         now: Timestamp,
+        ahead: Duration,
     ) -> Result<Found<'a>, TokenRefusal> {
         let text = token.expose();
         if let Some(known) = self.verified.find(text.as_bytes(), now, |known, _| *known) {
@@ -144,7 +149,7 @@ impl Tokens {
         }
         let generation = self.verified.generation();
         let keys = self.keys();
-        let (said, key) = self.verify_anew(token, &keys, now)?;
+        let (said, key) = self.verify_anew(token, &keys, now, ahead)?;
         let expires_at = said.token.expires_at;
         let good_until = key.verifies_until().map_or(expires_at, |end| expires_at.min(end));
         let known = Known {
@@ -177,6 +182,7 @@ impl Tokens {
         token: &BearerToken,
         keys: &'a KeyRing<TokenKey>,
         now: Timestamp,
+        ahead: Duration,
     ) -> Result<(VerifiedClaims, &'a RingKey<TokenKey>), TokenRefusal> {
         let (is_jwt, payload, key) = verify_jws(token.expose(), keys, now)?;
         if !is_jwt {
@@ -195,7 +201,8 @@ impl Tokens {
         if now < claims.iat {
             return Err(TokenRefusal::NotYetValid);
         }
-        if now >= claims.exp {
+        let expires_at = claims.exp.plus(ahead);
+        if now >= expires_at {
             return Err(TokenRefusal::Expired);
         }
         let bad = |_| TokenRefusal::BadClaims;
@@ -204,8 +211,8 @@ impl Tokens {
             session: SessionId::parse_canonical(&claims.sid.0).map_err(bad)?,
             token: TokenRecord {
                 id: TokenId::parse(&claims.jti.0).map_err(bad)?,
-                issued_at: claims.iat,
-                expires_at: claims.exp,
+                issued_at: claims.iat.plus(ahead),
+                expires_at,
             },
         };
         Ok((said, key))

@@ -130,16 +130,18 @@ fn user() -> User {
 /// A token as this server issues it, good for five minutes from `NOW`.
 fn issued(by: &Tokens) -> String {
     let record = TokenRecord::issue(NOW, Duration::from_mins(5), NOW.plus(Duration::from_hours(1)));
-    let token = by.sign(&user(), SessionId::generate(NOW), record).unwrap();
+    let token = by
+        .sign(&user(), SessionId::generate(NOW), record, Duration::ZERO)
+        .unwrap();
     token.expose_secret().to_owned()
 }
 
 /// An accepted token is remembered as well, so that each of these tests attacks the cache too.
 fn verify_at(tokens: &Tokens, token: &str, now: Timestamp) -> Result<VerifiedClaims, TokenRefusal> {
     let token = BearerToken::parse(token).ok_or(TokenRefusal::Malformed)?;
-    let found = tokens.verify(&token, now)?;
+    let found = tokens.verify(&token, now, Duration::ZERO)?;
     tokens.remember(&found, None);
-    let again = tokens.verify(&token, now)?;
+    let again = tokens.verify(&token, now, Duration::ZERO)?;
     assert_eq!((again.said(), again.is_remembered), (found.said(), true));
     Ok(found.said())
 }
@@ -181,18 +183,18 @@ fn a_token_is_recognised_by_its_text_and_its_session_answers() {
         let token = BearerToken::parse(&text).unwrap();
         let recognised = |text: &str, now| tokens.recognise(text.as_bytes(), now);
         assert!(recognised(&text, NOW).is_none(), "it is not known yet");
-        let found = tokens.verify(&token, NOW).unwrap();
+        let found = tokens.verify(&token, NOW, Duration::ZERO).unwrap();
         assert!(recognised(&text, NOW).is_none(), "it was not accepted yet");
         tokens.remember(&found, None);
         assert!(recognised(&text, NOW).is_none(), "there is no session to ask");
 
         let session = Arc::new(Told::default());
-        let found = tokens.verify(&token, NOW).unwrap();
+        let found = tokens.verify(&token, NOW, Duration::ZERO).unwrap();
         tokens.remember(&found, Some(Arc::clone(&session) as _));
         let (said, accepted) = recognised(&text, NOW).unwrap();
         assert_eq!(said, found.said());
         assert_eq!(accepted.unwrap().token.id, said.token.id);
-        assert!(tokens.verify(&token, NOW).unwrap().is_remembered);
+        assert!(tokens.verify(&token, NOW, Duration::ZERO).unwrap().is_remembered);
         for other in [text.to_lowercase(), format!("{text}A"), text[1..].to_owned()] {
             assert!(recognised(&other, NOW).is_none(), "{other}");
         }
@@ -204,7 +206,10 @@ fn a_token_is_recognised_by_its_text_and_its_session_answers() {
 
         session.is_outdated.store(true, Ordering::SeqCst);
         assert!(recognised(&text, NOW).is_none(), "the store has to be asked");
-        let (found, present) = (tokens.verify(&token, NOW).unwrap(), Arc::new(Told::default()));
+        let (found, present) = (
+            tokens.verify(&token, NOW, Duration::ZERO).unwrap(),
+            Arc::new(Told::default()),
+        );
         tokens.remember(&found, Some(present));
         assert_eq!(recognised(&text, NOW).unwrap().0, said);
         tokens.use_keys(&bench.ring());
@@ -241,7 +246,7 @@ fn what_this_server_signs_it_accepts_and_reads_back() {
     for bench in benches() {
         let (tokens, user, session) = (&bench.tokens, user(), SessionId::generate(NOW));
         let record = TokenRecord::issue(NOW, Duration::from_mins(5), NOW.plus(Duration::from_hours(1)));
-        let text = tokens.sign(&user, session, record).unwrap();
+        let text = tokens.sign(&user, session, record, Duration::ZERO).unwrap();
         let verified = verify_at(tokens, text.expose_secret(), NOW).unwrap();
         assert_eq!(verified.user, user.id);
         assert_eq!(verified.session, session);
@@ -388,6 +393,28 @@ fn a_token_is_verified_by_the_key_that_it_names_and_by_no_other() {
 }
 
 #[test]
+fn a_token_shows_the_machines_time_and_is_judged_by_the_servers() {
+    let (ahead, five) = (Duration::from_hours(20), Duration::from_mins(5));
+    for bench in benches() {
+        let tokens = tokens_for(&[], &bench.ring());
+        let record = TokenRecord::issue(NOW, five, NOW.plus(five));
+        let token = tokens
+            .sign(&user(), SessionId::generate(NOW), record, ahead)
+            .unwrap();
+        let payload = base64url(token.expose_secret().split('.').nth(1).unwrap()).unwrap();
+        let claims: Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!(claims["iat"], NOW.minus(ahead).as_secs());
+        assert_eq!(claims["exp"], NOW.minus(ahead).plus(five).as_secs());
+        let token = BearerToken::parse(token.expose_secret()).unwrap();
+        let said = |now, ahead| tokens.verify(&token, now, ahead).map(|found| found.said().token);
+        assert_eq!(said(NOW, ahead), Ok(record));
+        assert_eq!(said(NOW.plus(five), ahead), Err(TokenRefusal::Expired));
+        // The machine's clock has been put right: for the token it is too late.
+        assert_eq!(said(NOW, Duration::ZERO), Err(TokenRefusal::Expired));
+    }
+}
+
+#[test]
 fn a_token_is_signed_by_the_key_of_its_time_and_ends_with_it() {
     let five = Duration::from_mins(5);
     let [_, old, new, ..] = BENCHES.as_slice() else {
@@ -399,7 +426,9 @@ fn a_token_is_signed_by_the_key_of_its_time_and_ends_with_it() {
     let tokens = tokens_for(&[], &keys);
     let sign = |now: Timestamp| {
         let record = TokenRecord::issue(now, five, now.plus(five));
-        let token = tokens.sign(&user(), SessionId::generate(now), record).unwrap();
+        let token = tokens
+            .sign(&user(), SessionId::generate(now), record, Duration::ZERO)
+            .unwrap();
         token.expose_secret().to_owned()
     };
     let kid = |token: &str| {

@@ -229,6 +229,18 @@ impl Store for BrokenStore {
         self.inner.latest()
     }
 
+    fn settled(&self) -> Timestamp {
+        self.inner.settled()
+    }
+
+    fn note_time(&self, now: Timestamp, settled: Timestamp) {
+        self.inner.note_time(now, settled);
+    }
+
+    async fn go_back(&self, from: Timestamp, to: Timestamp) -> Result<(), StoreError> {
+        self.inner.go_back(from, to).await
+    }
+
     async fn count(&self) -> Result<StoreCounts, StoreError> {
         self.inner.count().await
     }

@@ -10,6 +10,7 @@ mod api_tokens;
 mod authorization;
 mod bodies;
 mod broken_store;
+mod clock;
 mod events;
 mod guard;
 mod introspect;

@@ -105,6 +105,19 @@ impl Server {
         open(config, clock, directory).await
     }
 
+    /// Stops the server and returns the directory of its database.
+    pub(crate) fn stop(self) -> TempDir {
+        let Self {
+            auth,
+            api,
+            store,
+            directory,
+            ..
+        } = self;
+        drop((auth, api, store));
+        directory
+    }
+
     pub(crate) async fn restart(self) -> Self {
         self.restart_with(|_| {}).await
     }

@@ -58,7 +58,7 @@ impl SigningKeys {
         let mut keys = held::all(stored, settings)?;
         // First: if the newest key is held back, the key before it stays valid as well.
         let mut settled_before = !keys.hold_back_unseen(self.ahead(), now);
-        settled_before &= keys.drop_over(now) == 0;
+        settled_before &= keys.drop_over(self.parts.settled()) == 0;
         settled_before &= !keys.tokens_last(settings.policy.lifetime, now);
         let (is_first, mut ended, mut added) = (keys.newest().is_none(), None, false);
 

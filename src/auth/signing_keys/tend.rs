@@ -26,11 +26,13 @@ impl SigningKeys {
         known: &KeyRing<TokenKey>,
     ) -> Result<Option<KeyRing<TokenKey>>, StartError> {
         let StoredRing { revision, mut keys } = self.parts.store.key_ring().await?;
-        let now = self.parts.now();
-        let over = keys.drop_over(now);
+        // Neither is lost nor made by a clock that is in doubt.
+        let (now, settled) = (self.parts.now(), self.parts.settled());
+        let over = keys.drop_over(settled);
         let ahead = self.ahead().max(HAND_OVER);
         let every = self.settings.rotate_every.filter(|_| self.given_by().is_none());
-        let due = every.and_then(|every| keys.rotation_due(every, ahead, now));
+        let due = every.and_then(|every| keys.rotation_due(every, ahead, settled));
+        let due = due.map(|due| due.max(now.plus(ahead)));
         if let Some(signs_from) = due {
             let (id, algorithm, held) = self.make().await?;
             keys.add(

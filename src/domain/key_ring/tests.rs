@@ -124,6 +124,23 @@ fn only_a_key_that_has_not_signed_can_be_withdrawn() {
 }
 
 #[test]
+fn the_moments_of_a_wrong_clock_go_back_and_the_others_stay() {
+    let year = 365 * 24 * 3600;
+    let mut ring = KeyRing::default();
+    add(&mut ring, "a", 0, 0);
+    add(&mut ring, "b", year + 900, year);
+    let before = ring.clone();
+    ring.go_back(at(year + 2000), at(2000));
+    let signing = |now| ring.signing(at(now)).map(|key| key.id.as_str());
+    assert_eq!((signing(899), signing(900)), (Some("a"), Some("b")));
+    assert_eq!(ring.keys()[0].verifies_until(), Some(at(1200)));
+    let once = ring.clone();
+    ring.go_back(at(year + 2000), at(2000));
+    assert_eq!(ring, once, "a second time changes nothing");
+    assert_ne!(ring, before);
+}
+
+#[test]
 fn a_waiting_key_can_be_promoted_to_sign_now() {
     let mut ring = rotated();
     assert!(ring.promote_next(at(1500)));

@@ -78,6 +78,8 @@ impl<'a> Live<'a> {
             principal,
             issuer,
             audience,
+            issued_at,
+            expires_at,
         } = live;
         Self {
             active: true,
@@ -85,8 +87,8 @@ impl<'a> Live<'a> {
             username: principal.username().as_str(),
             roles: principal.roles().iter().map(Role::as_str).collect(),
             scope: principal.roles().to_string(),
-            exp: principal.expires_at().as_secs(),
-            iat: principal.issued_at().as_secs(),
+            exp: expires_at.as_secs(),
+            iat: issued_at.as_secs(),
             iss: issuer,
             aud: audience.as_ref(),
             jti: principal.token_id(),

@@ -90,7 +90,9 @@ macro_rules! store_contract {
             whole:
                 counts_are_right_after_a_restart,
                 sixty_four_writers_at_once_lose_nothing,
-                the_latest_moment_survives_a_restart;
+                the_latest_moment_survives_a_restart,
+                the_settled_moment_survives_a_restart,
+                a_store_goes_back_and_moves_what_was_made_meanwhile;
         }
     };
     (@promises $backend:ty; $($noun:ident: $($promise:ident),+ $(,)?;)+) => {
@@ -135,6 +137,6 @@ mod tests {
                 promises += 1;
             }
         }
-        assert_eq!(promises, 35);
+        assert_eq!(promises, 37);
     }
 }

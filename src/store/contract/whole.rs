@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::{
     Backend,
-    support::{NOW, POLICY, created, is_accepted, later, opened, user},
+    support::{
+        DAY, MOST, NOW, POLICY, WEEK, added, api_token, created, is_accepted, is_good, later, opened, user,
+    },
 };
 use crate::{
     domain::Refresh,
-    store::{backend::StoreCounts, users::UserCreation},
+    store::{api_tokens::ApiTokenCreation, backend::StoreCounts, users::UserCreation},
 };
 
 pub async fn counts_are_right_after_a_restart(backend: &impl Backend) {
@@ -77,6 +79,38 @@ pub async fn sixty_four_writers_at_once_lose_nothing(backend: &impl Backend) {
         for token in tokens {
             assert!(is_accepted(&store, &session, token.id, later(280)).await);
         }
+    }
+}
+
+pub async fn the_settled_moment_survives_a_restart(backend: &impl Backend) {
+    let store = backend.open(NOW).await;
+    assert_eq!(store.settled(), NOW);
+    store.note_time(later(300), later(100));
+    assert_eq!((store.latest(), store.settled()), (later(300), later(100)));
+    store.prune(later(100), 10).await.unwrap();
+    drop(store);
+    let store = backend.open(later(200)).await;
+    assert_eq!((store.latest(), store.settled()), (later(300), later(100)));
+}
+
+pub async fn a_store_goes_back_and_moves_what_was_made_meanwhile(backend: &impl Backend) {
+    let store = backend.open(NOW).await;
+    let ada = created(&store, "ada").await;
+    let (session, _) = opened(&store, &ada, NOW).await;
+    let before = added(&store, &ada, &session, 1).await;
+    let wrong = NOW.plus(52 * WEEK);
+    let (session, _) = opened(&store, &ada, wrong).await;
+    let meanwhile = api_token(&ada, 2, wrong);
+    let creation = store.create_api_token(meanwhile.clone(), session.id, MOST).await;
+    assert_eq!(creation.unwrap(), ApiTokenCreation::Created);
+    store.close_every_session().await.unwrap();
+    store.go_back(wrong.plus(DAY), NOW.plus(DAY)).await.unwrap();
+    drop(store);
+    let store = backend.open(NOW.plus(DAY)).await;
+    assert_eq!(store.latest(), NOW.plus(DAY));
+    for token in [before, meanwhile] {
+        assert!(is_good(&store, &token, NOW.plus(DAY)).await);
+        assert!(!is_good(&store, &token, NOW.plus(WEEK)).await);
     }
 }
 

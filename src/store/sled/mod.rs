@@ -5,6 +5,7 @@
 //! | `meta` | `schema` | the version of the schema, a `u32`, big endian |
 //! | `meta` | `commits` | how many groups of writes were made durable, a `u64`, big endian |
 //! | `meta` | `latest` | the latest moment that a group of writes knew of, in seconds, a `u64`, big endian |
+//! | `meta` | `settled` | the moment up to which what has expired may be deleted, in seconds, a `u64`, big endian |
 //! | `meta` | `users` | how many users there are, a `u64`, big endian |
 //! | `meta` | `signing_key` | `KeyRingRecord`, JSON: all signing keys |
 //! | `meta` | `refresh_key` | the key that refresh tokens are made with, 32 bytes |
@@ -30,6 +31,7 @@ mod attempts;
 mod commit;
 mod error;
 mod file;
+mod go_back;
 mod keys;
 mod memory;
 #[cfg(test)]
@@ -84,8 +86,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 }
 
 impl SledStore {
-    /// Opens the database directory that `config` names, and makes it (mode 0700) if it does not exist. Removes the sessions
-    /// that have expired by `now`, or by the last write if that was later: see [`latest`](Store::latest).
+    /// Opens the database directory that `config` names, and makes it (mode 0700) if it does not exist. Removes what had
+    /// expired by `now`, unless that moment is in doubt: see [`settled`](Store::settled).
     ///
     /// It blocks, for half a second with a million users. The sessions of a large database that was closed in good order are
     /// loaded afterwards, for some seconds with a million of them. Meanwhile tokens are accepted, and each method that needs to
@@ -152,6 +154,18 @@ impl SledStore {
 impl Store for SledStore {
     fn latest(&self) -> Timestamp {
         self.index.latest()
+    }
+
+    fn settled(&self) -> Timestamp {
+        self.index.settled()
+    }
+
+    fn note_time(&self, now: Timestamp, settled: Timestamp) {
+        self.index.note_time(now, settled);
+    }
+
+    async fn go_back(&self, from: Timestamp, to: Timestamp) -> Result<(), StoreError> {
+        self.go_back_to(from, to).await
     }
 
     async fn count(&self) -> Result<StoreCounts, StoreError> {

@@ -10,7 +10,7 @@ use super::{
         quiet::aloud,
     },
     memory::index::Index,
-    trees::Trees,
+    trees::{Trees, meta::Moments},
 };
 use crate::{
     clock::Timestamp,
@@ -18,9 +18,8 @@ use crate::{
     store::error::{OpenError, StoreError},
 };
 
-/// A clock that is behind the last write by this much or less has been set back: the time goes on from the last write. A clock
-/// that is further behind is right now, and was wrong before.
-const LONGEST_STEP_BACK: Duration = Duration::from_hours(24);
+/// A server that seems to have been stopped for longer may have a clock that is ahead.
+const LONGEST_STOP: Duration = Duration::from_hours(24);
 
 /// A database that has been opened.
 pub(crate) struct Started {
@@ -36,15 +35,14 @@ pub(crate) fn start(config: &StoreConfig, now: Timestamp) -> Result<Started, Ope
     let index = Arc::new(Index::default());
     let mut load: Option<Load> = None;
     let (opened, lock) = open::open(config, |trees, reading| {
-        let live_at = settle_time(trees, &index, now)?;
-        // After a step back of the clock every session must be gone before a request is answered.
-        if reading == Reading::Later && live_at == index.latest() {
+        let settled = settle_time(trees, &index, now)?;
+        if reading == Reading::Later {
             load = Some(Box::new(move |trees, index, meanwhile| {
-                trees.load(index, live_at, meanwhile)
+                trees.load(index, settled, meanwhile)
             }));
             return Ok(());
         }
-        let filled = trees.load(&index, live_at, &mut || ControlFlow::Continue(()))?;
+        let filled = trees.load(&index, settled, &mut || ControlFlow::Continue(()))?;
         debug_assert!(filled.is_continue(), "nothing stops it");
         Ok(())
     })?;
@@ -56,31 +54,34 @@ pub(crate) fn start(config: &StoreConfig, now: Timestamp) -> Result<Started, Ope
     })
 }
 
-/// Tells `index` the time. Returns the moment at which a session must be live to be kept: `now`, or the last write if the clock
-/// has been set back since.
+/// Tells `index` the time: `now`, or the last write if that was later. Returns the moment up to which what has expired may be
+/// deleted.
+///
+/// A start cannot know which of `now` and the last write is wrong. So it deletes nothing that may be live by either.
 fn settle_time(trees: &Trees, index: &Index, now: Timestamp) -> Result<Timestamp, StoreError> {
-    let latest = trees.latest()?;
+    let Some(Moments { latest, settled }) = trees.moments()? else {
+        index.note_time(now, now);
+        return Ok(now);
+    };
+    index.note_time(now.max(latest), settled);
     let behind = latest.since(now);
-    if behind > LONGEST_STEP_BACK {
-        // Going on from the last write would leave the server in that future for good. Which sessions have expired is unknown,
-        // so all of them end.
-        aloud(|| {
-            tracing::warn!(
-                "the clock is {} before the last write to the database, and is believed: every session has ended",
-                humantime::format_duration(behind)
-            );
-        });
-        index.saw(now);
-        return Ok(Timestamp::from_secs(u64::MAX));
-    }
     if !behind.is_zero() {
         aloud(|| {
             tracing::warn!(
-                "the clock is {} before the last write to the database: the time goes on from that write",
+                "the clock is {} before the last write to the database: the time goes on from that write, and tokens too until the clock has held for 10 minutes",
                 humantime::format_duration(behind)
             );
         });
     }
-    index.saw(now.max(latest));
-    Ok(now.max(latest))
+    let stopped = now.since(settled);
+    if stopped > LONGEST_STOP {
+        aloud(|| {
+            tracing::warn!(
+                "the clock is {} after the last certain time: the server was stopped for so long, or the clock is wrong; nothing is deleted until it has held for a day",
+                humantime::format_duration(stopped)
+            );
+        });
+        return Ok(settled);
+    }
+    Ok(now)
 }

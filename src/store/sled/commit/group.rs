@@ -38,6 +38,8 @@ pub(crate) enum Effect {
     Replace(Session),
     /// A user has another API token.
     Add(Arc<ApiToken>, Arc<User>),
+    /// API tokens have other moments.
+    Move(Vec<ApiToken>),
     /// Sessions and API tokens end.
     End(Ended),
     /// A user has changed, and sessions and API tokens of that user end.
@@ -58,6 +60,11 @@ impl Effect {
             }
             Self::Replace(session) => index.replace(session),
             Self::Add(token, user) => index.add_api_token(token, user.into()),
+            Self::Move(tokens) => {
+                for token in tokens {
+                    index.api_tokens.replace(Arc::new(token));
+                }
+            }
             Self::End(ended) => index.end(&ended),
             Self::Change(user, ended) => {
                 index.end(&ended);
@@ -168,7 +175,7 @@ impl<'a> Group<'a> {
         match effect {
             Effect::Open { session, .. } => self.opened.push((session.user, session.id)),
             Effect::Add(token, _) => self.added.push(Arc::clone(token)),
-            Effect::None | Effect::Replace(_) | Effect::End(_) | Effect::Change(..) => {}
+            Effect::None | Effect::Replace(_) | Effect::Move(_) | Effect::End(_) | Effect::Change(..) => {}
         }
     }
 }

@@ -143,7 +143,7 @@ mod tests {
         store::sled::{
             file::{database::Disk, tally::CommitTally},
             memory::index::Ended,
-            trees::Trees,
+            trees::{Trees, meta::Moments},
         },
     };
 
@@ -215,7 +215,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("data");
         let index = Index::default();
-        let location = left(&path, |trees| trees.put_commits(7, NOW).unwrap());
+        let location = left(&path, |trees| trees.put_commits(7, Moments::at(NOW)).unwrap());
         location.try_room().unwrap();
         let refusal = location.reopen(8, &index).err();
         assert!(matches!(
@@ -227,7 +227,7 @@ mod tests {
         let moved = directory.path().join("moved");
         fs::rename(&path, &moved).unwrap();
         assert!(location.try_room().is_err());
-        left(&path, |trees| trees.put_commits(7, NOW).unwrap());
+        left(&path, |trees| trees.put_commits(7, Moments::at(NOW)).unwrap());
         let refusal = location.reopen(7, &index).err();
         assert!(
             matches!(refusal, Some(OpenError::Inaccessible { .. })),

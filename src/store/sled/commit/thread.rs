@@ -27,7 +27,7 @@ use crate::{
                 quiet::quietly,
             },
             memory::{index::Index, loading::Loading},
-            trees::Trees,
+            trees::{Trees, meta::Moments},
         },
     },
 };
@@ -181,7 +181,10 @@ impl CommitThread {
         let applied: Vec<Finish> = writes
             .map(|write| write.apply(&database.trees, &mut group))
             .collect();
-        let committed = database.commit(self.index.latest());
+        let committed = database.commit(Moments {
+            latest: self.index.latest(),
+            settled: self.index.settled(),
+        });
         let told = match &committed {
             Ok(()) => Ok(()),
             Err(CommitFailure::NoRoom(_)) => Err(StoreError::NoRoom),

@@ -9,11 +9,11 @@ use super::{
     open::Opened,
     tally::{CommitTally, Tally},
 };
-use crate::{
-    clock::Timestamp,
-    store::{
-        error::StoreError,
-        sled::{error::is_of_room, trees::Trees},
+use crate::store::{
+    error::StoreError,
+    sled::{
+        error::is_of_room,
+        trees::{Trees, meta::Moments},
     },
 };
 
@@ -91,9 +91,9 @@ impl Database {
     }
 
     /// Makes every write applied since the last call durable.
-    pub(crate) fn commit(&mut self, latest: Timestamp) -> Result<(), CommitFailure> {
+    pub(crate) fn commit(&mut self, moments: Moments) -> Result<(), CommitFailure> {
         let commits = self.commits + 1;
-        let written = self.trees.put_commits(commits, latest);
+        let written = self.trees.put_commits(commits, moments);
         if let Err(error) = written.and_then(|()| self.disk.write(&self.trees)) {
             // This reports if anything that sled wrote since the last sync is lost.
             let is_safe = self.disk.sync().is_ok();

@@ -34,6 +34,7 @@ pub(crate) struct Index {
     /// When each session expires, soonest first. Only writes take this lock, never the token check.
     expiries: Mutex<BTreeSet<(Timestamp, SessionId)>>,
     latest: Arc<Latest>,
+    settled: Latest,
 }
 
 /// A user with at least one live session or API token.
@@ -97,6 +98,22 @@ impl Index {
 
     pub(crate) fn latest(&self) -> Timestamp {
         self.latest.get()
+    }
+
+    pub(crate) fn settled(&self) -> Timestamp {
+        self.settled.get()
+    }
+
+    pub(crate) fn note_time(&self, now: Timestamp, settled: Timestamp) {
+        self.latest.note(now);
+        self.settled.note(settled);
+    }
+
+    /// From now on the time is `to`, which is earlier.
+    pub(crate) fn go_back(&self, to: Timestamp) {
+        self.latest.go_back(to);
+        self.settled.go_back(to.min(self.settled()));
+        self.api_tokens.go_back(to);
     }
 
     pub(crate) fn session(&self, id: SessionId) -> Option<Session> {

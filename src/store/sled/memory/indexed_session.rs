@@ -5,8 +5,9 @@ use std::{
     hint, mem,
     sync::{
         Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use crate::{
@@ -15,9 +16,16 @@ use crate::{
     store::sessions::{Accepted, LiveSession, Outdated},
 };
 
-/// The latest moment that the store has been told of, in seconds.
+/// A moment after the time went back is from before if it is later than the present one by this much.
+const LONGEST_LEAP: Duration = Duration::from_hours(12);
+
+/// The latest moment that a caller has named.
 #[derive(Default)]
-pub(crate) struct Latest(AtomicU64);
+pub(crate) struct Latest {
+    seconds: AtomicU64,
+    /// Whether the time has gone back: a caller may still name a moment from before.
+    went_back: AtomicBool,
+}
 
 /// A session and its user, in one allocation that has all the token check reads. When the user changes, the session moves to
 /// another allocation: a caller that was given a user keeps the state it was given.
@@ -32,11 +40,33 @@ pub(crate) struct IndexedSession {
 
 impl Latest {
     pub(crate) fn saw(&self, now: Timestamp) {
-        rise(&self.0, now);
+        // Written once a second at the most, though it is read at every request.
+        if self.seconds.load(Ordering::Relaxed) < now.as_secs() {
+            self.rise(now);
+        }
+    }
+
+    #[cold]
+    fn rise(&self, now: Timestamp) {
+        let is_from_before = self.went_back.load(Ordering::SeqCst) && now.since(self.get()) > LONGEST_LEAP;
+        if !is_from_before {
+            self.note(now);
+        }
+    }
+
+    /// As [`saw`](Self::saw), by the word of the clock itself.
+    pub(crate) fn note(&self, now: Timestamp) {
+        self.seconds.fetch_max(now.as_secs(), Ordering::SeqCst);
+    }
+
+    /// From now on the time is `to`, which is earlier.
+    pub(crate) fn go_back(&self, to: Timestamp) {
+        self.went_back.store(true, Ordering::SeqCst);
+        self.seconds.store(to.as_secs(), Ordering::SeqCst);
     }
 
     pub(crate) fn get(&self) -> Timestamp {
-        Timestamp::from_secs(self.0.load(Ordering::Relaxed))
+        Timestamp::from_secs(self.seconds.load(Ordering::Relaxed))
     }
 }
 

@@ -109,6 +109,22 @@ impl LiveApiTokens {
         self.by_hash.insert(live.token.hash, live);
     }
 
+    /// Gives a token other moments.
+    pub(crate) fn replace(&self, token: Arc<ApiToken>) {
+        if let Some(before) = self.get(token.hash) {
+            self.expiries().remove(&(before.expires_at, before.hash));
+            self.insert(token);
+        }
+    }
+
+    /// No use was later than `now`.
+    pub(crate) fn go_back(&self, now: Timestamp) {
+        for live in &self.by_hash {
+            live.used_at.fetch_min(now.as_secs(), Ordering::Relaxed);
+            live.kept.fetch_min(now.as_secs(), Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn remove(&self, token: &ApiToken) {
         self.by_hash.remove(&token.hash);
         self.expiries().remove(&(token.expires_at, token.hash));

@@ -2,6 +2,7 @@
 //! ends, and that the database is refused if that is too early.
 
 use super::*;
+use crate::store::sled::trees::meta::Moments;
 
 /// A group of writes begins two segments, and a cut leaves only the later one.
 #[test]
@@ -18,7 +19,7 @@ fn a_segment_without_its_predecessor_hides_nothing_earlier() {
         };
         let live: Vec<_> = (0..700).map(|_| put()).collect();
         let commits = opened.commits + 1;
-        trees.put_commits(commits, NOW).unwrap();
+        trees.put_commits(commits, Moments::at(NOW)).unwrap();
         trees.flush().unwrap();
         let durable = Image::of(home.path());
         let begun = || {
@@ -106,7 +107,7 @@ fn shortened() -> Shortened {
             trees.put_session(&session).unwrap();
             live.push(session.id);
         }
-        trees.put_commits(commits + 1, NOW).unwrap();
+        trees.put_commits(commits + 1, Moments::at(NOW)).unwrap();
         trees.flush().unwrap();
         // sled's own threads shorten the file.
         thread::sleep(Duration::from_millis(2));
@@ -198,7 +199,7 @@ fn where_the_log_may_end_the_tally_detects_a_loss() {
             let (session, _) = Session::start(owner, LIFETIME, LIFETIME, NOW);
             trees.put_session(&session).unwrap();
         }
-        trees.put_commits(commits, NOW).unwrap();
+        trees.put_commits(commits, Moments::at(NOW)).unwrap();
         trees.flush().unwrap();
         let image = Image::of(home.path());
         if newest(image.data()) == before {

@@ -30,6 +30,13 @@ impl Trees {
         found.map_err(StoreError::failed)
     }
 
+    pub(crate) fn api_token(&self, id: ApiTokenId) -> Result<Option<ApiToken>, StoreError> {
+        let bytes = self.api_tokens.get(id.as_bytes()).map_err(StoreError::failed)?;
+        bytes
+            .map(|bytes| ApiTokenRecord::read(id.as_bytes(), &bytes))
+            .transpose()
+    }
+
     /// Writes those of the tokens that still exist.
     pub(crate) fn update_api_tokens(&self, tokens: &[ApiToken]) -> Result<(), StoreError> {
         for token in tokens {
@@ -58,13 +65,13 @@ impl Trees {
         done.map_err(transaction_failed)
     }
 
-    /// Fills `index` with every API token that has not expired at `now` and has a user, and removes the others.
-    pub(crate) fn load_api_tokens(&self, index: &Index, now: Timestamp) -> Result<(), StoreError> {
+    /// Fills `index` with every API token that had not expired by `settled`, and removes the others.
+    pub(crate) fn load_api_tokens(&self, index: &Index, settled: Timestamp) -> Result<(), StoreError> {
         let mut over = Vec::new();
         for entry in &self.api_tokens {
             let (key, value) = entry.map_err(StoreError::failed)?;
             let token = ApiTokenRecord::read(&key, &value)?;
-            let user = if token.expires_at <= now {
+            let user = if token.expires_at <= settled {
                 None
             } else {
                 match index.user(token.user) {

@@ -19,12 +19,12 @@ use crate::{
 const GIVEN_BACK_AT_ONCE: usize = 1 << 14;
 
 impl Trees {
-    /// Fills `index` with every session and every API token that is live at `now`, and removes the others. Calls `meanwhile` now
-    /// and then, and stops and breaks if that breaks.
+    /// Fills `index` with every session and every API token that had not expired by `settled`, and removes the others. Stops
+    /// early if `meanwhile` breaks. What has expired since may be in the index: each check asks for the time.
     pub(crate) fn load(
         &self,
         index: &Index,
-        now: Timestamp,
+        settled: Timestamp,
         meanwhile: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, StoreError> {
         let (mut live, mut over) = (Vec::new(), Vec::new());
@@ -34,7 +34,7 @@ impl Trees {
             }
             let (key, value) = entry.map_err(StoreError::failed)?;
             let session = SessionRecord::read(&key, &value)?;
-            if session.expires_at() <= now {
+            if session.expires_at() <= settled {
                 over.push(session.id);
             } else {
                 live.push(session);
@@ -60,7 +60,7 @@ impl Trees {
             }
         }
         self.remove_sessions(&over)?;
-        self.load_api_tokens(index, now)?;
+        self.load_api_tokens(index, settled)?;
         Ok(ControlFlow::Continue(()))
     }
 

@@ -11,6 +11,27 @@ use crate::{
 const SCHEMA: &[u8] = b"schema";
 const COMMITS: &[u8] = b"commits";
 const LATEST: &[u8] = b"latest";
+const SETTLED: &[u8] = b"settled";
+
+/// What a group of writes knows of the time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Moments {
+    /// The latest moment that the store was told of.
+    pub(crate) latest: Timestamp,
+    /// The moment up to which what has expired may be deleted.
+    pub(crate) settled: Timestamp,
+}
+
+#[cfg(test)]
+impl Moments {
+    /// A moment that is in no doubt.
+    pub(crate) const fn at(moment: Timestamp) -> Self {
+        Self {
+            latest: moment,
+            settled: moment,
+        }
+    }
+}
 
 impl Trees {
     pub(crate) fn schema(&self) -> Result<Option<u32>, StoreError> {
@@ -30,17 +51,27 @@ impl Trees {
         format::counter(bytes.as_deref())
     }
 
-    /// Counts a group of writes. `latest` is the latest moment that the store has been told of.
-    pub(crate) fn put_commits(&self, commits: u64, latest: Timestamp) -> Result<(), StoreError> {
+    /// Counts a group of writes, which was made at these moments.
+    pub(crate) fn put_commits(&self, commits: u64, moments: Moments) -> Result<(), StoreError> {
         let mut batch = Batch::default();
         batch.insert(COMMITS, commits.to_be_bytes().as_slice());
-        batch.insert(LATEST, latest.as_secs().to_be_bytes().as_slice());
+        batch.insert(LATEST, moments.latest.as_secs().to_be_bytes().as_slice());
+        batch.insert(SETTLED, moments.settled.as_secs().to_be_bytes().as_slice());
         self.meta.apply_batch(batch).map_err(StoreError::failed)
     }
 
-    /// The latest moment that any group of writes knew of.
-    pub(crate) fn latest(&self) -> Result<Timestamp, StoreError> {
-        let bytes = self.meta.get(LATEST).map_err(StoreError::failed)?;
-        format::counter(bytes.as_deref()).map(Timestamp::from_secs)
+    /// What the last group of writes knew of the time. Returns `None` if there was no group.
+    pub(crate) fn moments(&self) -> Result<Option<Moments>, StoreError> {
+        let moment = |key| {
+            let bytes = self.meta.get(key).map_err(StoreError::failed)?;
+            let moment = bytes.map(|bytes| format::counter(Some(&bytes)).map(Timestamp::from_secs));
+            moment.transpose()
+        };
+        let Some(latest) = moment(LATEST)? else {
+            return Ok(None);
+        };
+        // A database of an earlier version has no other.
+        let settled = moment(SETTLED)?.unwrap_or(latest);
+        Ok(Some(Moments { latest, settled }))
     }
 }

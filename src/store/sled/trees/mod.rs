@@ -5,7 +5,7 @@ mod api_tokens;
 mod attempts;
 mod fill;
 mod keys;
-mod meta;
+pub(crate) mod meta;
 mod names;
 mod sessions;
 mod upgrade;
