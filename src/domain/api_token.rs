@@ -50,7 +50,7 @@ impl ApiToken {
 #[cfg(test)]
 impl ApiToken {
     /// A token of `user` without roles, whose hash belongs to no known text.
-    pub(crate) fn somebodys(user: UserId, created_at: Timestamp) -> Self {
+    pub(crate) fn sample_of(user: UserId, created_at: Timestamp) -> Self {
         Self {
             id: ApiTokenId::generate(created_at),
             user,
@@ -99,8 +99,8 @@ mod tests {
     #[test]
     fn an_api_token_has_no_role_that_its_user_lost() {
         let roles = |roles: &[Role]| roles.iter().cloned().collect::<Roles>();
-        let mut user = User::somebody("ada", NOW);
-        let mut token = ApiToken::somebodys(user.id, NOW);
+        let mut user = User::sample("ada", NOW);
+        let mut token = ApiToken::sample_of(user.id, NOW);
         token.roles = roles(&[Role::CLIENT, Role::ADMIN]);
         user.roles = roles(&[Role::ADMIN, Role::CLIENT]);
         assert_eq!(token.roles_as_of(&user), token.roles);

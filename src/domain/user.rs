@@ -108,7 +108,7 @@ impl fmt::Debug for SharedUser {
 #[cfg(test)]
 impl User {
     /// A user without roles, whose hash belongs to no known password.
-    pub(crate) fn somebody(username: &str, created_at: Timestamp) -> Self {
+    pub(crate) fn sample(username: &str, created_at: Timestamp) -> Self {
         let hash = format!("$2b$04${}", ".".repeat(53));
         Self {
             id: UserId::generate(created_at),
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn each_change_changes_only_what_it_names() {
-        let user = User::somebody("ada", NOW);
+        let user = User::sample("ada", NOW);
         let name = DisplayName::parse("Ada").unwrap();
         let roles: Roles = [crate::domain::Role::ADMIN].into_iter().collect();
         for (change, expected) in [
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_rehash_never_undoes_a_password_change() {
-        let user = User::somebody("ada", NOW);
+        let user = User::sample("ada", NOW);
         let rehash = UserChange::Rehash {
             from: user.password_hash.clone(),
             to: hash("b"),
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_shared_user_is_compared_and_shown_as_the_user() {
-        let user = Arc::new(User::somebody("ada", NOW));
+        let user = Arc::new(User::sample("ada", NOW));
         let shared = SharedUser::from(Arc::clone(&user));
         assert_eq!(shared, SharedUser::from(Arc::new(User::clone(&user))));
         assert_eq!(format!("{shared:?}"), format!("{user:?}"));

@@ -30,7 +30,7 @@ fn any_time<T: Default>() -> T {
 fn user(password_hash: PasswordHash) -> Arc<User> {
     Arc::new(User {
         password_hash,
-        ..User::somebody("ada.lovelace", any_time())
+        ..User::sample("ada.lovelace", any_time())
     })
 }
 

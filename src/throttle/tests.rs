@@ -107,7 +107,7 @@ async fn concurrent_attempts_are_admitted_as_if_in_turn() {
     let directory = tempfile::tempdir().unwrap();
     let throttle = throttle(&directory).await;
     let (ada, home) = (
-        User::somebody("ada", NOW),
+        User::sample("ada", NOW),
         ClientAddress::new([192, 0, 2, 1].into()),
     );
     let created = throttle

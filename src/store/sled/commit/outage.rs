@@ -168,10 +168,10 @@ mod tests {
     fn the_database_is_made_what_the_index_is() {
         let directory = tempfile::tempdir().unwrap();
         let index = Index::default();
-        let [ada, barbara] = ["ada", "barbara"].map(|name| Arc::new(User::somebody(name, NOW)));
+        let [ada, barbara] = ["ada", "barbara"].map(|name| Arc::new(User::sample(name, NOW)));
         let started = |user: &User| Session::start(user.id, HOUR, HOUR, NOW).0;
         let [same, closed, changed, refused] = [&ada, &ada, &ada, &barbara].map(|user| started(user));
-        let [kept, revoked, never] = [&ada, &ada, &barbara].map(|user| ApiToken::somebodys(user.id, NOW));
+        let [kept, revoked, never] = [&ada, &ada, &barbara].map(|user| ApiToken::sample_of(user.id, NOW));
         let location = left(directory.path(), |trees| {
             for token in [&kept, &never] {
                 trees.put_api_token(token).unwrap();

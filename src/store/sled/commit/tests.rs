@@ -179,7 +179,7 @@ fn bench_that(damaged: bool, load: Option<Load>) -> Bench {
         disk: Box::new(disk),
         commits: 0,
     };
-    let (user, heard) = (Arc::new(User::somebody("ada", NOW)), Arc::new(Heard::default()));
+    let (user, heard) = (Arc::new(User::sample("ada", NOW)), Arc::new(Heard::default()));
     let committer = Committer::start(
         Worker::start().unwrap(),
         database,

@@ -236,7 +236,7 @@ impl Known {
         let session = (!live.is_empty()).then(|| live[dice.below(live.len())]);
         match session.filter(|session| busy.insert(*session.id.as_bytes())) {
             Some(session) if dice.one_in(12) => {
-                Op::AddApiToken(ApiToken::somebodys(session.user, NOW), session.id)
+                Op::AddApiToken(ApiToken::sample_of(session.user, NOW), session.id)
             }
             Some(session) if live.len() > MOST_SESSIONS && dice.one_in(2) => Op::LogOut(session.id),
             Some(session) if !dice.one_in(4) => {
@@ -323,7 +323,7 @@ fn user() -> User {
     let name = format!("user-{}", &id.to_string()[24..]);
     User {
         id,
-        ..User::somebody(&name, NOW)
+        ..User::sample(&name, NOW)
     }
 }
 
@@ -662,7 +662,7 @@ async fn no_group_of_writes_is_as_long_as_two_segments() {
     )
     .await;
     measure("signed in");
-    let tokens: Vec<_> = (0..MANY).map(|_| ApiToken::somebodys(owner.id, NOW)).collect();
+    let tokens: Vec<_> = (0..MANY).map(|_| ApiToken::sample_of(owner.id, NOW)).collect();
     let added = tokens
         .iter()
         .map(|token| store.create_api_token(token.clone(), sessions[0].id, usize::MAX));

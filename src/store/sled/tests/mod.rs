@@ -41,7 +41,7 @@ fn config(path: &Path) -> StoreConfig {
 /// Makes a database with a session that lasts for two hours and a token that lasts for one.
 async fn with_a_session(directory: &tempfile::TempDir) -> (SessionId, TokenId) {
     let store = open(directory, NOW);
-    let user = User::somebody("ada", NOW);
+    let user = User::sample("ada", NOW);
     let (session, token) = Session::start(user.id, HOUR, 2 * HOUR, NOW);
     let id = session.id;
     assert_eq!(

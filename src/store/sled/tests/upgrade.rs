@@ -32,12 +32,10 @@ fn unversioned(record: Vec<u8>) -> Vec<u8> {
 impl FirstSchema {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let users: Vec<_> = (0..50)
-            .map(|n| User::somebody(&format!("user-{n}"), NOW))
-            .collect();
+        let users: Vec<_> = (0..50).map(|n| User::sample(&format!("user-{n}"), NOW)).collect();
         let home = ClientAddress::new([192, 0, 2, 1].into()).network();
         let (session, _) = Session::start(users[0].id, HOUR, HOUR, NOW);
-        let api_token = ApiToken::somebodys(users[1].id, NOW);
+        let api_token = ApiToken::sample_of(users[1].id, NOW);
         let first = Self {
             directory,
             users,
@@ -103,7 +101,7 @@ async fn a_database_of_the_first_schema_is_upgraded_when_opened() {
             sessions: Some(1),
         };
         assert_eq!(store.count().await.unwrap(), counts);
-        let again = store.create_user(User::somebody("user-7", NOW), None).await;
+        let again = store.create_user(User::sample("user-7", NOW), None).await;
         assert_eq!(again.unwrap(), UserCreation::UsernameTaken);
     }
 

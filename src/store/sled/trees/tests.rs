@@ -20,7 +20,7 @@ use crate::{
 fn loading_adds_live_sessions_and_removes_the_others() {
     let trees = Trees::of(sled::Config::new().temporary(true).open().unwrap()).unwrap();
     let (now, minute) = (Timestamp::from_secs(1_800_000_000), Duration::from_mins(1));
-    let users = ["ada", "eve"].map(|name| User::somebody(name, now));
+    let users = ["ada", "eve"].map(|name| User::sample(name, now));
     for user in &users {
         let _ = trees.create_user(user, None).unwrap();
     }
@@ -92,7 +92,7 @@ fn a_session_refreshed_meanwhile_is_not_pruned() {
 fn names_that_share_a_place_or_a_hash_are_distinguished() {
     let trees = Trees::of(sled::Config::new().temporary(true).open().unwrap()).unwrap();
     let now = Timestamp::from_secs(1_800_000_000);
-    let [ada, eve] = ["ada", "eve"].map(|name| User::somebody(name, now));
+    let [ada, eve] = ["ada", "eve"].map(|name| User::sample(name, now));
     for user in [&ada, &eve] {
         assert_eq!(trees.create_user(user, None).unwrap(), UserCreation::Created);
     }
@@ -107,7 +107,7 @@ fn names_that_share_a_place_or_a_hash_are_distinguished() {
         assert_eq!(trees.user_by_name(&user.username).unwrap().as_ref(), Some(user));
     }
 
-    let again = User::somebody("ada", now);
+    let again = User::sample("ada", now);
     assert_eq!(
         trees.create_user(&again, None).unwrap(),
         UserCreation::UsernameTaken
@@ -132,7 +132,7 @@ fn each_database_has_a_constant_key_of_its_own() {
 fn names_without_their_key_are_unreadable() {
     let db = sled::Config::new().temporary(true).open().unwrap();
     let trees = Trees::of(db.clone()).unwrap();
-    let ada = User::somebody("ada", Timestamp::from_secs(1_800_000_000));
+    let ada = User::sample("ada", Timestamp::from_secs(1_800_000_000));
     assert_eq!(trees.create_user(&ada, None).unwrap(), UserCreation::Created);
     assert!(Trees::of(db.clone()).is_ok());
     let meta = db.open_tree("meta").unwrap();

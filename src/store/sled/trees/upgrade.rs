@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn an_upgrade_keeps_users_names_and_networks() {
         let users: Vec<_> = (0..500)
-            .map(|n| User::somebody(&format!("user-{n}"), NOW))
+            .map(|n| User::sample(&format!("user-{n}"), NOW))
             .collect();
         let networks = ["192.0.2.1", "2001:db8:1:2::3"]
             .map(|address| ClientAddress::new(address.parse().unwrap()).network());
@@ -145,7 +145,7 @@ mod tests {
                 assert_eq!(trees.last_sign_in(user.id, network).unwrap(), Some(NOW));
             }
             assert_eq!(trees.last_sign_in(user.id, elsewhere).unwrap(), None);
-            let another = User::somebody(user.username.as_str(), NOW);
+            let another = User::sample(user.username.as_str(), NOW);
             assert_eq!(
                 trees.create_user(&another, None).unwrap(),
                 UserCreation::UsernameTaken
