@@ -6,6 +6,7 @@ mod algorithm;
 mod api_token;
 mod attempts;
 mod bearer;
+mod block;
 mod client;
 mod device;
 mod ids;
@@ -27,6 +28,7 @@ pub use attempts::{
     readmit_stranger,
 };
 pub use bearer::BearerToken;
+pub use block::Block;
 pub use client::{Client, ClientAddress, Network};
 pub use device::Device;
 pub(crate) use ids::random;
