@@ -50,20 +50,24 @@ section! {
         };
         /// The longest request body. A longer one is answered 413.
         max_body: usize = "16KiB", Size(1 << 10..=16 << 20);
-        /// How long a client may take to send a request's header. Also how long a connection may stay idle between two
-        /// requests.
+        /// How long a client may take to send a request's header, the first one also counted from the connection.
         header_timeout: Duration = "10s", Time::AboveZero;
+        /// How long a connection may stay idle after a request. Set it above the time for which a proxy keeps idle
+        /// connections.
+        idle_timeout: Duration = "75s", Time::AboveZero;
         /// How long a client may take to send a request's body (a slower one is answered 408), or to read any part of an
         /// answer.
         body_timeout: Duration = "10s", Time::AboveZero;
         /// How long running requests may take to finish after the server is told to stop. With 0s it cuts all of them at
         /// once.
         shutdown_grace: Duration = "10s", Time::Any;
-        /// How many connections are open at a time. More wait to be accepted.
+        /// How many connections are open at a time. One more closes the one that has been idle longest, or waits while none
+        /// is idle.
         max_connections: usize = 4096, Whole(1..=1_000_000);
-        /// How many connections one address (IPv6: one /64) may have open. One more is closed at once. Trusted proxies may
-        /// have any number.
-        max_connections_per_address: usize = 1024, Whole(1..=1_000_000);
+        /// How many connections one address may have open. For IPv6: one /64; a /56 may have twice as many, a /48 four times
+        /// as many. One more closes the idlest of them, or is itself closed if none is idle. Trusted proxies may have any
+        /// number.
+        max_connections_per_address: usize = 256, Whole(1..=1_000_000);
     }
 }
 

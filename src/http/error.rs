@@ -45,6 +45,8 @@ pub(crate) enum ApiError {
     NoCredentials,
     /// The `Authorization` header is malformed or repeated.
     MalformedAuthorization,
+    /// The client speaks HTTP/2.
+    HttpVersion,
     /// No route can read something else about the request.
     BadRequest,
     /// A parameter of a form is missing, or a form has one twice.

@@ -88,6 +88,7 @@ impl From<&ApiError> for Problem {
                 "Send one Authorization header, of the form Bearer <token>.",
             )
             .challenge(", error=\"invalid_request\""),
+            ApiError::HttpVersion => Self::http_version(),
             ApiError::BadRequest => Self::new(
                 StatusCode::BAD_REQUEST,
                 "bad_request",
@@ -228,6 +229,15 @@ impl Problem {
             detail,
         )
         .errors(errors)
+    }
+
+    fn http_version() -> Self {
+        Self::new(
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            "http_version_not_supported",
+            "HTTP version not supported",
+            "Use HTTP/1.1.",
+        )
     }
 
     fn internal() -> Self {

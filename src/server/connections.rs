@@ -1,6 +1,6 @@
 //! The open connections, dealt out to the runtimes that serve them, and how they end.
 
-use std::time::Duration;
+use std::{convert::Infallible, future::poll_fn, task::Poll, time::Duration};
 
 use tokio::{runtime::Handle, task::JoinSet, time};
 
@@ -51,6 +51,17 @@ impl Connections {
         for (_, open) in &mut self.dealt {
             while open.try_join_next().is_some() {}
         }
+    }
+
+    /// Forgets each connection as soon as it is closed, and so frees its memory. Never ends.
+    pub(super) async fn reap(&mut self) -> Infallible {
+        poll_fn(|context| {
+            for (_, open) in &mut self.dealt {
+                while let Poll::Ready(Some(_)) = open.poll_join_next(context) {}
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     /// The number of open connections.

@@ -2,26 +2,25 @@
 //! request that can still be answered. Of what is served it knows the response to a request that reaches no route, and where
 //! a route leaves its notes for the log.
 
+mod activity;
+mod connection;
 mod connections;
 mod cores;
 mod forwarded;
+mod http2;
 mod layers;
-mod limits;
 mod listener;
+mod places;
 mod proxies;
+mod refusals;
 mod stop;
 mod timer;
+mod wire;
 
-use std::{convert::Infallible, future::poll_fn, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    runtime::Handle,
-    time,
-};
-use tokio_io_timeout::TimeoutStream;
+use tokio::{runtime::Handle, time};
 use tower_http::cors::CorsLayer;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -32,18 +31,17 @@ use warp::{
 };
 
 use self::{
+    connection::{Connection, Rules},
     connections::Connections,
     layers::{MAX_HEADER, MAX_HEADER_LINES, RequestIds, Shared, X_REQUEST_ID},
-    limits::{ConnectionLimits, ConnectionPermit},
-    stop::Watcher,
-    timer::HeaderTimer,
+    places::{Place, Places},
 };
 pub use self::{
     cores::Cores,
     listener::{Accepted, AcceptedTcp, AcceptedUnix, Listener, Peer},
     proxies::Proxies,
 };
-use crate::{config::ServerConfig, domain::Network};
+use crate::config::ServerConfig;
 
 /// How long to wait after the system failed to give a connection: it has run out of something, and to ask again at once would
 /// only keep the processor busy.
@@ -121,89 +119,50 @@ where
     let mut http = http1::Builder::new();
     // Most answers are small: one piece of memory for header and body is written faster than two.
     http.writev(false)
-        .header_read_timeout(limits.header_timeout)
         .max_buf_size(2 * MAX_HEADER)
         .max_headers(2 * MAX_HEADER_LINES);
-    let write_timeout = limits.body_timeout;
+    let rules = Arc::new(Rules::new(http, limits));
     let shared = Arc::new(Shared {
         proxies: Proxies::new(&limits.trusted_proxies, limits.forwarded_header),
         ids: RequestIds::new(),
     });
-    let limit = ConnectionLimits::new(limits.max_connections, limits.max_connections_per_address);
+    let places = Places::new(limits.max_connections, limits.max_connections_per_address);
     let mut connections = Connections::on(runtimes);
     let mut stop = std::pin::pin!(stop);
     loop {
-        let (accepted, permit) = tokio::select! {
+        let (accepted, place) = tokio::select! {
             () = &mut stop => break,
-            accepted = accept(&listener, &limit, &shared.proxies) => accepted,
+            // Frees the memory of connections that are closed.
+            never = connections.reap() => match never {},
+            accepted = accept(&listener, &places, &shared.proxies) => accepted,
         };
         let peer = accepted.peer();
         let service = layers::outer(service.clone(), peer, &shared);
-        let mut http = http.clone();
-        http.timer(HeaderTimer::default());
-        connections.add(accepted, async move |stream, watcher| {
-            answer(stream, peer, &http, service, write_timeout, watcher).await;
-            drop(permit);
+        let rules = Arc::clone(&rules);
+        connections.add(accepted, move |stream, watcher| {
+            Connection::new(rules, place, watcher, peer).answer(stream, service)
         });
     }
     drop(listener);
     let open = connections.count();
     tracing::info!(connections = open, "stopping: no new connections are accepted");
-    connections.finish(limits.shutdown_grace).await
+    let are_finished = connections.finish(limits.shutdown_grace).await;
+    refusals::tell();
+    are_finished
 }
 
-/// Answers the requests that come over `stream`, until its client is done or the server stops.
-async fn answer<T, S>(
-    stream: T,
-    peer: Peer,
-    http: &http1::Builder,
-    service: S,
-    write_timeout: Duration,
-    mut watcher: Watcher,
-) where
-    T: AsyncRead + AsyncWrite + Send + 'static,
-    S: hyper::service::Service<Request<Incoming>, Response = Response, Error = Infallible>,
-{
-    // A client that never reads its answers would keep the connection open without limit.
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(write_timeout));
-    let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
-    let mut connection = std::pin::pin!(connection);
-    let mut is_told = false;
-    let end = poll_fn(|context| {
-        if !is_told && watcher.has_begun(context) {
-            is_told = true;
-            connection.as_mut().graceful_shutdown();
-        }
-        connection.as_mut().poll(context)
-    });
-    match end.await {
-        Ok(()) => {}
-        // No layer saw the request, so none has logged it.
-        Err(error) if error.is_parse() => {
-            tracing::info!(%peer, %error, "a connection ended, because what came is not a request of HTTP/1.1");
-        }
-        Err(error) => tracing::debug!(%peer, %error, "a connection ended"),
-    }
-}
-
-/// The next connection, once there is room for it.
-async fn accept<L: Listener>(
-    listener: &L,
-    limits: &ConnectionLimits,
-    proxies: &Proxies,
-) -> (L::Accepted, ConnectionPermit) {
+/// The next connection, once there is a place for it.
+async fn accept<L: Listener>(listener: &L, places: &Places, proxies: &Proxies) -> (L::Accepted, Arc<Place>) {
     loop {
-        let free = limits.free().await;
         match listener.accept().await {
             Ok(accepted) => {
                 let peer = accepted.peer();
-                let network = match peer {
-                    Peer::Ip(address) => (!proxies.trust(address)).then(|| Network::of(address)),
+                let address = match peer {
+                    Peer::Ip(address) => (!proxies.trust(address)).then_some(address),
                     Peer::Unix { .. } => None,
                 };
-                if let Some(permit) = limits.take(free, network) {
-                    return (accepted, permit);
+                if let Some(place) = places.take(address).await {
+                    return (accepted, place);
                 }
                 tracing::debug!(address = %peer, "a connection beyond its address's share was closed");
             }

@@ -3,7 +3,7 @@
 
 use std::{
     io::{self, ErrorKind, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -86,8 +86,25 @@ impl Client {
         self.try_connect().expect("the server accepts connections")
     }
 
+    /// A connection whose client is at `address`, which is one of this machine.
+    pub(crate) fn connect_from(self, address: Ipv4Addr) -> io::Result<Connection> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let stream = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4()?;
+            socket.bind((address, 0).into())?;
+            socket.connect(self.0).await?.into_std()
+        })?;
+        stream.set_nonblocking(false)?;
+        Self::connection(stream)
+    }
+
     pub(crate) fn try_connect(self) -> io::Result<Connection> {
-        let stream = TcpStream::connect_timeout(&self.0, PATIENCE)?;
+        Self::connection(TcpStream::connect_timeout(&self.0, PATIENCE)?)
+    }
+
+    fn connection(stream: TcpStream) -> io::Result<Connection> {
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Connection {

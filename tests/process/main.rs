@@ -17,6 +17,7 @@ mod keys;
 mod kill;
 mod log;
 mod owner;
+mod places;
 mod proxy;
 mod room;
 mod server;

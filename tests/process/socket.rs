@@ -10,6 +10,8 @@ use crate::{
 
 /// The unfinished header of a request.
 const HALF_A_HEADER: &str = "GET /me HTTP/1.1\r\nHost: loc";
+/// A request without credentials.
+const NOBODY: &str = "GET /me HTTP/1.1\r\nHost: localhost\r\n\r\n";
 /// `server.max_body`, in bytes.
 const MAX_BODY: usize = 16 * 1024;
 
@@ -26,6 +28,7 @@ fn scene() -> Scene {
     let server = home
         .server()
         .flag("--server.header_timeout", "300ms")
+        .flag("--server.idle_timeout", "300ms")
         .flag("--server.body_timeout", "300ms")
         .start();
     server.sign_up("ada", PASSWORD).assert_status(201);
@@ -99,12 +102,63 @@ fn silence_before_or_after_a_request_is_cut_off() {
     let mut silent = scene.connect();
     scene.assert_cut_off(&mut silent);
 
-    let mut silenced = scene.connect();
-    silenced
-        .send("GET /me HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .unwrap();
-    silenced.answer().unwrap().assert_status(401);
-    scene.assert_cut_off(&mut silenced);
+    let home = Home::new();
+    let server = home
+        .server()
+        .flag("--server.header_timeout", "300ms")
+        .flag("--server.idle_timeout", "2s")
+        .start();
+    let mut silenced = server.connect();
+    let late = Deadline::after(Duration::from_secs(2));
+    for pause in [0, 1500] {
+        thread::sleep(Duration::from_millis(pause));
+        silenced.send(NOBODY).unwrap();
+        silenced.answer().unwrap().assert_status(401);
+    }
+    assert_eq!(silenced.rest().unwrap(), b"");
+    assert!(late.is_over(), "an idle connection was closed early");
+    // A header that begins on an idle connection has no more time than another one.
+    let mut slow = server.connect();
+    slow.send(NOBODY).unwrap();
+    slow.answer().unwrap().assert_status(401);
+    slow.send(HALF_A_HEADER).unwrap();
+    let soon = Deadline::after(Duration::from_millis(1500));
+    assert_eq!(slow.rest().unwrap(), b"");
+    assert!(!soon.is_over(), "the connection was closed late");
+}
+
+/// The server gives the buffers of an idle connection back after a second.
+#[test]
+fn a_request_in_pieces_is_the_same_request() {
+    let scene = Home::new();
+    let server = scene.start();
+    let pause = || thread::sleep(Duration::from_millis(1400));
+    let mut connection = server.connect();
+    let (one, rest) = NOBODY.split_at(9);
+    let (other, last) = rest.split_at(9);
+    for (piece, wait) in [(one, true), (other, true), (last, false), (NOBODY, false)] {
+        connection.send(piece).unwrap();
+        if wait {
+            pause();
+        }
+    }
+    for _ in 0..2 {
+        connection.answer().unwrap().assert_problem(401, "missing_token");
+    }
+    pause();
+    connection.send([NOBODY, one].concat()).unwrap();
+    connection.answer().unwrap().assert_problem(401, "missing_token");
+    pause();
+    connection.send(rest).unwrap();
+    connection.answer().unwrap().assert_problem(401, "missing_token");
+    let long = format!(
+        "GET /me HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n",
+        "x".repeat(9000)
+    );
+    connection.send(long).unwrap();
+    pause();
+    connection.send("\r\n").unwrap();
+    connection.answer().unwrap().assert_problem(401, "missing_token");
 }
 
 #[test]
@@ -279,19 +333,61 @@ fn a_hundred_slow_clients_delay_no_other_client() {
 }
 
 #[test]
-fn connections_beyond_the_limit_are_served_in_their_turn() {
+fn a_refused_body_of_a_mebibyte_lets_its_client_read_the_413() {
     let home = Home::new();
-    let server = home
-        .server()
-        .flag("--server.max_connections", "2")
-        .flag("--server.header_timeout", "300ms")
-        .start();
-    let mut silent = [server.connect(), server.connect()];
-    // The server accepts it when it has cut off the silent ones.
-    server.sign_up("ada", PASSWORD).assert_status(201);
-    for connection in &mut silent {
-        assert_eq!(connection.rest().unwrap(), b"");
+    let server = home.start();
+    for framing in ["Content-Length: 1048576", "Transfer-Encoding: chunked"] {
+        let mut greedy = server.connect();
+        greedy.send(json_head("/signup", &[framing])).unwrap();
+        let piece = " ".repeat(1 << 16);
+        for _ in 0..16 {
+            let piece = if framing.starts_with('C') {
+                piece.clone()
+            } else {
+                chunk(&piece)
+            };
+            // Slower than a refusal, so that most is sent after it.
+            thread::sleep(Duration::from_millis(5));
+            greedy.send(piece).expect("the server reads on");
+        }
+        greedy.answer().unwrap().assert_problem(413, "body_too_large");
     }
+}
+
+#[test]
+fn a_client_that_sends_on_after_its_answer_is_cut_off() {
+    let home = Home::new();
+    let server = home.start();
+    for (pause, length) in [(0, 1 << 16), (50, 10)] {
+        let mut greedy = server.connect();
+        greedy
+            .send(json_head("/signup", &["Content-Length: 10737418240"]))
+            .unwrap();
+        greedy.answer().unwrap().assert_problem(413, "body_too_large");
+        let soon = Deadline::after(Duration::from_secs(8));
+        let piece = " ".repeat(length);
+        while greedy.send(&piece).is_ok() {
+            assert!(!soon.is_over(), "the server still reads");
+            thread::sleep(Duration::from_millis(pause));
+        }
+    }
+}
+
+/// RFC 9113, section 3.4, has the preface, and section 4.1 the frames.
+#[test]
+fn a_client_of_http_2_gets_an_answer_that_it_can_read() {
+    let scene = scene();
+    let mut other = scene.connect();
+    other
+        .send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0")
+        .unwrap();
+    let answer = other.rest().unwrap();
+    assert!(
+        answer.starts_with(b"\0\0\0\x04\0\0\0\0\0"),
+        "no settings: {answer:?}"
+    );
+    let text = String::from_utf8_lossy(&answer);
+    assert!(text.contains("http_version_not_supported"), "{text}");
 }
 
 #[test]

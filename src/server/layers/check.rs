@@ -18,10 +18,12 @@ use warp::{
 
 use crate::http::ApiError;
 
-/// The longest header of a request, in bytes: its target, and the names and values of its lines.
+/// The longest header of a request, in bytes: its method and target, and the names and values of its lines.
 pub(in crate::server) const MAX_HEADER: usize = 16 * 1024;
 /// The most lines that a header may have.
 pub(in crate::server) const MAX_HEADER_LINES: usize = 64;
+/// The longest method, in bytes. The longest one of the IANA's registry has 17.
+const MAX_METHOD: usize = 32;
 
 /// Answers a request that fails the check.
 #[derive(Clone)]
@@ -51,6 +53,7 @@ where
 
 fn check<B>(request: &Request<B>) -> Result<(), ApiError> {
     let headers = request.headers();
+    let method = request.method().as_str().len();
     let target = request
         .uri()
         .path_and_query()
@@ -63,7 +66,8 @@ fn check<B>(request: &Request<B>) -> Result<(), ApiError> {
             is_good_host &= is_host(value.as_bytes());
         }
     }
-    if target + lines > MAX_HEADER || headers.len() > MAX_HEADER_LINES {
+    let length = method + target + lines;
+    if length > MAX_HEADER || method > MAX_METHOD || headers.len() > MAX_HEADER_LINES {
         return Err(ApiError::HeaderTooLarge { limit: MAX_HEADER });
     }
     if !is_good_host || hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
@@ -156,12 +160,15 @@ mod tests {
     fn a_header_is_bounded_in_bytes_and_in_lines() {
         let too_large = Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
         let long = |length: usize| request().header("x", "y".repeat(length));
-        let rest = "/x".len() + "hostx".len() + "x".len();
+        let rest = "GET/x".len() + "hostx".len() + "x".len();
         assert_eq!(status(long(MAX_HEADER - rest)), Ok(()));
         assert_eq!(status(long(MAX_HEADER - rest + 1)), too_large);
         let lines =
             |count: usize| (1..count).fold(request(), |request, n| request.header(format!("x{n}"), "y"));
         assert_eq!(status(lines(MAX_HEADER_LINES)), Ok(()));
         assert_eq!(status(lines(MAX_HEADER_LINES + 1)), too_large);
+        let method = |length: usize| request().method("M".repeat(length).as_str());
+        assert_eq!(status(method(MAX_METHOD)), Ok(()));
+        assert_eq!(status(method(MAX_METHOD + 1)), too_large);
     }
 }

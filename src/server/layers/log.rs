@@ -1,5 +1,6 @@
 //! One line in the log for each request, when its answer is there. A request that changed something or failed is logged at
-//! `info`, every other one at `debug`. The line has nothing that a client wrote, except the method.
+//! `info`, every other one at `debug`; of many failures within a second, only the first ones have a line. The line has nothing that
+//! a client wrote, except a method that is known.
 
 use std::{
     convert::Infallible,
@@ -17,8 +18,9 @@ use warp::{
 use super::shared::Answer;
 use crate::{
     clock::Stopwatch,
-    domain::RequestId,
+    domain::{ClientAddress, RequestId},
     http::{Noted, take_noted},
+    server::refusals,
 };
 
 #[derive(Clone)]
@@ -41,7 +43,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let asked = Asked {
             since: Stopwatch::start(),
-            method: request.method().clone(),
+            method: name(request.method()),
         };
         Logged {
             answer: self.0.call(request),
@@ -53,7 +55,7 @@ where
 /// What the line says of the request itself.
 struct Asked {
     since: Stopwatch,
-    method: Method,
+    method: &'static str,
 }
 
 pin_project! {
@@ -95,10 +97,47 @@ impl Asked {
                 )
             };
         }
-        if trace.changed || status.is_client_error() || status.is_server_error() {
+        if status.is_client_error() || status.is_server_error() {
+            if refusals::admit(client.map(ClientAddress::network)) {
+                line!(info);
+            }
+        } else if trace.changed {
             line!(info);
         } else {
             line!(debug);
+        }
+    }
+}
+
+/// The name of `method` if it is a known one, and `-` for what a client made up.
+fn name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::HEAD => "HEAD",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::PUT => "PUT",
+        Method::TRACE => "TRACE",
+        Method::CONNECT => "CONNECT",
+        _ => "-",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_that_a_client_made_up_is_not_named() {
+        for known in [
+            "GET", "POST", "HEAD", "PATCH", "DELETE", "OPTIONS", "PUT", "TRACE", "CONNECT",
+        ] {
+            assert_eq!(name(&known.parse().unwrap()), known);
+        }
+        for unknown in ["get", "BREW", "X"] {
+            assert_eq!(name(&unknown.parse().unwrap()), "-");
         }
     }
 }

@@ -18,5 +18,5 @@ pub(super) use self::{
     name::X_REQUEST_ID,
     request_ids::RequestIds,
     shared::Shared,
-    stack::{inner, outer},
+    stack::{OneConnection, inner, outer},
 };
