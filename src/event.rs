@@ -71,8 +71,14 @@ pub enum EventKind {
         /// How many sessions and API tokens ended.
         count: usize,
     },
-    /// A user has another password. A rehash of the same password is no such event.
-    PasswordChanged,
+    /// A user has another password, and every older session of theirs has ended. A rehash of the same password is no such
+    /// event.
+    PasswordChanged {
+        /// The session that began with the new password.
+        session: SessionId,
+    },
+    /// A signed-in client gave another password than the user's current one, for something that needs that password.
+    CurrentPasswordWrong,
     /// A user has other roles.
     RolesChanged {
         /// The roles that the user has now.
@@ -142,7 +148,8 @@ impl EventKind {
             Self::LoggedOut { .. } => "logged_out",
             Self::SessionEnded { .. } => "session_ended",
             Self::SessionsEnded { .. } => "sessions_ended",
-            Self::PasswordChanged => "password_changed",
+            Self::PasswordChanged { .. } => "password_changed",
+            Self::CurrentPasswordWrong => "current_password_wrong",
             Self::RolesChanged { .. } => "roles_changed",
             Self::DisplayNameChanged => "display_name_changed",
             Self::UserDisabled => "user_disabled",

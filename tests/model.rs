@@ -9,6 +9,7 @@
 //! - A token with a successor stays accepted for `refresh_grace`, but not past its own `exp`. A refresh of it gives the same
 //!   successor.
 //! - Log-out ends the session. The tokens of a disabled user are refused, and accepted again once the user is enabled again.
+//! - A new password ends every session of the user, also the one that asks, and starts one.
 //! - A restart changes none of this.
 //!
 //! The environment variable `PROPTEST_CASES` sets the number of runs.
@@ -22,7 +23,7 @@ use std::{env, fmt, sync::Arc, time::Duration};
 
 use jwt_server::{
     Auth, AuthError, Config,
-    auth::{Credentials, IssuedToken, Parts, TokenRefusal},
+    auth::{Credentials, IssuedToken, Parts, PasswordChange, TokenRefusal},
     clock::{Clock, ManualClock, Timestamp},
     domain::{BearerToken, Password, RequestContext, TokenPolicy, UserChange, Username},
     event::Listeners,
@@ -53,6 +54,7 @@ enum Step {
     RefreshAtOnce(Pick, usize),
     LogOut(Pick),
     LogOutAmidRefreshes(Pick),
+    ChangePasswordAmidRefreshes(Pick),
     Disable(usize, bool),
     Wait(Wait),
     Prune,
@@ -120,6 +122,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (pick(), 2..5_usize).prop_map(|(token, times)| Step::RefreshAtOnce(token, times)),
         2 => pick().prop_map(Step::LogOut),
         1 => pick().prop_map(Step::LogOutAmidRefreshes),
+        1 => pick().prop_map(Step::ChangePasswordAmidRefreshes),
         2 => (user, any::<bool>()).prop_map(|(user, disabled)| Step::Disable(user, disabled)),
         12 => wait.prop_map(Step::Wait),
         1 => Just(Step::Prune),
@@ -253,6 +256,13 @@ impl Model {
         session.kept = false;
     }
 
+    fn end_sessions_of(&mut self, user: usize) {
+        for session in self.sessions.iter_mut().filter(|session| session.user == user) {
+            session.logged_out = true;
+            session.kept = false;
+        }
+    }
+
     /// Removes the sessions that have expired, and returns how many.
     fn prune(&mut self) -> usize {
         let gone: Vec<_> = (0..self.sessions.len())
@@ -293,6 +303,17 @@ struct World {
 async fn log_out(auth: &Auth, token: &BearerToken) -> Result<(), AuthError> {
     let user = auth.authenticate(token).await?.signed_in()?;
     auth.log_out(&user, &RequestContext::default()).await
+}
+
+async fn change_password(auth: &Auth, token: &BearerToken, user: usize) -> Result<IssuedToken, AuthError> {
+    let signed_in = auth.authenticate(token).await?.signed_in()?;
+    let change = PasswordChange {
+        current: password_text(user).into(),
+        new: password(user),
+        keeps_api_tokens: false,
+    };
+    auth.change_password(&signed_in, change, &RequestContext::default())
+        .await
 }
 
 impl World {
@@ -368,6 +389,7 @@ impl World {
             Step::RefreshAtOnce(pick, times) => self.refresh_at_once(pick, times),
             Step::LogOut(pick) => self.log_out(pick),
             Step::LogOutAmidRefreshes(pick) => self.log_out_amid_refreshes(pick),
+            Step::ChangePasswordAmidRefreshes(pick) => self.change_password_amid_refreshes(pick),
         }
     }
 
@@ -592,6 +614,43 @@ impl World {
         }
         self.model.log_out(token);
         Ok(())
+    }
+
+    /// Once the new password has been answered, its own session is the only one, whatever the refreshes gave.
+    fn change_password_amid_refreshes(&mut self, pick: Pick) -> Result<(), TestCaseError> {
+        let Some(token) = self.model.pick(pick) else {
+            return Ok(());
+        };
+        let session = self.model.tokens[token].session;
+        let user = self.model.sessions[session].user;
+        let bearer = self.bearer(token);
+        let auth = self.auth();
+        let (given, answer) = self.runtime.block_on(async {
+            tokio::join!(
+                async {
+                    let first = auth.refresh(&bearer).await;
+                    (first, auth.refresh(&bearer).await)
+                },
+                change_password(auth, &bearer, user),
+            )
+        });
+        if !self.model.is_good(&self.model.tokens[token]) {
+            prop_assert!(answer.is_err());
+            return Ok(());
+        }
+        // Without a grace, a refresh may end the token before the new password comes. Then the session goes on.
+        if self.model.rules.grace == 0 && answer.is_err() {
+            self.settle(token, given.0)?;
+            return Ok(());
+        }
+        let changed = answer.map_err(|error| refused(&error))?;
+        prop_assert!(changed.refreshed);
+        for issued in [given.0, given.1].into_iter().flatten() {
+            self.model.issue(session, issued.token.expose_secret().to_owned());
+        }
+        self.model.end_sessions_of(user);
+        self.model.sign_in(user, changed.token.expose_secret().to_owned());
+        self.check_times(&changed, self.model.tokens.len() - 1)
     }
 
     fn bearer(&self, token: usize) -> BearerToken {

@@ -34,8 +34,9 @@ impl Accounts {
         }
     }
 
-    /// Adds a user with these roles, whether or not sign-up is open. `actor` adds them, by the request of `context`. If that
-    /// says where the client is, the user is known from there.
+    /// Adds a user with these roles, whether or not sign-up is open. `actor` adds them, by the request of `context`. If a client
+    /// signs up by itself and `context` says where it is, the user is known from there. Where an operator or an administrator
+    /// is says nothing of the user.
     ///
     /// # Errors
     /// [`AuthError::PasswordRejected`], [`UsernameTaken`](AuthError::UsernameTaken), [`Busy`](AuthError::Busy), or a
@@ -65,7 +66,8 @@ impl Accounts {
             display_name: None,
             created_at: now,
         };
-        let network = context.client.address.map(ClientAddress::network);
+        let address = context.client.address.filter(|_| actor == Actor::Anonymous);
+        let network = address.map(ClientAddress::network);
         match self.parts.store.create_user(user.clone(), network).await? {
             UserCreation::Created => {
                 let roles = user.roles.clone();

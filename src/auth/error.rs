@@ -14,6 +14,7 @@ use crate::{
 
 /// Why a verb refuses a request, or fails.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AuthError {
     /// The settings close sign-up.
     #[error("sign-up is closed")]

@@ -11,6 +11,7 @@ mod issue;
 mod jwks;
 mod limits;
 mod my_account;
+mod new_session;
 mod parts;
 mod password_check;
 mod principal;

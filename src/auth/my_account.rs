@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::{Auth, AuthError, SignedIn, password_check::Claimant};
+use super::{Auth, AuthError, IssuedToken, SignedIn, password_check::Claimant};
 use crate::{
-    domain::{DisplayName, Password, RequestContext, Session, SessionId, User, UserChange},
+    domain::{ClientAddress, DisplayName, Password, RequestContext, Session, SessionId, User, UserChange},
     event::EventKind,
-    store::Kept,
+    store::{Kept, PasswordReplacement},
 };
 
 /// A change of a password.
@@ -48,8 +48,9 @@ impl Auth {
         changed.await?.ok_or(AuthError::AccountGone)
     }
 
-    /// Gives the user another password, if they know their current one. Ends every other session of theirs and, unless they keep
-    /// them, every API token: a client that knew the old password may have made one.
+    /// Gives the user another password, if they know their current one, and starts a session in place of all others. Those
+    /// end, also the one that asks: another client may have a copy of its token. Every API token ends as well, unless the user
+    /// keeps them. The user is known from no network but that of `context`.
     ///
     /// # Errors
     /// [`AuthError::PasswordRejected`]; [`WrongPassword`](AuthError::WrongPassword),
@@ -60,29 +61,28 @@ impl Auth {
         signed_in: &SignedIn,
         change: PasswordChange,
         context: &RequestContext,
-    ) -> Result<(), AuthError> {
+    ) -> Result<IssuedToken, AuthError> {
         let passwords = &self.0.accounts.passwords;
         passwords.check_length(&change.new)?;
         let user = self
             .check_current_password(signed_in, change.current, context)
             .await?;
         let hash = passwords.hash_new(change.new, &user.username).await?;
-        let kept = Kept {
-            session: Some(signed_in.session_id()),
-            api_tokens: change.keeps_api_tokens,
+        let _minting = self.0.minting.read().await;
+        let (session, first) = self.new_session(user.id, context);
+        let replacement = PasswordReplacement {
+            verified: user.password_version,
+            to: hash,
+            keeps_api_tokens: change.keeps_api_tokens,
+            session,
         };
-        let changed = self
-            .store()
-            .change_password(user.id, user.password_version, hash, kept);
-        // The password was changed meanwhile, or the account was deleted.
-        changed.await?.ok_or(AuthError::WrongPassword(user.id))?;
-        self.emit(
-            EventKind::PasswordChanged,
-            Some(user.id),
-            signed_in.actor(),
-            context,
-        );
-        Ok(())
+        let changed = self.store().change_password(replacement).await?;
+        // The password was changed meanwhile, or the account was disabled or deleted.
+        let user = changed.ok_or_else(|| self.wrong_password(signed_in, context))?;
+        let session = first.of.session;
+        let kind = EventKind::PasswordChanged { session };
+        self.emit(kind, Some(user.id), signed_in.actor(), context);
+        self.issue_first(&user, first)
     }
 
     /// Deletes the user with every session and API token, if `current` is their password.
@@ -101,7 +101,7 @@ impl Auth {
             self.emit(EventKind::UserDeleted, Some(user.id), signed_in.actor(), context);
             Ok(())
         } else {
-            Err(AuthError::WrongPassword(user.id))
+            Err(self.wrong_password(signed_in, context))
         }
     }
 
@@ -133,7 +133,8 @@ impl Auth {
         Ok(true)
     }
 
-    /// Ends the user's other sessions and what `which` adds, and returns how many sessions and API tokens ended.
+    /// Ends the user's other sessions and what `which` adds, and returns how many sessions and API tokens ended. Then the user is
+    /// known from no network but that of `context`; if this session ends too, from none.
     ///
     /// # Errors
     /// As [`sessions`](Self::sessions).
@@ -146,6 +147,11 @@ impl Auth {
         let kept = Kept {
             session: (!which.this_session).then_some(user.session_id()),
             api_tokens: !which.api_tokens,
+            network: context
+                .client
+                .address
+                .map(ClientAddress::network)
+                .filter(|_| !which.this_session),
         };
         let count = self.store().close_sessions(user.id(), kept).await?;
         if count > 0 {
@@ -174,8 +180,15 @@ impl Auth {
         };
         let checked = self.check_password(claimant, Password::parse(current).ok()).await;
         checked.map_err(|error| match error {
-            AuthError::InvalidCredentials(_) => AuthError::WrongPassword(signed_in.id()),
+            AuthError::InvalidCredentials(_) => self.wrong_password(signed_in, context),
             other => other,
         })
+    }
+
+    /// The error that the current password is another one, after an event that says so.
+    fn wrong_password(&self, signed_in: &SignedIn, context: &RequestContext) -> AuthError {
+        let (user, kind) = (signed_in.id(), EventKind::CurrentPasswordWrong);
+        self.emit(kind, Some(user), signed_in.actor(), context);
+        AuthError::WrongPassword(user)
     }
 }

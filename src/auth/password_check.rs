@@ -63,7 +63,7 @@ impl Auth {
                 return Err(error.into());
             }
         };
-        attempt.right(verified.user.id).await?;
+        attempt.right();
         if verified.user.disabled {
             return Err(AuthError::AccountDisabled(verified.user.id));
         }

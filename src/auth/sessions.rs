@@ -9,7 +9,7 @@ use super::{
     password_check::Claimant,
 };
 use crate::{
-    domain::{BearerToken, Password, RequestContext, Session, SessionId, User, UserId, Username},
+    domain::{BearerToken, Password, RequestContext, SessionId, User, UserId, Username},
     event::{Actor, EventKind, SignInFailure},
     store::Accepted,
     tokens::{VerifiedClaims, api_token},
@@ -79,27 +79,16 @@ impl Auth {
         };
         let user = self.check_password(claimant, claimed.password).await?;
         let _minting = self.0.minting.read().await;
-        let (now, rules) = (self.now(), self.limits().session);
-        let (mut session, token) = Session::start(user.id, self.0.policy.lifetime, rules.max_lifetime, now);
-        session.client = context.client.clone();
-        let grant = rules
-            .refresh_tokens
-            .map(|lifetime| session.grant_refresh(lifetime, now));
-        let of = Of {
-            session: session.id,
-            ends_at: session.ends_at,
-        };
-        let opened = self
-            .store()
-            .open_session(session, user.password_version, rules.max_per_user);
+        let (session, first) = self.new_session(user.id, context);
+        let at_most = self.limits().session.max_per_user;
+        let opened = self.store().open_session(session, user.password_version, at_most);
         let user = opened.await?.ok_or(AuthError::InvalidCredentials(
             CredentialsRefusal::ChangedMeanwhile,
         ))?;
-        let kind = EventKind::SignedIn { session: of.session };
-        self.emit(kind, Some(user.id), session_of(user.id, of.session), context);
-        let mut issued = self.issue(&user, of, token, true)?;
-        issued.refresh = grant.map(|grant| self.issue_refresh(of.session, grant));
-        Ok(issued)
+        let session = first.of.session;
+        let kind = EventKind::SignedIn { session };
+        self.emit(kind, Some(user.id), session_of(user.id, session), context);
+        self.issue_first(&user, first)
     }
 
     /// The principal of `token`. The signature and the claims of an access token must be valid and the whitelist must have it; an

@@ -45,7 +45,7 @@ fn each_listener_is_told_of_each_event_in_order() {
     };
     let listeners: Listeners = ["first", "second"].into_iter().map(recorder).collect();
     assert!(!listeners.is_empty());
-    let events = [event(EventKind::PasswordChanged), event(EventKind::UserDeleted)];
+    let events = [event(EventKind::UserEnabled), event(EventKind::UserDeleted)];
     listeners.emit(&events[0]);
     listeners.clone().emit(&events[1]);
     let expected: Vec<_> = events
@@ -84,7 +84,8 @@ fn each_kind_has_a_name_of_its_own() {
         EventKind::LoggedOut { session },
         EventKind::SessionEnded { session },
         EventKind::SessionsEnded { count: 2 },
-        EventKind::PasswordChanged,
+        EventKind::PasswordChanged { session },
+        EventKind::CurrentPasswordWrong,
         EventKind::RolesChanged {
             roles: Roles::default(),
         },

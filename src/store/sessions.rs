@@ -9,8 +9,8 @@ use super::error::StoreError;
 use crate::{
     clock::Timestamp,
     domain::{
-        Refresh, RefreshTokenOutcome, Session, SessionId, SharedUser, TokenId, TokenPolicy, TokenRecord,
-        User, UserId,
+        Network, Refresh, RefreshTokenOutcome, Session, SessionId, SharedUser, TokenId, TokenPolicy,
+        TokenRecord, User, UserId,
     },
 };
 
@@ -19,7 +19,8 @@ use crate::{
 pub trait Sessions: Send + Sync + 'static {
     /// Starts `session` and returns its user. Returns `None` and writes nothing if the user is deleted or disabled, or if
     /// `verified` is not the version of the user's present password: the password may change while one is being verified.
-    /// If the user then has more than `at_most` live sessions, the oldest ones end.
+    /// If the user then has more than `at_most` live sessions, the oldest ones end. The store remembers that the user has signed
+    /// in from the network of the session's client: see [`last_sign_in`](super::Users::last_sign_in).
     ///
     /// # Errors
     /// [`StoreError`]; the session may or may not exist then.
@@ -83,14 +84,16 @@ pub trait Sessions: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<RefreshTokenOutcome, StoreError>;
 
-    /// Ends the sessions and API tokens of `user` except what is `kept`, and returns how many ended.
+    /// Ends the sessions and API tokens of `user` except what is `kept`, forgets from where the user has signed in except
+    /// from the network that is `kept`, and returns how many sessions and API tokens ended.
     ///
     /// # Errors
     /// [`StoreError`]; either all of them have ended then, or none.
     async fn close_sessions(&self, user: UserId, kept: Kept) -> Result<usize, StoreError>;
 
-    /// Ends `session` with all its tokens and returns its user; `None` if the session has ended already. A client can repeat
-    /// this call with an old token at will, so a backend answers `None` without a write.
+    /// Ends `session` with all its tokens and returns its user; `None` if the session has ended already. Of concurrent calls,
+    /// one returns the user. A client can repeat this call with an old token at will, so a backend answers `None` without a
+    /// write.
     ///
     /// # Errors
     /// [`StoreError`]; the session may or may not have ended then.
@@ -148,4 +151,6 @@ pub struct Kept {
     pub session: Option<SessionId>,
     /// Every API token.
     pub api_tokens: bool,
+    /// That the user has signed in from this network.
+    pub network: Option<Network>,
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{error::StoreError, sessions::Kept};
+use super::error::StoreError;
 use crate::{
     clock::Timestamp,
-    domain::{Network, PasswordHash, User, UserChange, UserId, Username},
+    domain::{Network, PasswordHash, Session, User, UserChange, UserId, Username},
 };
 
 /// How many networks a store remembers for each user.
@@ -29,25 +29,21 @@ pub trait Users: Send + Sync + 'static {
     async fn user_by_name(&self, name: &Username) -> Result<Option<Arc<User>>, StoreError>;
 
     /// Changes one user and returns the user as changed; `None` if there is no such user. The change holds at once for every
-    /// live token of the user. A new password ends every session and every API token of the user.
+    /// live token of the user. A new password ends every session and every API token of the user, and the store forgets from
+    /// where the user has signed in.
     ///
     /// # Errors
     /// [`StoreError`]; the change may or may not have happened then.
     async fn change_user(&self, id: UserId, change: UserChange) -> Result<Option<Arc<User>>, StoreError>;
 
-    /// Gives a user another password, ends the user's sessions and API tokens except what is `kept`, and returns the user as
-    /// changed. Returns `None` and changes nothing if the user is deleted, or if `verified` is not the version of the
-    /// user's present password.
+    /// Gives the user of `change.session` another password, ends every other session of theirs, and starts that one. Ends
+    /// their API tokens too, unless the change keeps them. Of the networks from which the user has signed in, only that of the
+    /// new session is remembered. Returns the user as changed. Returns `None` and changes nothing if the user is deleted or
+    /// disabled, or if `change.verified` is not the version of the user's present password.
     ///
     /// # Errors
     /// [`StoreError`]; either all of the change or none of it has happened then.
-    async fn change_password(
-        &self,
-        id: UserId,
-        verified: u32,
-        to: PasswordHash,
-        kept: Kept,
-    ) -> Result<Option<Arc<User>>, StoreError>;
+    async fn change_password(&self, change: PasswordReplacement) -> Result<Option<Arc<User>>, StoreError>;
 
     /// Deletes a user with every session and API token, and frees the username. Returns `false` and changes nothing if the
     /// user is deleted already, or if `verified` is not the version of the user's present password.
@@ -56,18 +52,25 @@ pub trait Users: Send + Sync + 'static {
     /// [`StoreError`]; either all of the deletion or none of it has happened then.
     async fn delete_user(&self, id: UserId, verified: u32) -> Result<bool, StoreError>;
 
-    /// Returns when `user` last signed in or signed up from `network`, if the store remembers that.
+    /// Returns when `user` last signed in or signed up from `network`, if the store remembers that. The moment may be up to a
+    /// day older. Of more than [`MAX_NETWORKS`] networks of one user, the store forgets the one least recently noted.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn last_sign_in(&self, user: UserId, network: Network) -> Result<Option<Timestamp>, StoreError>;
+}
 
-    /// Remembers that `user`, unless deleted, signed in from `network`. Of more than [`MAX_NETWORKS`] networks of one user,
-    /// the store forgets the one least recently noted.
-    ///
-    /// # Errors
-    /// [`StoreError`]; the sign-in may or may not be remembered then.
-    async fn note_sign_in(&self, user: UserId, network: Network, now: Timestamp) -> Result<(), StoreError>;
+/// Another password for a user, and the session that starts with it.
+#[derive(Clone, Debug)]
+pub struct PasswordReplacement {
+    /// The version of the password that was verified.
+    pub verified: u32,
+    /// The hash of the new password.
+    pub to: PasswordHash,
+    /// Whether the user's API tokens stay.
+    pub keeps_api_tokens: bool,
+    /// The session, which says whose password it is and from which network it is changed.
+    pub session: Session,
 }
 
 /// The outcome of [`create_user`](Users::create_user).

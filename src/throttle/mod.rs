@@ -85,7 +85,6 @@ impl Throttle {
         };
         Ok(Attempt {
             counters: &self.0,
-            network,
             standing,
         })
     }
@@ -115,7 +114,7 @@ impl Throttle {
             past.failed(now);
             table.put(place, past);
         }
-        Ok(known.then_some(Standing::Known { place, seen }))
+        Ok(known.then_some(Standing::Known { place }))
     }
 
     fn admit_stranger(

@@ -160,7 +160,7 @@ async fn a_right_password_forgives_only_its_own_account() {
         .await
         .ok()
         .unwrap();
-    attempt.right(UserId::generate(NOW)).await.unwrap();
+    attempt.right();
     assert!(throttle.admit(Some(&ada), None, network(3)).await.is_err());
 }
 

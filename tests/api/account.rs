@@ -94,10 +94,11 @@ async fn null_clears_the_display_name() {
 }
 
 #[tokio::test]
-async fn a_new_password_needs_the_old_one_and_ends_other_sessions() {
+async fn a_new_password_needs_the_old_one_and_ends_every_session() {
     let server = spawn().await;
     let token = server.user("ada").await;
     let other = server.sign_in("ada", PASSWORD).await.token();
+    let stranger = server.user("eve").await;
 
     let refused = change_password(&server, &token, "not mine", NEW).await;
     refused.assert_problem(StatusCode::FORBIDDEN, "wrong_password");
@@ -111,14 +112,120 @@ async fn a_new_password_needs_the_old_one_and_ends_other_sessions() {
     }
     server.welcome(&other).await.assert_status(StatusCode::OK);
 
-    change_password(&server, &token, PASSWORD, NEW)
-        .await
-        .assert_status(StatusCode::NO_CONTENT);
+    let changed = change_password(&server, &token, PASSWORD, NEW).await;
+    let fresh = changed.token();
+    assert_eq!(changed.times(), (300, 270, true));
+    for _ in 0..2 {
+        server.welcome(&fresh).await.assert_welcome("ada", "CLIENT");
+    }
     let server = server.restart().await;
-    server.welcome(&token).await.assert_welcome("ada", "CLIENT");
-    server.welcome(&other).await.assert_dead();
+    server.welcome(&fresh).await.assert_welcome("ada", "CLIENT");
+    for dead in [&token, &other] {
+        server.welcome(dead).await.assert_dead();
+        server.refresh(dead).await.assert_dead();
+    }
+    assert_eq!(sessions(&server, &fresh).await.len(), 1);
+    server.welcome(&stranger).await.assert_welcome("eve", "CLIENT");
     assert_wrong(&server.sign_in("ada", PASSWORD).await);
     server.sign_in("ada", NEW).await.token();
+}
+
+#[tokio::test]
+async fn a_copy_of_a_token_is_worth_nothing_after_a_new_password() {
+    let server = spawn_with(|config| config.session.refresh_tokens = Some(seconds(24 * 3600))).await;
+    server
+        .sign_up("ada", PASSWORD)
+        .await
+        .assert_status(StatusCode::CREATED);
+    let signed_in = server.sign_in("ada", PASSWORD).await;
+    let (copy, copied_refresh) = (signed_in.token(), signed_in.json()["refresh_token"].clone());
+    // The copy is in the cache of verified tokens, and at hand for the thief in every form.
+    server.welcome(&copy).await.assert_status(StatusCode::OK);
+    let changed = change_password(&server, &copy, PASSWORD, NEW).await;
+    let fresh = changed.token();
+
+    let wanted = json!({"name": "backup", "roles": ["CLIENT"], "expires_in": 3600});
+    let attempts = [
+        ("POST", "/me/tokens", wanted),
+        (
+            "POST",
+            "/me/password",
+            json!({"current_password": NEW, "new_password": PASSWORD}),
+        ),
+        ("PATCH", "/me", json!({"display_name": "Eve"})),
+        ("DELETE", "/me", json!({"current_password": NEW})),
+        ("GET", "/me/sessions", json!({})),
+        ("DELETE", "/me/sessions", json!({})),
+        ("GET", "/refresh", json!({})),
+        ("GET", "/logout", json!({})),
+    ];
+    for (method, path, body) in attempts {
+        send(&server, method, path, &copy, &body).await.assert_dead();
+    }
+    server
+        .post("/refresh", &json!({"refresh_token": copied_refresh}))
+        .await
+        .assert_dead();
+    for spent in [copy.as_str(), copied_refresh.as_str().unwrap()] {
+        server.post_form("/revoke", None, &[("token", spent)]).await;
+    }
+    server.welcome(&fresh).await.assert_welcome("ada", "CLIENT");
+    let refresh_token = changed.json()["refresh_token"].clone();
+    server
+        .post("/refresh", &json!({"refresh_token": refresh_token}))
+        .await
+        .token();
+}
+
+#[tokio::test]
+async fn a_new_password_may_be_answered_as_text() {
+    let server = spawn().await;
+    let token = server.user("ada").await;
+    let body = json!({"current_password": PASSWORD, "new_password": NEW});
+    let request = request("POST", "/me/password")
+        .header("authorization", format!("Bearer {token}"))
+        .header("accept", "text/plain");
+    let answer = server.send(request.json(&body)).await;
+    answer.assert_status(StatusCode::OK);
+    assert_eq!(answer.header("cache-control"), "no-store");
+    server
+        .welcome(&answer.text())
+        .await
+        .assert_welcome("ada", "CLIENT");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_token_made_amid_a_new_password_is_dead() {
+    let server = std::sync::Arc::new(spawn().await);
+    let mut token = server.user("ada").await;
+    for round in 0..6 {
+        let (current, new) = if round % 2 == 0 {
+            (PASSWORD, NEW)
+        } else {
+            (NEW, PASSWORD)
+        };
+        let thief = {
+            let (server, copy) = (std::sync::Arc::clone(&server), token.clone());
+            tokio::spawn(async move {
+                let wanted = json!({"name": "backup", "roles": ["CLIENT"], "expires_in": 3600});
+                let mut made = Vec::new();
+                loop {
+                    let answer = server.post_with_token("/me/tokens", &copy, &wanted).await;
+                    if answer.status == StatusCode::UNAUTHORIZED {
+                        return made;
+                    }
+                    if answer.status == StatusCode::CREATED {
+                        made.push(answer.json()["token"].as_str().unwrap().to_owned());
+                    }
+                }
+            })
+        };
+        token = change_password(&server, &token, current, new).await.token();
+        for made in thief.await.unwrap() {
+            server.welcome(&made).await.assert_dead();
+        }
+        server.welcome(&token).await.assert_status(StatusCode::OK);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,19 +235,14 @@ async fn of_two_new_passwords_at_once_one_wins() {
     let second = server.sign_in("ada", PASSWORD).await.token();
     let tasks = [(first, NEW), (second, "yet another horse battery")].map(|(token, new)| {
         let server = std::sync::Arc::clone(&server);
-        tokio::spawn(async move {
-            (
-                change_password(&server, &token, PASSWORD, new).await.status,
-                token,
-                new,
-            )
-        })
+        tokio::spawn(async move { (change_password(&server, &token, PASSWORD, new).await, new) })
     });
     let mut changed = Vec::new();
     for task in tasks {
-        let (status, token, new) = task.await.unwrap();
-        if status == StatusCode::NO_CONTENT {
-            changed.push((token, new));
+        let (answer, new) = task.await.unwrap();
+        let status = answer.status;
+        if status == StatusCode::OK {
+            changed.push((answer.token(), new));
         } else {
             assert!(
                 [StatusCode::FORBIDDEN, StatusCode::UNAUTHORIZED].contains(&status),

@@ -12,12 +12,13 @@ use async_trait::async_trait;
 use jwt_server::{
     clock::Timestamp,
     domain::{
-        ApiToken, ApiTokenHash, ApiTokenId, KeyRing, Network, PasswordHash, Refresh, RefreshTokenOutcome,
-        Session, SessionId, TokenId, TokenPolicy, User, UserChange, UserId, Username,
+        ApiToken, ApiTokenHash, ApiTokenId, KeyRing, Network, Refresh, RefreshTokenOutcome, Session,
+        SessionId, TokenId, TokenPolicy, User, UserChange, UserId, Username,
     },
     store::{
         Accepted, AcceptedApiToken, ApiTokenCreation, ApiTokens, Attempts, Kept, KeptAttempts, KeyMaterial,
-        KeyRingUpdate, Keys, Sessions, Store, StoreCounts, StoreError, StoredRing, UserCreation, Users,
+        KeyRingUpdate, Keys, PasswordReplacement, Sessions, Store, StoreCounts, StoreError, StoredRing,
+        UserCreation, Users,
     },
 };
 use secrecy::SecretSlice;
@@ -63,14 +64,8 @@ impl Users for BrokenStore {
         self.inner.change_user(id, change).await
     }
 
-    async fn change_password(
-        &self,
-        id: UserId,
-        verified: u32,
-        to: PasswordHash,
-        kept: Kept,
-    ) -> Result<Option<Arc<User>>, StoreError> {
-        self.inner.change_password(id, verified, to, kept).await
+    async fn change_password(&self, change: PasswordReplacement) -> Result<Option<Arc<User>>, StoreError> {
+        self.inner.change_password(change).await
     }
 
     async fn delete_user(&self, id: UserId, verified: u32) -> Result<bool, StoreError> {
@@ -79,10 +74,6 @@ impl Users for BrokenStore {
 
     async fn last_sign_in(&self, user: UserId, network: Network) -> Result<Option<Timestamp>, StoreError> {
         self.inner.last_sign_in(user, network).await
-    }
-
-    async fn note_sign_in(&self, user: UserId, network: Network, now: Timestamp) -> Result<(), StoreError> {
-        self.inner.note_sign_in(user, network, now).await
     }
 }
 

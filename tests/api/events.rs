@@ -1,11 +1,12 @@
 //! What the listeners are told: each thing that happens is one event, and a request that changes nothing is none.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jwt_server::{
     Role,
     auth::KeyRotation,
-    domain::{ClientAddress, RequestContext, Roles, SessionId, UserChange, UserId, Username},
+    config::{Origin, Secret},
+    domain::{ClientAddress, PasswordHash, RequestContext, Roles, SessionId, UserChange, UserId, Username},
     event::{Actor, Event, EventKind, SignInFailure, SignUpRefusal, ThrottleAxis},
 };
 use serde_json::json;
@@ -292,19 +293,191 @@ async fn a_change_of_an_account_is_one_event() {
     assert_event(&event, &EventKind::DisplayNameChanged, Some(ada), by(ada, &token));
 
     let new = "another horse battery";
-    for current in ["wrong password", PASSWORD] {
-        let body = json!({"current_password": current, "new_password": new});
-        send_json(&server, "POST", "/me/password", &token, &body).await;
-    }
+    let body = json!({"current_password": PASSWORD, "new_password": new});
+    let fresh = send_json(&server, "POST", "/me/password", &token, &body).await;
+    let fresh = fresh.token();
+    let session = session_of(&fresh);
     let event = server.events.take_one();
-    assert_event(&event, &EventKind::PasswordChanged, Some(ada), by(ada, &token));
+    assert_event(
+        &event,
+        &EventKind::PasswordChanged { session },
+        Some(ada),
+        by(ada, &token),
+    );
 
-    for current in ["wrong password", new] {
-        let body = json!({"current_password": current});
-        send_json(&server, "DELETE", "/me", &token, &body).await;
-    }
+    let body = json!({"current_password": new});
+    send_json(&server, "DELETE", "/me", &fresh, &body).await;
     let event = server.events.take_one();
-    assert_event(&event, &EventKind::UserDeleted, Some(ada), by(ada, &token));
+    assert_event(&event, &EventKind::UserDeleted, Some(ada), by(ada, &fresh));
+}
+
+#[tokio::test]
+async fn a_wrong_current_password_is_one_event_of_its_own() {
+    let (server, ada, token) = with_ada().await;
+    for (method, path, body) in [
+        (
+            "POST",
+            "/me/password",
+            json!({"current_password": "a guess", "new_password": "another horse battery"}),
+        ),
+        ("DELETE", "/me", json!({"current_password": "a guess"})),
+        ("DELETE", "/me", json!({"current_password": ""})),
+    ] {
+        let refused = send_json(&server, method, path, &token, &body).await;
+        refused.assert_problem(StatusCode::FORBIDDEN, "wrong_password");
+        let event = server.events.take_one();
+        assert_event(
+            &event,
+            &EventKind::CurrentPasswordWrong,
+            Some(ada),
+            by(ada, &token),
+        );
+    }
+    // One that the throttle refuses is no wrong password.
+    let body = json!({"current_password": "a guess"});
+    let mut kinds = Vec::new();
+    while !matches!(kinds.as_slice(), [EventKind::Throttled { .. }]) {
+        send_json(&server, "DELETE", "/me", &token, &body).await;
+        kinds = server.events.take_kinds();
+        assert_eq!(kinds.len(), 1, "{kinds:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_log_outs_at_once_one_is_an_event() {
+    let (server, ada, _) = with_ada().await;
+    let server = Arc::new(server);
+    for _ in 0..10 {
+        let token = server.sign_in("ada", PASSWORD).await.token();
+        server.events.take();
+        let tasks: Vec<_> = (0..6)
+            .map(|n| {
+                let (server, token) = (Arc::clone(&server), token.clone());
+                tokio::spawn(async move {
+                    if n % 2 == 0 {
+                        server.log_out(&token).await;
+                    } else {
+                        server.post_form("/revoke", None, &[("token", &token)]).await;
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        let session = session_of(&token);
+        let logged_out = EventKind::LoggedOut { session };
+        assert_event(&server.events.take_one(), &logged_out, Some(ada), by(ada, &token));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_that_the_full_queue_refuses_is_one_event() {
+    let server = spawn_with(|config| {
+        config.password.hash_threads = 1;
+        config.password.hash_queue = 1;
+        config.password.bcrypt_cost = 8;
+    })
+    .await;
+    server.user("ada").await;
+    let ada = id_of(&server, "ada").await;
+    let server = Arc::new(server);
+    server.events.take();
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let server = Arc::clone(&server);
+            tokio::spawn(async move { server.sign_in("ada", PASSWORD).await.status })
+        })
+        .collect();
+    let mut busy = 0;
+    for task in tasks {
+        busy += usize::from(task.await.unwrap() == StatusCode::SERVICE_UNAVAILABLE);
+    }
+    assert!(busy > 0);
+    let refused = EventKind::SignInFailed {
+        reason: SignInFailure::Busy,
+    };
+    let events = server.events.take();
+    assert_eq!(events.len(), 8);
+    let of_it: Vec<_> = events.iter().filter(|event| event.kind == refused).collect();
+    assert_eq!(of_it.len(), busy);
+    for event in of_it {
+        assert_event(event, &refused, Some(ada), Actor::Anonymous);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_whose_user_changes_meanwhile_is_one_event() {
+    let server = spawn_with(|config| {
+        config.password.hash_threads = 1;
+        config.password.bcrypt_cost = 10;
+    })
+    .await;
+    server.user("ada").await;
+    let ada = id_of(&server, "ada").await;
+    let server = Arc::new(server);
+    server.events.take();
+    let signing_in = {
+        let server = Arc::clone(&server);
+        tokio::spawn(async move { server.sign_in("ada", PASSWORD).await })
+    };
+    // Its user has been read by then, and the password is being verified.
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let other = PasswordHash::parse(&format!("$2b$04${}", "a".repeat(53))).unwrap();
+    server.change("ada", UserChange::Password(other)).await;
+    crate::sign_in::assert_wrong(&signing_in.await.unwrap());
+    let failed = EventKind::SignInFailed {
+        reason: SignInFailure::ChangedMeanwhile,
+    };
+    assert_event(&server.events.take_one(), &failed, Some(ada), Actor::Anonymous);
+}
+
+#[tokio::test]
+async fn an_address_that_is_throttled_is_one_event() {
+    let (server, ..) = with_ada().await;
+    for n in 0..100 {
+        let name = format!("user{n}");
+        server.sign_in_from("203.0.113.9", &name, "wrong password").await;
+    }
+    server.events.take();
+    server.sign_in_from("203.0.113.9", "barbara", "a guess").await;
+    let event = server.events.take_one();
+    assert_eq!((event.subject, event.actor), (None, Actor::Anonymous));
+    let EventKind::Throttled { axis, retry_after } = event.kind else {
+        panic!("{event:?}")
+    };
+    assert_eq!((axis, retry_after), (ThrottleAxis::Address, seconds(10)));
+}
+
+#[tokio::test]
+async fn another_signing_key_from_the_settings_is_one_event() {
+    let (server, ..) = with_ada().await;
+    let secret = |byte: u8| {
+        Some(Secret {
+            bytes: vec![byte; 32].into(),
+            origin: Origin::Default,
+        })
+    };
+    let server = server
+        .restart_with(|config| config.token.secret = secret(7))
+        .await;
+    server.events.take();
+    let server = server
+        .restart_with(|config| config.token.secret = secret(7))
+        .await;
+    assert_eq!(server.events.take(), []);
+    let server = server
+        .restart_with(|config| config.token.secret = secret(8))
+        .await;
+    let events = server.events.take();
+    let replaced: Vec<_> = events
+        .iter()
+        .filter(|event| matches!(event.kind, EventKind::SigningKeyReplaced { .. }))
+        .collect();
+    let [event] = replaced[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!((event.subject, event.actor), (None, Actor::Server));
 }
 
 #[tokio::test]

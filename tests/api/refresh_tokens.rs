@@ -161,10 +161,11 @@ async fn a_log_out_a_new_password_and_a_shut_out_user_end_it() {
 
     let (_, others) = pair(&server.sign_in("ada", PASSWORD).await);
     let body = json!({"current_password": PASSWORD, "new_password": "another horse battery"});
-    let answer = server.post_with_token("/me/password", &access, &body).await;
-    answer.assert_status(StatusCode::NO_CONTENT);
-    use_token(&server, &others).await.assert_dead();
-    let _ = pair(&use_token(&server, &refresh).await);
+    let (_, fresh) = pair(&server.post_with_token("/me/password", &access, &body).await);
+    for ended in [&others, &refresh] {
+        use_token(&server, ended).await.assert_dead();
+    }
+    let _ = pair(&use_token(&server, &fresh).await);
 }
 
 #[tokio::test]

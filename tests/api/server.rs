@@ -195,8 +195,10 @@ impl Server {
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        let mut body = form_urlencoded::Serializer::new(String::new());
-        self.send(request.body(body.extend_pairs(form).finish())).await
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        self.send(request.body(body)).await
     }
 
     pub(crate) async fn post_from(&self, address: &str, path: &str, body: &Value) -> Answer {

@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
+use jwt_server::{
+    Roles,
+    domain::{Client, ClientAddress, Password, RequestContext, Username},
+    event::Actor,
+};
 use warp::http::StatusCode;
 
 use crate::{
-    server::{Answer, PASSWORD, Server, seconds, spawn, spawn_with},
+    server::{Answer, PASSWORD, Server, request, seconds, spawn, spawn_with},
     sign_in::assert_wrong,
 };
 
@@ -221,6 +226,66 @@ async fn a_restart_forgets_nothing() {
     assert_eq!(again, wait, "the address");
     assert_throttled(&server.sign_in_from(ELSEWHERE, "ada", PASSWORD).await);
     server.sign_in_from(HOME, "ada", PASSWORD).await.token();
+}
+
+#[tokio::test]
+async fn only_the_network_of_a_new_password_stays_known() {
+    let server = with_ada().await;
+    // The thief has signed in once, as the owner has.
+    let thief = server.sign_in_from(ELSEWHERE, "ada", PASSWORD).await.token();
+    let token = server.sign_in_from(HOME, "ada", PASSWORD).await.token();
+    let new = "another horse battery";
+    let body = serde_json::json!({"current_password": PASSWORD, "new_password": new});
+    let request = request("POST", "/me/password")
+        .header("authorization", format!("Bearer {token}"))
+        .extension(ClientAddress::new(HOME.parse().unwrap()));
+    server.send(request.json(&body)).await.token();
+    server.welcome(&thief).await.assert_dead();
+
+    assert_eq!(hammer(&server, ELSEWHERE, "ada").await, (30, 30), "as a stranger");
+    server.auth.keep_attempts().await.unwrap();
+    let server = server.restart().await;
+    assert_throttled(&server.sign_in_from(ELSEWHERE, "ada", "wrong password").await);
+    assert_wrong(&server.sign_in_from(HOME, "ada", PASSWORD).await);
+    server.sign_in_from(HOME, "ada", new).await.token();
+}
+
+#[tokio::test]
+async fn ending_the_other_sessions_makes_other_networks_unknown() {
+    for (query, home_is_known) in [("", true), ("?all=true", false)] {
+        let server = with_ada().await;
+        server.sign_in_from(ELSEWHERE, "ada", PASSWORD).await.token();
+        let token = server.sign_in_from(HOME, "ada", PASSWORD).await.token();
+        let request = request("DELETE", &format!("/me/sessions{query}"))
+            .header("authorization", format!("Bearer {token}"))
+            .extension(ClientAddress::new(HOME.parse().unwrap()));
+        server.send(request).await.assert_status(StatusCode::NO_CONTENT);
+        assert_eq!(hammer(&server, ELSEWHERE, "ada").await, (30, 30));
+        let answer = server.sign_in_from(HOME, "ada", PASSWORD).await;
+        let expected = if home_is_known {
+            StatusCode::OK
+        } else {
+            StatusCode::TOO_MANY_REQUESTS
+        };
+        answer.assert_status(expected);
+    }
+}
+
+#[tokio::test]
+async fn an_operators_network_is_not_known_to_the_users_it_adds() {
+    let server = spawn().await;
+    let client = Client {
+        address: Some(ClientAddress::new(HOME.parse().unwrap())),
+        device: None,
+    };
+    let (name, password) = (Username::parse("ada"), Password::parse(PASSWORD.into()));
+    let operator = Actor::Operator { uid: None };
+    let context = RequestContext::of_client(client);
+    let (name, password) = (name.unwrap(), password.unwrap());
+    let accounts = server.auth.accounts();
+    let added = accounts.add(name, password, Roles::default(), operator, &context);
+    added.await.unwrap();
+    assert_eq!(hammer(&server, HOME, "ada").await, (30, 30));
 }
 
 #[tokio::test]

@@ -265,8 +265,10 @@ fn work_once(client: Client, name: &str, notebook: &mut Notebook) -> io::Result<
     let token = sign_up_and_in(client, &changing)?;
     let body = json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD});
     let change = with_token_and_json("POST", "/me/password", &token, &body.to_string());
-    client.try_ask(&change)?.assert_status(204);
+    let fresh = client.try_ask(&change)?.token();
     notebook.note(Acknowledged::PasswordChanged(changing));
+    notebook.note(Acknowledged::Revoked(token));
+    notebook.note(Acknowledged::Live(fresh));
 
     let leaving = format!("{name}-leaving");
     let token = sign_up_and_in(client, &leaving)?;

@@ -10,6 +10,7 @@ mod password;
 mod revoke;
 mod sessions;
 mod signup;
+mod token_answer;
 mod tokens;
 mod whoami;
 

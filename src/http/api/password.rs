@@ -1,8 +1,9 @@
-//! `POST /me/password`: another password for the user who is signed in.
+//! `POST /me/password`: another password, and another session, for the user who is signed in.
 
 use secrecy::SecretString;
-use warp::{Filter, Reply, http::StatusCode, reply::Response};
+use warp::{Filter, reply::Response};
 
+use super::token_answer::{accepts_text, token_answer};
 use crate::{
     auth::{Auth, AuthError, PasswordChange, Principal},
     domain::{Password, RequestContext},
@@ -15,7 +16,6 @@ use crate::{
         guard::principal,
         method::POST,
         settings::Api,
-        trace::note,
     },
 };
 
@@ -24,6 +24,7 @@ pub(super) fn route(api: &Api) -> impl Endpoint + use<> {
         .and(principal(api.auth()))
         .and(fields(api))
         .and(context())
+        .and(accepts_text())
         .then(change_password);
     endpoint("/me/password", on(POST, change))
 }
@@ -33,6 +34,7 @@ async fn change_password(
     principal: Result<Principal, ApiError>,
     fields: Result<Fields, ApiError>,
     context: RequestContext,
+    as_text: bool,
 ) -> Result<Response, ApiError> {
     let (principal, mut fields) = (principal?, fields?);
     let current = fields.take_text("current_password").map(SecretString::from);
@@ -45,17 +47,14 @@ async fn change_password(
         keeps_api_tokens,
     });
     let change = fields.finish(change)?;
-    let done = auth
+    let issued = auth
         .change_password(&principal.signed_in()?, change, &context)
         .await;
-    done.map_err(|error| match error {
+    let issued = issued.map_err(|error| match error {
         AuthError::PasswordRejected(why) => {
             ApiError::InvalidFields(vec![FieldError::new("new_password", &why)])
         }
         other => other.into(),
     })?;
-    Ok(note(StatusCode::NO_CONTENT.into_response(), |trace| {
-        trace.user = Some(principal.id());
-        trace.changed = true;
-    }))
+    Ok(token_answer(&issued, as_text))
 }

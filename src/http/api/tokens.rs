@@ -1,15 +1,11 @@
 //! `POST /signin`, `/refresh` and `/logout`: they mint, exchange and end a token.
 
-use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
-use warp::{
-    Filter, Reply,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    reply::Response,
-};
+use secrecy::SecretString;
+use warp::{Filter, Reply, http::StatusCode, reply::Response};
 
+use super::token_answer::{accepts_text, token_answer};
 use crate::{
-    auth::{Auth, Credentials, IssuedToken, Principal},
+    auth::{Auth, Credentials, Principal},
     domain::{BearerToken, RequestContext},
     http::{
         context::context,
@@ -107,76 +103,4 @@ async fn log_out(
         trace.user = Some(user.id());
         trace.changed = true;
     }))
-}
-
-/// RFC 6749, section 5.1, with two members of this server's own.
-#[derive(Serialize)]
-struct TokenAnswer<'a> {
-    access_token: &'a str,
-    token_type: &'static str,
-    expires_in: u64,
-    refresh_in: u64,
-    refreshed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refresh_token: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refresh_expires_in: Option<u64>,
-}
-
-fn token_answer(issued: &IssuedToken, as_text: bool) -> Response {
-    let token = issued.token.expose_secret();
-    let mut response = if as_text {
-        token.to_owned().into_response()
-    } else {
-        warp::reply::json(&TokenAnswer {
-            access_token: token,
-            token_type: "Bearer",
-            expires_in: issued.expires_in.as_secs(),
-            refresh_in: issued.refresh_in.as_secs(),
-            refreshed: issued.refreshed,
-            refresh_token: issued
-                .refresh
-                .as_ref()
-                .map(|refresh| refresh.token.expose_secret()),
-            refresh_expires_in: issued
-                .refresh
-                .as_ref()
-                .map(|refresh| refresh.expires_in.as_secs()),
-        })
-        .into_response()
-    };
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
-    note(response, |trace| {
-        trace.user = Some(issued.user);
-        trace.changed = issued.refreshed;
-    })
-}
-
-/// Whether the client wants the raw token: it accepts `text/plain` by name and does not accept JSON by name.
-fn accepts_text() -> impl Filter<Extract = (bool,), Error = std::convert::Infallible> + Clone {
-    warp::header::headers_cloned().map(|headers: HeaderMap| {
-        let accepted = headers
-            .get_all(header::ACCEPT)
-            .iter()
-            .filter_map(|value| value.to_str().ok());
-        let refused = |parameters: &str| {
-            let q = parameters
-                .trim()
-                .strip_prefix("q=")
-                .and_then(|q| q.parse::<f32>().ok());
-            q.is_some_and(|q| q <= 0.0)
-        };
-        let types: Vec<_> = accepted
-            .flat_map(|value| value.split(','))
-            .filter_map(|range| {
-                let mut parts = range.split(';');
-                let name = parts.next().unwrap_or("").trim().to_ascii_lowercase();
-                (!parts.any(refused)).then_some(name)
-            })
-            .collect();
-        let named = |name: &str| types.iter().any(|range| range == name);
-        named("text/plain") && !named("application/json")
-    })
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::{
     Backend,
-    support::{MOST, NOW, WEEK, added, api_token, created, hash, is_good, later, opened},
+    support::{MOST, NOW, POLICY, WEEK, added, api_token, created, hash, is_good, later, opened},
 };
 use crate::{
     domain::{Role, Session, User, UserChange},
-    store::{api_tokens::ApiTokenCreation, backend::Store, sessions::Kept},
+    store::{api_tokens::ApiTokenCreation, backend::Store, sessions::Kept, users::PasswordReplacement},
 };
 
 pub async fn an_api_token_is_accepted_until_it_expires(backend: &impl Backend) {
@@ -127,16 +127,24 @@ pub async fn api_tokens_end_with_the_password_and_with_the_user(backend: &impl B
     let kept = |api_tokens| Kept {
         session: Some(session.id),
         api_tokens,
+        network: None,
     };
     for (n, api_tokens) in [(1, true), (2, false)] {
         let token = added(&store, &ada, &session, n).await;
         store.close_sessions(ada.id, kept(api_tokens)).await.unwrap();
         assert_eq!(is_good(&store, &token, NOW).await, api_tokens);
     }
+    let mut session = session;
     for (version, api_tokens) in [(0, true), (1, false)] {
         let token = added(&store, &ada, &session, 10).await;
-        let changed = store.change_password(ada.id, version, hash('z'), kept(api_tokens));
-        assert!(changed.await.unwrap().is_some());
+        (session, _) = Session::start(ada.id, POLICY.lifetime, WEEK, NOW);
+        let change = PasswordReplacement {
+            verified: version,
+            to: hash('z'),
+            keeps_api_tokens: api_tokens,
+            session: session.clone(),
+        };
+        assert!(store.change_password(change).await.unwrap().is_some());
         assert_eq!(is_good(&store, &token, NOW).await, api_tokens);
     }
     let token = added(&store, &ada, &session, 20).await;

@@ -25,6 +25,8 @@ pub mod keys;
 #[doc(hidden)]
 pub mod live_sessions;
 #[doc(hidden)]
+pub mod passwords;
+#[doc(hidden)]
 pub mod refresh;
 #[doc(hidden)]
 pub mod sessions;
@@ -54,14 +56,19 @@ macro_rules! store_contract {
                 a_user_change_is_visible_at_once_and_after_a_restart,
                 a_rehash_never_undoes_a_later_password_change,
                 a_user_change_reaches_every_session_and_api_token,
-                another_password_ends_every_session_but_the_kept_one,
                 deleting_a_user_ends_everything_and_frees_the_name,
                 sign_ins_are_noted_by_network_up_to_a_bound;
+            passwords:
+                a_new_password_ends_every_session_and_starts_one,
+                a_new_password_forgets_every_other_network,
+                no_copy_of_a_session_outlives_a_new_password,
+                ending_other_sessions_forgets_other_networks;
             sessions:
                 a_session_opens_only_for_a_user_as_verified,
                 an_accepted_token_has_the_present_user,
                 no_check_shows_a_user_older_than_the_last_answer,
                 a_closed_session_stays_closed,
+                of_concurrent_ends_of_a_session_one_ends_it,
                 every_session_can_be_closed,
                 one_session_too_many_ends_the_oldest,
                 sessions_are_listed_oldest_first_with_their_last_use,

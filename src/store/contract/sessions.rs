@@ -13,7 +13,7 @@ use crate::{
     domain::{
         Client, ClientAddress, Device, DisplayName, Refresh, Role, Session, TokenId, UserChange, UserId,
     },
-    store::sessions::Outdated,
+    store::sessions::{Kept, Outdated},
 };
 
 pub async fn a_session_opens_only_for_a_user_as_verified(backend: &impl Backend) {
@@ -155,6 +155,32 @@ pub async fn a_closed_session_stays_closed(backend: &impl Backend) {
     assert_eq!(store.close_session(closed.id).await.unwrap(), None);
     assert!(!is_accepted(&store, &closed, token.id, NOW).await);
     assert!(is_accepted(&store, &other, other_token.id, NOW).await);
+}
+
+pub async fn of_concurrent_ends_of_a_session_one_ends_it(backend: &impl Backend) {
+    let store = backend.open(NOW).await;
+    let ada = created(&store, "ada").await;
+    for round in 0..20 {
+        let (session, _) = opened(&store, &ada, NOW).await;
+        let ends: Vec<_> = (0..8)
+            .map(|n| {
+                let (store, all) = (Arc::clone(&store), (n + round) % 4 == 0);
+                tokio::spawn(async move {
+                    if all {
+                        let ended = store.close_sessions(session.user, Kept::default()).await;
+                        ended.unwrap()
+                    } else {
+                        usize::from(store.close_session(session.id).await.unwrap().is_some())
+                    }
+                })
+            })
+            .collect();
+        let mut ended = 0;
+        for end in ends {
+            ended += end.await.unwrap();
+        }
+        assert_eq!(ended, 1, "{round}");
+    }
 }
 
 pub async fn every_session_can_be_closed(backend: &impl Backend) {

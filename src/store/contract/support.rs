@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     clock::Timestamp,
     domain::{
-        ApiToken, ApiTokenHash, ApiTokenId, ApiTokenName, DisplayName, PasswordHash, RefreshTokenOutcome,
-        Role, Session, TokenId, TokenPolicy, TokenRecord, User, UserId, Username,
+        ApiToken, ApiTokenHash, ApiTokenId, ApiTokenName, Client, ClientAddress, DisplayName, Network,
+        PasswordHash, RefreshTokenOutcome, Role, Session, TokenId, TokenPolicy, TokenRecord, User, UserId,
+        Username,
     },
     store::{api_tokens::ApiTokenCreation, backend::Store, users::UserCreation},
 };
@@ -24,6 +25,19 @@ pub(super) const POLICY: TokenPolicy = TokenPolicy {
 
 pub(super) fn later(seconds: u64) -> Timestamp {
     NOW.plus(Duration::from_secs(seconds))
+}
+
+/// A client in [`network`] `n`.
+pub(super) fn client(n: u16) -> Client {
+    let [high, low] = n.to_be_bytes();
+    Client {
+        address: Some(ClientAddress::new([192, 0, high, low].into())),
+        device: None,
+    }
+}
+
+pub(super) fn network(n: u16) -> Network {
+    client(n).address.unwrap().network()
 }
 
 pub(super) fn hash(of: char) -> PasswordHash {
@@ -57,7 +71,27 @@ pub(super) async fn created(store: &Arc<dyn Store>, username: &str) -> User {
 }
 
 pub(super) async fn opened(store: &Arc<dyn Store>, user: &User, now: Timestamp) -> (Session, TokenRecord) {
-    let (session, token) = Session::start(user.id, POLICY.lifetime, Duration::from_hours(1), now);
+    opened_by(store, user, Client::default(), now).await
+}
+
+/// The same for a client in [`network`] `n`.
+pub(super) async fn opened_from(
+    store: &Arc<dyn Store>,
+    user: &User,
+    n: u16,
+    now: Timestamp,
+) -> (Session, TokenRecord) {
+    opened_by(store, user, client(n), now).await
+}
+
+async fn opened_by(
+    store: &Arc<dyn Store>,
+    user: &User,
+    client: Client,
+    now: Timestamp,
+) -> (Session, TokenRecord) {
+    let (mut session, token) = Session::start(user.id, POLICY.lifetime, Duration::from_hours(1), now);
+    session.client = client;
     let opened = store
         .open_session(session.clone(), user.password_version, MOST)
         .await;

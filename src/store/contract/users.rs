@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use super::{
     Backend,
-    support::{NOW, added, created, hash, is_accepted, later, name, opened, user},
+    support::{DAY, NOW, added, created, hash, is_accepted, later, name, network, opened, opened_from, user},
 };
 use crate::{
-    domain::{ClientAddress, Role, User, UserChange, UserId},
+    domain::{Role, User, UserChange, UserId},
     store::{
         backend::StoreCounts,
-        sessions::Kept,
         users::{MAX_NETWORKS, UserCreation},
     },
 };
@@ -151,70 +150,19 @@ pub async fn a_user_change_reaches_every_session_and_api_token(backend: &impl Ba
     assert_eq!(store.sessions(eve.id, later(9)).await.unwrap().len(), 5);
 }
 
-pub async fn another_password_ends_every_session_but_the_kept_one(backend: &impl Backend) {
-    let store = backend.open(NOW).await;
-    let (ada, eve) = (created(&store, "ada").await, created(&store, "eve").await);
-    let (kept, kept_token) = opened(&store, &ada, NOW).await;
-    let (ended, ended_token) = opened(&store, &ada, NOW).await;
-    let (others, others_token) = opened(&store, &eve, NOW).await;
-    let change = async |verified, session| {
-        let kept = Kept {
-            session,
-            api_tokens: false,
-        };
-        let changed = store.change_password(ada.id, verified, hash('z'), kept);
-        changed.await.unwrap()
-    };
-    assert_eq!(
-        change(7, Some(kept.id)).await,
-        None,
-        "not the version that was verified"
-    );
-    assert!(is_accepted(&store, &ended, ended_token.id, NOW).await);
-
-    let user = change(0, Some(kept.id)).await.unwrap();
-    assert_eq!((user.password_version, &user.password_hash), (1, &hash('z')));
-    let alive = [
-        (&kept, kept_token, true),
-        (&ended, ended_token, false),
-        (&others, others_token, true),
-    ];
-    for (session, token, alive) in alive {
-        assert_eq!(is_accepted(&store, session, token.id, NOW).await, alive);
-    }
-    drop(store);
-    let store = backend.open(NOW).await;
-    for (session, token, alive) in alive {
-        assert_eq!(is_accepted(&store, session, token.id, NOW).await, alive);
-    }
-    // A change by an administrator keeps no session.
-    store
-        .change_user(ada.id, UserChange::Password(hash('y')))
-        .await
-        .unwrap();
-    assert!(!is_accepted(&store, &kept, kept_token.id, NOW).await);
-    let this = Kept {
-        session: Some(others.id),
-        ..Kept::default()
-    };
-    assert_eq!(store.close_sessions(eve.id, this).await.unwrap(), 0);
-    assert_eq!(store.close_sessions(eve.id, Kept::default()).await.unwrap(), 1);
-    assert!(!is_accepted(&store, &others, others_token.id, NOW).await);
-}
-
 pub async fn deleting_a_user_ends_everything_and_frees_the_name(backend: &impl Backend) {
     let store = backend.open(NOW).await;
-    let home = ClientAddress::new([192, 0, 2, 1].into()).network();
+    let home = network(1);
     let ada = created(&store, "ada").await;
-    let (session, token) = opened(&store, &ada, NOW).await;
-    store.note_sign_in(ada.id, home, NOW).await.unwrap();
+    let (session, token) = opened_from(&store, &ada, 1, NOW).await;
     assert!(!store.delete_user(ada.id, 1).await.unwrap(), "not the version");
     assert!(is_accepted(&store, &session, token.id, NOW).await);
 
     assert!(store.delete_user(ada.id, 0).await.unwrap());
     assert!(!store.delete_user(ada.id, 0).await.unwrap(), "gone already");
     // A sign-in that was running meanwhile.
-    store.note_sign_in(ada.id, home, NOW).await.unwrap();
+    let late = store.open_session(session.clone(), 0, 9).await.unwrap();
+    assert_eq!(late, None);
     assert!(!is_accepted(&store, &session, token.id, NOW).await);
     drop(store);
     let store = backend.open(NOW).await;
@@ -234,10 +182,6 @@ pub async fn deleting_a_user_ends_everything_and_frees_the_name(backend: &impl B
 }
 
 pub async fn sign_ins_are_noted_by_network_up_to_a_bound(backend: &impl Backend) {
-    let network = |n: u16| {
-        let [high, low] = n.to_be_bytes();
-        ClientAddress::new([192, 0, high, low].into()).network()
-    };
     let store = backend.open(NOW).await;
     let ada = user("ada");
     let created = store.create_user(ada.clone(), Some(network(0))).await.unwrap();
@@ -252,12 +196,10 @@ pub async fn sign_ins_are_noted_by_network_up_to_a_bound(backend: &impl Backend)
 
     let many = u16::try_from(MAX_NETWORKS).unwrap();
     for n in 1..=many {
-        store
-            .note_sign_in(ada.id, network(n), later(n.into()))
-            .await
-            .unwrap();
+        let _ = opened_from(&store, &ada, n, later(n.into())).await;
     }
-    store.note_sign_in(eve.id, network(7), later(7)).await.unwrap();
+    let _ = opened_from(&store, &eve, 7, later(7)).await;
+    let _ = opened(&store, &eve, later(8)).await;
     drop(store);
     let store = backend.open(NOW).await;
     assert_eq!(store.last_sign_in(ada.id, network(0)).await.unwrap(), None);
@@ -266,10 +208,16 @@ pub async fn sign_ins_are_noted_by_network_up_to_a_bound(backend: &impl Backend)
         assert_eq!(noted, Some(later(n.into())));
     }
     // A network that is known already takes no other network's place.
-    store.note_sign_in(ada.id, network(1), later(1000)).await.unwrap();
-    for (n, noted) in [(1, later(1000)), (2, later(2))] {
+    let next_day = later(1).plus(DAY);
+    let _ = opened_from(&store, &ada, 1, next_day).await;
+    for (n, noted) in [(1, next_day), (2, later(2))] {
         assert_eq!(store.last_sign_in(ada.id, network(n)).await.unwrap(), Some(noted));
     }
+    // One that a clock noted that was ahead goes first.
+    let _ = opened_from(&store, &ada, 100, next_day.plus(DAY)).await;
+    let _ = opened_from(&store, &ada, 101, next_day).await;
+    assert_eq!(store.last_sign_in(ada.id, network(100)).await.unwrap(), None);
+    assert!(store.last_sign_in(ada.id, network(3)).await.unwrap().is_some());
     assert_eq!(
         store.last_sign_in(eve.id, network(7)).await.unwrap(),
         Some(later(7))

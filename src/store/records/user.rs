@@ -1,15 +1,18 @@
 //! A user as a record, with the networks that the user signs in from.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::format::{Record, Version, from_json, to_json, unreadable};
 use crate::{
     clock::Timestamp,
-    domain::{DisplayName, Network, PasswordHash, Role, User, UserId, Username},
+    domain::{Client, ClientAddress, DisplayName, Network, PasswordHash, Role, User, UserId, Username},
     store::{error::StoreError, users::MAX_NETWORKS},
 };
+
+/// How often a sign-in from the same network is noted anew.
+const NOTED_EVERY: Duration = Duration::from_hours(24);
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct UserRecord {
@@ -97,13 +100,35 @@ impl UserRecord {
         noted.map(|(_, at)| *at)
     }
 
-    /// Remembers that the user signed in from `network` at `now`. Of more than [`MAX_NETWORKS`], forgets the least recent.
-    pub(crate) fn note_sign_in(&mut self, network: Network, now: Timestamp) {
+    /// Remembers that the user signed in by `client` at `now`. Returns `false` if there was nothing to change.
+    pub(crate) fn note_client(&mut self, client: &Client, now: Timestamp) -> bool {
+        let network = client.address.map(ClientAddress::network);
+        network.is_some_and(|network| self.note_sign_in(network, now))
+    }
+
+    /// Remembers that the user signed in from `network` at `now`, unless that was noted within the last day. Of more than
+    /// [`MAX_NETWORKS`], forgets the least recent, and before it one that a clock noted that was ahead. Returns whether
+    /// anything changed.
+    pub(crate) fn note_sign_in(&mut self, network: Network, now: Timestamp) -> bool {
+        let noted = self.last_sign_in(network);
+        if noted.is_some_and(|at| at <= now && now < at.plus(NOTED_EVERY)) {
+            return false;
+        }
         self.networks.retain(|(address, _)| *address != network.address());
         if self.networks.len() >= MAX_NETWORKS {
-            let oldest = (0..self.networks.len()).min_by_key(|index| self.networks[*index].1);
+            let age = |index: &usize| (self.networks[*index].1 <= now, self.networks[*index].1);
+            let oldest = (0..self.networks.len()).min_by_key(age);
             oldest.map(|index| self.networks.swap_remove(index));
         }
         self.networks.push((network.address(), now));
+        true
+    }
+
+    /// Forgets every network but `kept`. Returns whether anything changed.
+    pub(crate) fn forget_networks_but(&mut self, kept: Option<Network>) -> bool {
+        let before = self.networks.len();
+        let kept = kept.map(Network::address);
+        self.networks.retain(|(address, _)| Some(*address) == kept);
+        self.networks.len() < before
     }
 }

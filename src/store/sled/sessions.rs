@@ -57,18 +57,24 @@ impl Sessions for SledStore {
         self.index.saw(now);
         self.committer
             .commit(move |trees, group| {
-                let user = trees.user(session.user)?;
-                let Some(user) = user.filter(|user| !user.disabled && user.password_version == verified)
-                else {
+                let Some(mut record) = trees.user_record(session.user)? else {
                     return Ok((None, Effect::None));
                 };
+                let user = record.user(session.user)?;
+                if user.disabled || user.password_version != verified {
+                    return Ok((None, Effect::None));
+                }
                 let closed = if group.count_of(user.id) < at_most {
                     Vec::new()
                 } else {
                     let others = trees.sessions(&group.sessions_of(user.id))?;
                     surplus(others, at_most.saturating_sub(1), now)
                 };
-                trees.change_sessions(Some(&session), &closed)?;
+                if record.note_client(&session.client, now) {
+                    trees.open_session(&session, &record, &closed)?;
+                } else {
+                    trees.change_sessions(Some(&session), &closed)?;
+                }
                 let user = Arc::new(user);
                 let effect = Effect::Open {
                     session,
@@ -185,8 +191,9 @@ impl Sessions for SledStore {
         self.committer
             .commit(move |trees, group| {
                 let ended = group.all_but(user, kept);
-                trees.remove(&ended)?;
-                Ok((ended.len(), Effect::End(ended)))
+                let count = trees.count(&ended)?;
+                trees.end_all_but(user, &ended, kept)?;
+                Ok((count, Effect::End(ended)))
             })
             .await
     }
@@ -199,8 +206,11 @@ impl Sessions for SledStore {
         };
         self.committer
             .commit(move |trees, _| {
+                // An earlier write of the same group may have ended it.
+                let there = trees.has_session(session)?;
                 trees.remove_sessions(&[session])?;
-                Ok((Some(known.user), Effect::End(vec![session].into())))
+                let whose = there.then_some(known.user);
+                Ok((whose, Effect::End(vec![session].into())))
             })
             .await
     }

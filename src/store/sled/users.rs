@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use super::{SledStore, commit::group::Effect, memory::index::Ended};
 use crate::{
     clock::Timestamp,
-    domain::{Network, PasswordHash, User, UserChange, UserId, Username},
+    domain::{Network, User, UserChange, UserId, Username},
     store::{
         error::StoreError,
         sessions::Kept,
-        users::{UserCreation, Users},
+        users::{PasswordReplacement, UserCreation, Users},
     },
 };
 
@@ -35,34 +35,50 @@ impl Users for SledStore {
                 let Some(user) = trees.user(id)? else {
                     return Ok((None, Effect::None));
                 };
-                let ended = match change {
-                    UserChange::Password(_) => group.all_but(id, Kept::default()),
-                    _ => Ended::default(),
-                };
+                let is_password = matches!(change, UserChange::Password(_));
                 let user = Arc::new(user.with(change));
-                trees.put_user(&user, &ended)?;
+                let ended = if is_password {
+                    let ended = group.all_but(id, Kept::default());
+                    trees.put_new_password(&user, &ended, None)?;
+                    ended
+                } else {
+                    let ended = Ended::default();
+                    trees.put_user(&user, &ended)?;
+                    ended
+                };
                 Ok((Some(Arc::clone(&user)), Effect::Change(user, ended)))
             })
             .await
     }
 
-    async fn change_password(
-        &self,
-        id: UserId,
-        verified: u32,
-        to: PasswordHash,
-        kept: Kept,
-    ) -> Result<Option<Arc<User>>, StoreError> {
+    async fn change_password(&self, change: PasswordReplacement) -> Result<Option<Arc<User>>, StoreError> {
+        let PasswordReplacement {
+            verified,
+            to,
+            keeps_api_tokens,
+            session,
+        } = change;
+        self.index.saw(session.created_at);
         self.committer
             .commit(move |trees, group| {
-                let user = trees.user(id)?;
-                let Some(user) = user.filter(|user| user.password_version == verified) else {
+                let user = trees.user(session.user)?;
+                let Some(user) = user.filter(|user| !user.disabled && user.password_version == verified)
+                else {
                     return Ok((None, Effect::None));
                 };
-                let ended = group.all_but(id, kept);
+                let kept = Kept {
+                    api_tokens: keeps_api_tokens,
+                    ..Kept::default()
+                };
+                let ended = group.all_but(user.id, kept);
                 let user = Arc::new(user.with(UserChange::Password(to)));
-                trees.put_user(&user, &ended)?;
-                Ok((Some(Arc::clone(&user)), Effect::Change(user, ended)))
+                trees.put_new_password(&user, &ended, Some(&session))?;
+                let effect = Effect::Renew {
+                    user: Arc::clone(&user),
+                    ended,
+                    session,
+                };
+                Ok((Some(user), effect))
             })
             .await
     }
@@ -83,15 +99,5 @@ impl Users for SledStore {
 
     async fn last_sign_in(&self, user: UserId, network: Network) -> Result<Option<Timestamp>, StoreError> {
         self.committer.read(|trees| trees.last_sign_in(user, network))
-    }
-
-    async fn note_sign_in(&self, user: UserId, network: Network, now: Timestamp) -> Result<(), StoreError> {
-        self.index.saw(now);
-        self.committer
-            .commit(move |trees, _| {
-                trees.note_sign_in(user, network, now)?;
-                Ok(((), Effect::None))
-            })
-            .await
     }
 }

@@ -44,6 +44,12 @@ pub(crate) enum Effect {
     End(Ended),
     /// A user has changed, and sessions and API tokens of that user end.
     Change(Arc<User>, Ended),
+    /// A user has another password, sessions and API tokens of that user end, and a session begins.
+    Renew {
+        user: Arc<User>,
+        ended: Ended,
+        session: Session,
+    },
 }
 
 impl Effect {
@@ -69,6 +75,11 @@ impl Effect {
             Self::Change(user, ended) => {
                 index.end(&ended);
                 index.change(&user);
+            }
+            Self::Renew { user, ended, session } => {
+                index.end(&ended);
+                index.change(&user);
+                index.open(session, User::clone(&user));
             }
         }
     }
@@ -173,7 +184,9 @@ impl<'a> Group<'a> {
 
     fn note(&mut self, effect: &Effect) {
         match effect {
-            Effect::Open { session, .. } => self.opened.push((session.user, session.id)),
+            Effect::Open { session, .. } | Effect::Renew { session, .. } => {
+                self.opened.push((session.user, session.id));
+            }
             Effect::Add(token, _) => self.added.push(Arc::clone(token)),
             Effect::None | Effect::Replace(_) | Effect::Move(_) | Effect::End(_) | Effect::Change(..) => {}
         }

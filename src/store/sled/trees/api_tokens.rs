@@ -58,6 +58,18 @@ impl Trees {
         self.api_tokens.apply_batch(batch).map_err(StoreError::failed)
     }
 
+    /// How many of these sessions and API tokens there are: the index shows nothing of the group of writes that is being applied.
+    pub(crate) fn count(&self, ended: &Ended) -> Result<usize, StoreError> {
+        let mut count = 0;
+        for id in &ended.sessions {
+            count += usize::from(self.has_session(*id)?);
+        }
+        for token in &ended.api_tokens {
+            count += usize::from(self.has_api_token(token.id)?);
+        }
+        Ok(count)
+    }
+
     /// Removes sessions and API tokens, together.
     pub(crate) fn remove(&self, ended: &Ended) -> Result<(), StoreError> {
         let done = (&self.sessions, &self.api_tokens)

@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use sled::Batch;
+use sled::{Batch, transaction::Transactional};
 
-use super::Trees;
+use super::{Trees, transaction_failed};
 use crate::{
     clock::Timestamp,
     domain::{Session, SessionId, TokenId},
-    store::{error::StoreError, records::session::SessionRecord, sessions::Accepted},
+    store::{
+        error::StoreError,
+        records::{session::SessionRecord, user::UserRecord},
+        sessions::Accepted,
+    },
 };
 
 impl Trees {
@@ -44,6 +48,31 @@ impl Trees {
     pub(crate) fn sessions(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {
         let sessions = ids.iter().map(|id| self.session(*id));
         sessions.filter_map(Result::transpose).collect()
+    }
+
+    pub(crate) fn has_session(&self, id: SessionId) -> Result<bool, StoreError> {
+        self.sessions
+            .contains_key(id.as_bytes())
+            .map_err(StoreError::failed)
+    }
+
+    /// Writes `session` with the record of its user, and removes `closed`, together.
+    pub(crate) fn open_session(
+        &self,
+        session: &Session,
+        user: &UserRecord,
+        closed: &[SessionId],
+    ) -> Result<(), StoreError> {
+        let (user, opened) = (user.write()?, SessionRecord::write(session)?);
+        let done = (&self.users, &self.sessions).transaction(|(users, sessions)| {
+            users.insert(session.user.as_bytes(), user.as_slice())?;
+            for id in closed {
+                sessions.remove(id.as_bytes())?;
+            }
+            sessions.insert(session.id.as_bytes(), opened.as_slice())?;
+            Ok(())
+        });
+        done.map_err(transaction_failed)
     }
 
     /// Writes `opened` and removes `closed`, together.

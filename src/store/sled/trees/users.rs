@@ -5,10 +5,11 @@ use sled::transaction::{ConflictableTransactionError, Transactional};
 use super::{Trees, api_tokens::end, names, transaction_failed};
 use crate::{
     clock::Timestamp,
-    domain::{Network, User, UserId, Username},
+    domain::{Network, Session, User, UserId, Username},
     store::{
         error::StoreError,
-        records::{format, user::UserRecord},
+        records::{format, session::SessionRecord, user::UserRecord},
+        sessions::Kept,
         sled::memory::index::Ended,
         users::UserCreation,
     },
@@ -90,6 +91,53 @@ impl Trees {
         done.map_err(transaction_failed)
     }
 
+    /// Writes `user`, who has another password, and removes what `ended`. Forgets from where the user has signed in. If a session
+    /// `begins`, writes it and remembers its client.
+    pub(crate) fn put_new_password(
+        &self,
+        user: &User,
+        ended: &Ended,
+        begins: Option<&Session>,
+    ) -> Result<(), StoreError> {
+        let mut record = UserRecord::of(user);
+        if let Some(session) = begins {
+            record.note_client(&session.client, session.created_at);
+        }
+        let record = record.write()?;
+        let session = match begins {
+            Some(session) => Some((session.id, SessionRecord::write(session)?)),
+            None => None,
+        };
+        let trees = (&self.users, &self.sessions, &self.api_tokens);
+        let done = trees.transaction(|(users, sessions, api_tokens)| {
+            users.insert(user.id.as_bytes(), record.as_slice())?;
+            end(sessions, api_tokens, ended)?;
+            if let Some((id, session)) = &session {
+                sessions.insert(id.as_bytes(), session.as_slice())?;
+            }
+            Ok(())
+        });
+        done.map_err(transaction_failed)
+    }
+
+    /// Removes what `ended`, and forgets from where `user` has signed in except what is `kept`.
+    pub(crate) fn end_all_but(&self, user: UserId, ended: &Ended, kept: Kept) -> Result<(), StoreError> {
+        let mut forgotten = None;
+        if let Some(mut record) = self.user_record(user)?
+            && record.forget_networks_but(kept.network)
+        {
+            forgotten = Some(record.write()?);
+        }
+        let trees = (&self.users, &self.sessions, &self.api_tokens);
+        let done = trees.transaction(|(users, sessions, api_tokens)| {
+            if let Some(record) = &forgotten {
+                users.insert(user.as_bytes(), record.as_slice())?;
+            }
+            Ok(end(sessions, api_tokens, ended)?)
+        });
+        done.map_err(transaction_failed)
+    }
+
     /// Removes a user with the username, and what `ended`.
     pub(crate) fn remove_user(&self, user: &User, ended: &Ended) -> Result<(), StoreError> {
         let place = self.names.place_of(user.username.as_str());
@@ -146,7 +194,7 @@ impl Trees {
         done.map(|_| ()).map_err(StoreError::failed)
     }
 
-    fn user_record(&self, id: UserId) -> Result<Option<UserRecord>, StoreError> {
+    pub(crate) fn user_record(&self, id: UserId) -> Result<Option<UserRecord>, StoreError> {
         let bytes = self.users.get(id.as_bytes()).map_err(StoreError::failed)?;
         bytes.map(|bytes| UserRecord::read(id, &bytes)).transpose()
     }
