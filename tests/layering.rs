@@ -84,13 +84,13 @@ const OWNERS: [(&str, &[&str]); 12] = [
             "src/keys/pair.rs",
             "src/keys/digest.rs",
             "src/tokens/refresh_token.rs",
-            "src/tokens/api_token.rs",
+            "src/tokens/checked_text.rs",
         ],
     ),
     (
         "crc32fast",
         &[
-            "src/tokens/api_token.rs",
+            "src/tokens/checked_text.rs",
             "src/store/sled/file/directory.rs",
             "src/store/sled/file/log_file.rs",
         ],

@@ -23,7 +23,7 @@ use std::{env, fmt, sync::Arc, time::Duration};
 
 use jwt_server::{
     Auth, AuthError, Config,
-    auth::{Credentials, IssuedToken, Parts, PasswordChange, TokenRefusal},
+    auth::{Credentials, DeviceClaim, IssuedToken, Parts, PasswordChange, TokenRefusal},
     clock::{Clock, ManualClock, Timestamp},
     domain::{BearerToken, Password, RequestContext, TokenPolicy, UserChange, Username},
     event::Listeners,
@@ -311,6 +311,7 @@ async fn change_password(auth: &Auth, token: &BearerToken, user: usize) -> Resul
         current: password_text(user).into(),
         new: password(user),
         keeps_api_tokens: false,
+        device: DeviceClaim::default(),
     };
     auth.change_password(&signed_in, change, &RequestContext::default())
         .await

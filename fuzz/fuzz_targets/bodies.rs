@@ -61,7 +61,7 @@ fn attack(server: &Server, choice: u8, body: &[u8]) -> StatusCode {
             assert!(is_username(&username), "{username:?}");
         }
         ("/signin", 200) => {
-            let (username, password) = fields(body);
+            let (username, password) = fields_of_sign_in(body);
             // Another name may be that of a user who has signed up since.
             let is_first = username.trim().eq_ignore_ascii_case(NAME);
             assert!(!is_first || password == PASSWORD, "{username:?} {password:?}");
@@ -69,7 +69,7 @@ fn attack(server: &Server, choice: u8, body: &[u8]) -> StatusCode {
             assert_eq!(answer.json()["token_type"], "Bearer");
         }
         ("/signin", 401) => {
-            let (username, password) = fields(body);
+            let (username, password) = fields_of_sign_in(body);
             assert!(
                 username != NAME || password != PASSWORD,
                 "the right password was refused"
@@ -99,9 +99,20 @@ fn is_ambiguous(problem: &Value) -> bool {
     detail.contains("twice") || detail.contains("too many")
 }
 
+/// The username and the password, which must be the only fields but for a device token.
+fn fields_of_sign_in(body: &[u8]) -> (String, String) {
+    let mut object: Map<String, Value> = serde_json::from_slice(body).expect("what was read is a JSON object");
+    let device_token = object.remove("device_token").unwrap_or_default();
+    assert!(device_token.is_string() || device_token.is_null(), "{device_token}");
+    two_fields(&object)
+}
+
 /// The username and the password, which must be the only fields.
 fn fields(body: &[u8]) -> (String, String) {
-    let object: Map<String, Value> = serde_json::from_slice(body).expect("what was read is a JSON object");
+    two_fields(&serde_json::from_slice(body).expect("what was read is a JSON object"))
+}
+
+fn two_fields(object: &Map<String, Value>) -> (String, String) {
     let text = |name: &str| {
         object
             .get(name)

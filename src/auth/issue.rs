@@ -24,6 +24,8 @@ pub struct IssuedToken {
     pub refreshed: bool,
     /// The refresh token that comes with it. `None` if there is none.
     pub refresh: Option<IssuedRefreshToken>,
+    /// The device token that the client may present at its next sign-in. `None` if it is given none.
+    pub device_token: Option<SecretString>,
     /// The user whose token it is.
     pub user: UserId,
 }
@@ -76,6 +78,7 @@ impl Auth {
             refresh_in: self.0.policy.window_opens(token, of.ends_at).since(now),
             refreshed,
             refresh: None,
+            device_token: None,
             user,
         }
     }

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod api_tokens;
+mod device;
 mod error;
 mod follow_clock;
 mod handle;
@@ -27,6 +28,7 @@ mod upkeep;
 pub use self::{
     accounts::Accounts,
     api_tokens::{IssuedApiToken, NewApiToken},
+    device::DeviceClaim,
     error::{ApiTokenRejection, AuthError, CredentialsRefusal, RotationError, StartError},
     handle::Auth,
     introspect::Introspection,

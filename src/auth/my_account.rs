@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::{Auth, AuthError, IssuedToken, SignedIn, password_check::Claimant};
+use super::{Auth, AuthError, DeviceClaim, IssuedToken, SignedIn, password_check::Claimant};
 use crate::{
     domain::{ClientAddress, DisplayName, Password, RequestContext, Session, SessionId, User, UserChange},
     event::EventKind,
@@ -20,6 +20,8 @@ pub struct PasswordChange {
     pub new: Password,
     /// Whether their API tokens stay valid.
     pub keeps_api_tokens: bool,
+    /// What the client has to do with device tokens.
+    pub device: DeviceClaim,
 }
 
 /// What ends beside the user's other sessions.
@@ -50,7 +52,7 @@ impl Auth {
 
     /// Gives the user another password, if they know their current one, and starts a session in place of all others. Those
     /// end, also the one that asks: another client may have a copy of its token. Every API token ends as well, unless the user
-    /// keeps them. The user is known from no network but that of `context`.
+    /// keeps them. The user is known from no network but that of `context`, and by no device token but a new one of this client.
     ///
     /// # Errors
     /// [`AuthError::PasswordRejected`]; [`WrongPassword`](AuthError::WrongPassword),
@@ -65,16 +67,18 @@ impl Auth {
         let passwords = &self.0.accounts.passwords;
         passwords.check_length(&change.new)?;
         let user = self
-            .check_current_password(signed_in, change.current, context)
+            .check_current_password(signed_in, change.current, &change.device, context)
             .await?;
         let hash = passwords.hash_new(change.new, &user.username).await?;
         let _minting = self.0.minting.read().await;
         let (session, first) = self.new_session(user.id, context);
+        let (device_token, device) = change.device.renew().unzip();
         let replacement = PasswordReplacement {
             verified: user.password_version,
             to: hash,
             keeps_api_tokens: change.keeps_api_tokens,
             session,
+            device,
         };
         let changed = self.store().change_password(replacement).await?;
         // The password was changed meanwhile, or the account was disabled or deleted.
@@ -82,10 +86,13 @@ impl Auth {
         let session = first.of.session;
         let kind = EventKind::PasswordChanged { session };
         self.emit(kind, Some(user.id), signed_in.actor(), context);
-        self.issue_first(&user, first)
+        let mut issued = self.issue_first(&user, first)?;
+        issued.device_token = device_token;
+        Ok(issued)
     }
 
-    /// Deletes the user with every session and API token, if `current` is their password.
+    /// Deletes the user with every session and API token, if `current` is their password. `device` is what the client has to do
+    /// with device tokens.
     ///
     /// # Errors
     /// As [`change_password`](Self::change_password), except for a new password.
@@ -93,9 +100,12 @@ impl Auth {
         &self,
         signed_in: &SignedIn,
         current: SecretString,
+        device: &DeviceClaim,
         context: &RequestContext,
     ) -> Result<(), AuthError> {
-        let user = self.check_current_password(signed_in, current, context).await?;
+        let user = self
+            .check_current_password(signed_in, current, device, context)
+            .await?;
         let deleted = self.store().delete_user(user.id, user.password_version);
         if deleted.await? {
             self.emit(EventKind::UserDeleted, Some(user.id), signed_in.actor(), context);
@@ -134,7 +144,7 @@ impl Auth {
     }
 
     /// Ends the user's other sessions and what `which` adds, and returns how many sessions and API tokens ended. Then the user is
-    /// known from no network but that of `context`; if this session ends too, from none.
+    /// known only from the network of `context` and by the device token of this session; if it ends too, by nothing.
     ///
     /// # Errors
     /// As [`sessions`](Self::sessions).
@@ -166,6 +176,7 @@ impl Auth {
         &self,
         signed_in: &SignedIn,
         current: SecretString,
+        device: &DeviceClaim,
         context: &RequestContext,
     ) -> Result<Arc<User>, AuthError> {
         let name = signed_in.username();
@@ -176,10 +187,11 @@ impl Auth {
             name: Some(name),
             user: Some(user.ok_or(AuthError::AccountGone)?),
             actor: signed_in.actor(),
+            device: device.hash(),
             context,
         };
         let checked = self.check_password(claimant, Password::parse(current).ok()).await;
-        checked.map_err(|error| match error {
+        checked.map(|checked| checked.user).map_err(|error| match error {
             AuthError::InvalidCredentials(_) => self.wrong_password(signed_in, context),
             other => other,
         })

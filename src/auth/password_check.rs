@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Auth, AuthError, CredentialsRefusal};
 use crate::{
-    domain::{Password, RequestContext, User, UserChange, UserId, Username},
+    domain::{DeviceTokenHash, Password, RequestContext, User, UserChange, UserId, Username},
     event::{Actor, EventKind, ThrottleAxis},
     throttle::{Axis, ThrottleError},
 };
@@ -18,8 +18,17 @@ pub(super) struct Claimant<'a> {
     pub(super) user: Option<Arc<User>>,
     /// Who presents the password.
     pub(super) actor: Actor,
+    /// The device token that comes with it.
+    pub(super) device: Option<DeviceTokenHash>,
     /// The request that brings it.
     pub(super) context: &'a RequestContext,
+}
+
+/// A user whose password was right.
+pub(super) struct Checked {
+    pub(super) user: Arc<User>,
+    /// Whether the device token was theirs, and counted.
+    pub(super) device_is_known: bool,
 }
 
 impl Auth {
@@ -35,11 +44,12 @@ impl Auth {
         &self,
         claimant: Claimant<'_>,
         password: Option<Password>,
-    ) -> Result<Arc<User>, AuthError> {
+    ) -> Result<Checked, AuthError> {
         let Claimant {
             name,
             user,
             actor,
+            device,
             context,
         } = claimant;
         let refusal = match (name, &user, &password) {
@@ -48,7 +58,14 @@ impl Auth {
             (_, Some(user), _) => CredentialsRefusal::WrongPassword(user.id),
         };
         let from = context.client.address;
-        let attempt = match self.0.throttle.admit(name, user.as_deref(), from).await {
+        let throttle = &self.0.throttle;
+        let by_device = throttle.admit_device(user.as_deref(), device).await?;
+        let device_is_known = by_device.is_some();
+        let admitted = match by_device {
+            Some(attempt) => Ok(attempt),
+            None => throttle.admit(name, user.as_deref(), from).await,
+        };
+        let attempt = match admitted {
             Ok(attempt) => attempt,
             Err(error) => {
                 let subject = user.as_ref().map(|user| user.id);
@@ -72,7 +89,10 @@ impl Auth {
             let change = UserChange::Rehash { from, to };
             self.store().change_user(verified.user.id, change).await?;
         }
-        Ok(verified.user)
+        Ok(Checked {
+            user: verified.user,
+            device_is_known,
+        })
     }
 
     /// Converts `error`, and tells the listeners of it if it is a refusal.

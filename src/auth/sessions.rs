@@ -5,8 +5,8 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::{
-    Auth, AuthError, CredentialsRefusal, IssuedToken, Principal, SignedIn, TokenRefusal, issue::Of,
-    password_check::Claimant,
+    Auth, AuthError, CredentialsRefusal, DeviceClaim, IssuedToken, Principal, SignedIn, TokenRefusal,
+    issue::Of, password_check::Claimant,
 };
 use crate::{
     domain::{BearerToken, Password, RequestContext, SessionId, User, UserId, Username},
@@ -21,16 +21,24 @@ use crate::{
 pub struct Credentials {
     username: Option<Username>,
     password: Option<Password>,
+    device: DeviceClaim,
 }
 
 impl Credentials {
-    /// What `username` and `password` claim.
+    /// What `username` and `password` claim, by a client that has nothing to do with device tokens.
     #[must_use]
     pub fn new(username: &str, password: SecretString) -> Self {
         Self {
             username: Username::parse(username).ok(),
             password: Password::parse(password).ok(),
+            device: DeviceClaim::default(),
         }
+    }
+
+    /// The same, by a client that also claims `device`.
+    #[must_use]
+    pub fn with_device(self, device: DeviceClaim) -> Self {
+        Self { device, ..self }
     }
 }
 
@@ -75,20 +83,27 @@ impl Auth {
             name: claimed.username.as_ref(),
             user,
             actor: Actor::Anonymous,
+            device: claimed.device.hash(),
             context,
         };
-        let user = self.check_password(claimant, claimed.password).await?;
+        let checked = self.check_password(claimant, claimed.password).await?;
+        let (user, device) = (checked.user, claimed.device.settle(checked.device_is_known));
         let _minting = self.0.minting.read().await;
         let (session, first) = self.new_session(user.id, context);
         let at_most = self.limits().session.max_per_user;
-        let opened = self.store().open_session(session, user.password_version, at_most);
+        let (device_token, noted) = device.unzip();
+        let opened = self
+            .store()
+            .open_session(session, user.password_version, at_most, noted);
         let user = opened.await?.ok_or(AuthError::InvalidCredentials(
             CredentialsRefusal::ChangedMeanwhile,
         ))?;
         let session = first.of.session;
         let kind = EventKind::SignedIn { session };
         self.emit(kind, Some(user.id), session_of(user.id, session), context);
-        self.issue_first(&user, first)
+        let mut issued = self.issue_first(&user, first)?;
+        issued.device_token = device_token;
+        Ok(issued)
     }
 
     /// The principal of `token`. The signature and the claims of an access token must be valid and the whitelist must have it; an

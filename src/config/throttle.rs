@@ -17,11 +17,11 @@ section! {
     /// How fast passwords and tokens may be guessed. Times are whole seconds.
     #[derive(Copy)]
     pub struct ThrottleConfig in "throttle" {
-        /// How many sign-ins may fail from one address (IPv6: /64) before it has to wait. Failures at the accounts that
-        /// have signed in from there before do not count.
+        /// How many sign-ins may fail from one address (IPv6: /64) before it has to wait. Failures with a device token do
+        /// not count.
         address_failures: NonZeroU32 = 100, BUDGET;
         /// How long the address then waits for each further attempt. 10s allows 8,640 guesses a day and address, for all
-        /// accounts together.
+        /// accounts together, and as many for the accounts that have signed in from there before, which take turns.
         address_refill: Duration = "10s", Seconds(1..=DAY);
         /// How many sign-ins to one account may fail in a row before strangers have to wait. A stranger is a client at an
         /// address from which the account has never signed in.
@@ -48,6 +48,16 @@ impl ThrottleConfig {
             free_failures: self.account_failures,
             delay: self.account_delay,
             long_delay: self.account_long_delay,
+        }
+    }
+
+    /// How the accounts that are known at one address take turns once its failures are spent.
+    #[must_use]
+    pub fn address_turns(&self) -> LinePolicy {
+        LinePolicy {
+            free_failures: 0,
+            delay: self.address_refill,
+            long_delay: self.address_refill,
         }
     }
 }

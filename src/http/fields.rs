@@ -91,6 +91,14 @@ impl Fields {
         place.map(|place| self.left.swap_remove(place)).is_some()
     }
 
+    /// Takes the field `name`, which must be a string or `null`. Returns `None` if it is `null`, or if there is none.
+    pub(super) fn take_optional_text(&mut self, name: &'static str) -> Option<String> {
+        if self.take_null(name) || !self.has(name) {
+            return None;
+        }
+        self.take_text(name)
+    }
+
     /// As [`take`](Self::take), for a list of strings.
     pub(super) fn take_list<T, E: FieldProblem>(
         &mut self,

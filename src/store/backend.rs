@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 
 use super::{
-    api_tokens::ApiTokens, attempts::Attempts, error::StoreError, keys::Keys, sessions::Sessions,
-    users::Users,
+    api_tokens::ApiTokens, attempts::Attempts, devices::Devices, error::StoreError, keys::Keys,
+    sessions::Sessions, users::Users,
 };
 use crate::clock::Timestamp;
 
 /// Everything that the server remembers.
 #[async_trait]
-pub trait Store: Users + Sessions + ApiTokens + Keys + Attempts + Send + Sync + 'static {
+pub trait Store: Users + Sessions + Devices + ApiTokens + Keys + Attempts + Send + Sync + 'static {
     /// Returns the latest moment that this store has been told of, by this process or by an earlier one. A clock that shows an
     /// earlier moment has been set back, and would let expired tokens live again: it must go on from this moment.
     fn latest(&self) -> Timestamp;

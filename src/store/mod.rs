@@ -10,6 +10,7 @@ mod api_tokens;
 mod attempts;
 mod backend;
 pub mod contract;
+mod devices;
 mod error;
 mod keys;
 mod open;
@@ -22,6 +23,7 @@ pub use self::{
     api_tokens::{AcceptedApiToken, ApiTokenCreation, ApiTokens},
     attempts::{Attempts, KeptAttempts},
     backend::{Store, StoreCounts},
+    devices::Devices,
     error::{OpenError, StoreError},
     keys::{KeyMaterial, KeyRingUpdate, Keys, StoredRing},
     open::{exists, open},

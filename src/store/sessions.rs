@@ -9,8 +9,8 @@ use super::error::StoreError;
 use crate::{
     clock::Timestamp,
     domain::{
-        Network, Refresh, RefreshTokenOutcome, Session, SessionId, SharedUser, TokenId, TokenPolicy,
-        TokenRecord, User, UserId,
+        DeviceSignIn, Network, Refresh, RefreshTokenOutcome, Session, SessionId, SharedUser, TokenId,
+        TokenPolicy, TokenRecord, User, UserId,
     },
 };
 
@@ -20,7 +20,8 @@ pub trait Sessions: Send + Sync + 'static {
     /// Starts `session` and returns its user. Returns `None` and writes nothing if the user is deleted or disabled, or if
     /// `verified` is not the version of the user's present password: the password may change while one is being verified.
     /// If the user then has more than `at_most` live sessions, the oldest ones end. The store remembers that the user has signed
-    /// in from the network of the session's client: see [`last_sign_in`](super::Users::last_sign_in).
+    /// in from the network of the session's client, and with `device`: see [`last_sign_in`](super::Users::last_sign_in) and
+    /// [`last_sign_in_with`](super::Devices::last_sign_in_with). A presented device token that has ended stays ended.
     ///
     /// # Errors
     /// [`StoreError`]; the session may or may not exist then.
@@ -29,6 +30,7 @@ pub trait Sessions: Send + Sync + 'static {
         session: Session,
         verified: u32,
         at_most: usize,
+        device: Option<DeviceSignIn>,
     ) -> Result<Option<Arc<User>>, StoreError>;
 
     /// Returns the sessions of `user` that are live at `now`, oldest first, each with the moment of its last use. A backend
@@ -85,7 +87,8 @@ pub trait Sessions: Send + Sync + 'static {
     ) -> Result<RefreshTokenOutcome, StoreError>;
 
     /// Ends the sessions and API tokens of `user` except what is `kept`, forgets from where the user has signed in except
-    /// from the network that is `kept`, and returns how many sessions and API tokens ended.
+    /// from the network that is `kept`, ends every device token except the one with which the `kept` session began, and
+    /// returns how many sessions and API tokens ended.
     ///
     /// # Errors
     /// [`StoreError`]; either all of them have ended then, or none.

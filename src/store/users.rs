@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::error::StoreError;
 use crate::{
     clock::Timestamp,
-    domain::{Network, PasswordHash, Session, User, UserChange, UserId, Username},
+    domain::{DeviceTokenHash, Network, PasswordHash, Session, User, UserChange, UserId, Username},
 };
 
 /// How many networks a store remembers for each user.
@@ -30,15 +30,15 @@ pub trait Users: Send + Sync + 'static {
 
     /// Changes one user and returns the user as changed; `None` if there is no such user. The change holds at once for every
     /// live token of the user. A new password ends every session and every API token of the user, and the store forgets from
-    /// where the user has signed in.
+    /// where and with which device tokens the user has signed in.
     ///
     /// # Errors
     /// [`StoreError`]; the change may or may not have happened then.
     async fn change_user(&self, id: UserId, change: UserChange) -> Result<Option<Arc<User>>, StoreError>;
 
     /// Gives the user of `change.session` another password, ends every other session of theirs, and starts that one. Ends
-    /// their API tokens too, unless the change keeps them. Of the networks from which the user has signed in, only that of the
-    /// new session is remembered. Returns the user as changed. Returns `None` and changes nothing if the user is deleted or
+    /// their API tokens too, unless the change keeps them. Of the networks from which the user has signed in and of their
+    /// device tokens, only those of the new session are remembered. Returns the user as changed. Returns `None` and changes nothing if the user is deleted or
     /// disabled, or if `change.verified` is not the version of the user's present password.
     ///
     /// # Errors
@@ -71,6 +71,8 @@ pub struct PasswordReplacement {
     pub keeps_api_tokens: bool,
     /// The session, which says whose password it is and from which network it is changed.
     pub session: Session,
+    /// The device token that the client of the session is given; `None` if it keeps none.
+    pub device: Option<DeviceTokenHash>,
 }
 
 /// The outcome of [`create_user`](Users::create_user).

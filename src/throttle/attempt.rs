@@ -12,10 +12,17 @@ pub(crate) struct Attempt<'a> {
 }
 
 pub(super) enum Standing {
+    /// The client presents a device token of the user.
+    Device {
+        /// Where its failures are counted.
+        place: u32,
+    },
     /// The client is in a network from which the user has signed in.
     Known {
         /// Where its failures are counted.
         place: u32,
+        /// Where they count against its address.
+        at_address: AtAddress,
     },
     Stranger {
         /// The line and the place in it. `None` if no user can have the name.
@@ -25,13 +32,24 @@ pub(super) enum Standing {
     },
 }
 
+/// What a failure at a known account takes from the address.
+#[derive(Clone, Copy)]
+pub(super) enum AtAddress {
+    /// A failure of its bucket.
+    Bucket(u32),
+    /// A turn in the line of the accounts that are known there.
+    Turn { line: u32, place: u32 },
+}
+
 impl Attempt<'_> {
     /// The password was right.
     pub(crate) fn right(self) {
         let counters = self.counters;
         match self.standing {
-            Standing::Known { place } => {
+            Standing::Device { place } => counters.table.lock().put(place, FailedAttempts::default()),
+            Standing::Known { place, at_address } => {
                 counters.table.lock().put(place, FailedAttempts::default());
+                counters.give_back(at_address);
             }
             Standing::Stranger { line, bucket } => {
                 if let Some(line) = line {
@@ -46,11 +64,10 @@ impl Attempt<'_> {
     pub(crate) fn unchecked(self) {
         let counters = self.counters;
         match self.standing {
-            Standing::Known { place } => {
-                let mut table = counters.table.lock();
-                let mut past = table.at(place);
-                past.failures = past.failures.saturating_sub(1);
-                table.put(place, past);
+            Standing::Device { place } => counters.take_back_own(place),
+            Standing::Known { place, at_address } => {
+                counters.take_back_own(place);
+                counters.readmit(at_address);
             }
             Standing::Stranger { line, bucket } => {
                 let rules = counters.rules();

@@ -33,6 +33,8 @@ pub(super) struct Rules {
     config: ThrottleConfig,
     pub(super) accounts: LinePolicy,
     pub(super) addresses: Buckets,
+    /// How the accounts that are known at an address take turns.
+    pub(super) address_turns: LinePolicy,
     pub(super) foreign_tokens: Buckets,
 }
 
@@ -167,13 +169,15 @@ fn rules(config: &ThrottleConfig, table: &SharedTable, clock: &Arc<dyn Clock>) -
         config: *config,
         accounts: config.account(),
         addresses: buckets(config.address_failures, config.address_refill),
+        address_turns: config.address_turns(),
         foreign_tokens: buckets(config.foreign_tokens, config.foreign_token_refill),
     }
 }
 
 /// How far ahead of the clock a moment may be that is remembered: the end of a line or the moment when a bucket is full.
 pub(super) fn longest_memory(config: &ThrottleConfig) -> Duration {
-    let line = LONGEST_LINE + config.account_delay.max(config.account_long_delay);
+    let accounts = config.account_delay.max(config.account_long_delay);
+    let line = LONGEST_LINE + accounts.max(config.address_refill);
     let addresses = config
         .address_refill
         .saturating_mul(config.address_failures.get());

@@ -20,6 +20,10 @@ pub(crate) enum ThrottleError {
     Store(#[from] StoreError),
 }
 
+pub(super) fn too_many(axis: Axis, retry_after: Duration) -> ThrottleError {
+    ThrottleError::TooMany { axis, retry_after }
+}
+
 /// Where failed attempts are counted. For the log only: it would tell a client whether others try the account as well.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,8 @@
 //! How fast passwords may be guessed. Failures are counted on two axes: by the client's network, in buckets that refill, and
 //! by the account, whose strangers wait in a [line](crate::domain::admit_stranger). A client in a network from which the user
-//! has signed in before is no stranger: it passes by both until a hundred of its own attempts have failed. So no client can
-//! lock another one out. And how fast tokens may be guessed by a user who may ask about them, in buckets as well.
+//! has signed in before is no stranger: see [`known`]. One that presents a [`device`] token of the user is judged by that
+//! alone. So no client can lock another one out. And how fast tokens may be guessed by a user who may ask about them, in
+//! buckets as well.
 //!
 //! A table of a fixed size holds what is remembered, at places that a keyed hash picks: a million names or addresses take
 //! no more memory than that. A client that shares a place with an account under attack waits as its strangers do, and so can
@@ -11,28 +12,28 @@
 mod attempt;
 mod buckets;
 mod counters;
+mod device;
 mod error;
+mod known;
 mod places;
 mod table;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 pub use self::error::Axis;
 pub(crate) use self::error::ThrottleError;
 use self::{
     attempt::{Attempt, Standing},
     counters::Counters,
+    error::too_many,
     places::{InLine, Kind},
 };
 use crate::{
     clock::Clock,
     config::ThrottleConfig,
-    domain::{ClientAddress, MAX_FAILURES, Network, User, UserId, Username, admit_stranger},
+    domain::{ClientAddress, DeviceTokenHash, Network, User, UserId, Username, admit_stranger},
     store::{Store, StoreError},
 };
-
-/// How long after their last sign-in from there a user is no stranger in a network.
-const KNOWN_FOR: Duration = Duration::from_hours(90 * 24);
 
 /// Counts failed attempts, and says which attempt has to wait.
 pub(crate) struct Throttle(Counters);
@@ -68,6 +69,19 @@ impl Throttle {
         self.0.keep().await
     }
 
+    /// Permission to check a password that a client gives for `user` with a device token of theirs. Returns `None` if the client
+    /// presents none that counts: then [`admit`](Self::admit) decides.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub(crate) async fn admit_device(
+        &self,
+        user: Option<&User>,
+        token: Option<DeviceTokenHash>,
+    ) -> Result<Option<Attempt<'_>>, StoreError> {
+        self.0.admit_device(user, token).await
+    }
+
     /// Permission to check a password that `from` gives for `name`, which is `user`'s if a user has it.
     ///
     /// # Errors
@@ -79,7 +93,7 @@ impl Throttle {
         from: Option<ClientAddress>,
     ) -> Result<Attempt<'_>, ThrottleError> {
         let network = from.map(ClientAddress::network);
-        let standing = match self.known(user, network).await? {
+        let standing = match self.0.admit_known(user, network).await? {
             Some(known) => known,
             None => self.admit_stranger(name, network)?,
         };
@@ -87,34 +101,6 @@ impl Throttle {
             counters: &self.0,
             standing,
         })
-    }
-
-    /// The standing of a client in a network from which `user` has signed in. Returns `None` if it is a stranger.
-    async fn known(
-        &self,
-        user: Option<&User>,
-        network: Option<Network>,
-    ) -> Result<Option<Standing>, StoreError> {
-        let counters = &self.0;
-        let (Some(user), Some(network)) = (user, network) else {
-            return Ok(None);
-        };
-        let Some(seen) = counters.store.last_sign_in(user.id, network).await? else {
-            return Ok(None);
-        };
-        let now = counters.clock.now();
-        let place = counters.place(Kind::Known, user.username.as_str(), Some(network));
-        let mut table = counters.table.lock();
-        let mut past = table.at(place);
-        // One that was noted by a clock that was ahead is none: else it would be known for longer.
-        let known = seen <= now
-            && now < seen.plus(KNOWN_FOR)
-            && (past.failures < MAX_FAILURES || past.are_forgotten(now));
-        if known {
-            past.failed(now);
-            table.put(place, past);
-        }
-        Ok(known.then_some(Standing::Known { place }))
     }
 
     fn admit_stranger(
@@ -159,10 +145,6 @@ impl Throttle {
         let taken = self.0.rules().foreign_tokens.take(place);
         taken.map_err(|wait| too_many(Axis::Caller(caller), wait))
     }
-}
-
-fn too_many(axis: Axis, retry_after: Duration) -> ThrottleError {
-    ThrottleError::TooMany { axis, retry_after }
 }
 
 #[cfg(test)]

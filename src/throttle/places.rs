@@ -5,7 +5,7 @@ use siphasher::sip::SipHasher13;
 use crate::domain::Network;
 
 /// How many kinds of places the table has.
-pub(super) const KINDS: u32 = 6;
+pub(super) const KINDS: u32 = 9;
 /// How many places there are of each kind. If every guess that four hashing threads can check in a day went to another name,
 /// each place would get about twenty.
 pub(super) const PLACES_EACH: u32 = 1 << 16;
@@ -25,6 +25,12 @@ pub(super) enum Kind {
     ForeignTokens,
     /// By account: how many of the failures in its line are its own.
     Own,
+    /// By network: the line of the accounts that are known there.
+    AddressLine,
+    /// By account and network: an account's place in that line.
+    AddressPlace,
+    /// By device token: the failures of clients that present it.
+    Device,
 }
 
 /// The places of a stranger at an account.

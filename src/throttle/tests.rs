@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use super::{
@@ -106,6 +107,9 @@ async fn kept_attempts_are_found_again_and_forgotten_ones_go() {
 async fn concurrent_attempts_are_admitted_as_if_in_turn() {
     let directory = tempfile::tempdir().unwrap();
     let throttle = throttle(&directory).await;
+    let mut config = Config::default().throttle;
+    config.address_failures = 1000.try_into().unwrap();
+    throttle.apply(&config);
     let (ada, home) = (
         User::sample("ada", NOW),
         ClientAddress::new([192, 0, 2, 1].into()),

@@ -1,61 +1,34 @@
-//! The text of API tokens. It carries no claims: the store has its SHA-256, and looks it up by that.
-//!
-//! | characters | what |
-//! |---|---|
-//! | 4 | `jws_` |
-//! | 43 | 32 random bytes, base64url |
-//! | 6 | CRC-32 (ISO-HDLC, as in PNG and zip) of the 47 characters before, 4 bytes, big endian, base64url |
-//!
-//! In both parts the unused bits of the last character are zero, so a token has one spelling, and ends in one of `A`, `Q`, `g`
-//! and `w`. The checksum is no security: with it, a scanner for secrets tells a token from what only looks like one, and the
-//! server refuses a typing error without a look-up.
+//! The text of API tokens, in the form that [`checked_text`](super::checked_text) has.
 
-use aws_lc_rs::digest;
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::SecretString;
 
-use crate::domain::{ApiTokenHash, random};
+use super::checked_text;
+use crate::domain::ApiTokenHash;
 
-/// The beginning of every API token, and of no access token and no refresh token.
+/// The beginning of every API token, and of no other token.
 pub(crate) const PREFIX: &str = "jws_";
-const SECRET: usize = 32;
-/// The prefix and the secret, in characters.
-const CHECKED: usize = PREFIX.len() + 43;
 
 /// A new random token, and the hash that the store keeps of it.
 pub(crate) fn fresh() -> (SecretString, ApiTokenHash) {
-    let mut text = String::with_capacity(CHECKED + 6);
-    text.push_str(PREFIX);
-    URL_SAFE_NO_PAD.encode_string(random::<SECRET>(), &mut text);
-    text.push_str(&checksum(&text));
-    let hash = sha256(&text);
-    (text.into(), hash)
+    let (text, hash) = checked_text::fresh(PREFIX);
+    (text, ApiTokenHash::from_bytes(hash))
 }
 
 /// The hash of `text`. Returns `None` unless it has exactly the form of an API token, and the right checksum.
 pub(crate) fn hash(text: &str) -> Option<ApiTokenHash> {
-    let (checked, sum) = text.split_at_checked(CHECKED)?;
-    let mut secret = [0; SECRET];
-    let decoded = URL_SAFE_NO_PAD.decode_slice(checked.strip_prefix(PREFIX)?, &mut secret);
-    let well_formed = decoded == Ok(SECRET) && sum == checksum(checked);
-    well_formed.then(|| sha256(text))
-}
-
-fn checksum(text: &str) -> String {
-    URL_SAFE_NO_PAD.encode(crc32fast::hash(text.as_bytes()).to_be_bytes())
-}
-
-fn sha256(text: &str) -> ApiTokenHash {
-    let mut bytes = [0; digest::SHA256_OUTPUT_LEN];
-    bytes.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
-    ApiTokenHash::from_bytes(bytes)
+    checked_text::hash(PREFIX, text).map(ApiTokenHash::from_bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     use secrecy::ExposeSecret;
 
     use super::*;
+    use crate::tokens::checked_text::checksum;
+
+    /// The prefix and the secret, in characters.
+    const CHECKED: usize = 47;
 
     #[test]
     fn an_api_token_reads_back_and_no_two_are_alike() {

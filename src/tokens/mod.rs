@@ -4,7 +4,9 @@
 
 pub(crate) mod api_token;
 mod cache;
+mod checked_text;
 mod claims;
+pub(crate) mod device_token;
 mod encoding;
 mod error;
 mod jws;

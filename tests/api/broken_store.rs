@@ -12,13 +12,13 @@ use async_trait::async_trait;
 use jwt_server::{
     clock::Timestamp,
     domain::{
-        ApiToken, ApiTokenHash, ApiTokenId, KeyRing, Network, Refresh, RefreshTokenOutcome, Session,
-        SessionId, TokenId, TokenPolicy, User, UserChange, UserId, Username,
+        ApiToken, ApiTokenHash, ApiTokenId, DeviceSignIn, DeviceTokenHash, KeyRing, Network, Refresh,
+        RefreshTokenOutcome, Session, SessionId, TokenId, TokenPolicy, User, UserChange, UserId, Username,
     },
     store::{
-        Accepted, AcceptedApiToken, ApiTokenCreation, ApiTokens, Attempts, Kept, KeptAttempts, KeyMaterial,
-        KeyRingUpdate, Keys, PasswordReplacement, Sessions, Store, StoreCounts, StoreError, StoredRing,
-        UserCreation, Users,
+        Accepted, AcceptedApiToken, ApiTokenCreation, ApiTokens, Attempts, Devices, Kept, KeptAttempts,
+        KeyMaterial, KeyRingUpdate, Keys, PasswordReplacement, Sessions, Store, StoreCounts, StoreError,
+        StoredRing, UserCreation, Users,
     },
 };
 use secrecy::SecretSlice;
@@ -84,8 +84,9 @@ impl Sessions for BrokenStore {
         session: Session,
         verified: u32,
         at_most: usize,
+        device: Option<DeviceSignIn>,
     ) -> Result<Option<Arc<User>>, StoreError> {
-        self.inner.open_session(session, verified, at_most).await
+        self.inner.open_session(session, verified, at_most, device).await
     }
 
     async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError> {
@@ -144,6 +145,17 @@ impl Sessions for BrokenStore {
 
     async fn prune(&self, now: Timestamp, at_most: usize) -> Result<usize, StoreError> {
         self.inner.prune(now, at_most).await
+    }
+}
+
+#[async_trait]
+impl Devices for BrokenStore {
+    async fn last_sign_in_with(
+        &self,
+        user: UserId,
+        token: DeviceTokenHash,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.last_sign_in_with(user, token).await
     }
 }
 

@@ -11,6 +11,7 @@ mod authorization;
 mod bodies;
 mod broken_store;
 mod clock;
+mod device_tokens;
 mod events;
 mod guard;
 mod introspect;

@@ -72,7 +72,8 @@ async fn without_them_nothing_is_there_that_was_not_asked_for() {
         .await
         .assert_status(StatusCode::CREATED);
     let answer = server.sign_in("ada", PASSWORD).await;
-    assert_eq!(answer.json().as_object().unwrap().len(), 5);
+    assert!(answer.json()["refresh_token"].is_null());
+    assert_eq!(answer.json().as_object().unwrap().len(), 6);
     use_token(&server, "jwr_x")
         .await
         .assert_unauthorized("missing_token", "Bearer realm=\"jwt-server\"");

@@ -39,7 +39,17 @@ async fn the_right_password_is_answered_with_a_token() {
         .assert_status(StatusCode::CREATED);
     let answer = server.sign_in(" ADA ", PASSWORD).await;
     assert_eq!(answer.times(), (300, 270, true));
-    assert_eq!(answer.json().as_object().unwrap().len(), 5);
+    let answered = answer.json();
+    let members: Vec<_> = answered.as_object().unwrap().keys().collect();
+    let expected = [
+        "access_token",
+        "device_token",
+        "expires_in",
+        "refresh_in",
+        "refreshed",
+        "token_type",
+    ];
+    assert_eq!(members, expected);
     server
         .welcome(&answer.token())
         .await

@@ -140,7 +140,12 @@ async fn a_throttled_account_looks_like_a_name_without_an_account() {
 
 #[tokio::test]
 async fn a_known_place_that_fails_a_hundred_times_becomes_a_stranger() {
-    let server = with_ada().await;
+    let server = spawn_with(|config| config.throttle.address_failures = 1000.try_into().unwrap()).await;
+    server
+        .sign_up("ada", PASSWORD)
+        .await
+        .assert_status(StatusCode::CREATED);
+    server.sign_in_from(HOME, "ada", PASSWORD).await.token();
     assert_eq!(hammer(&server, HOME, "ada").await, (130, 30));
     server
         .sign_in("ada", PASSWORD)
@@ -148,6 +153,95 @@ async fn a_known_place_that_fails_a_hundred_times_becomes_a_stranger() {
         .assert_status(StatusCode::TOO_MANY_REQUESTS);
     server.advance(seconds(30));
     server.sign_in_from(HOME, "ada", PASSWORD).await.token();
+}
+
+/// A server with `many` users who have signed in from [`HOME`].
+async fn with_many(many: usize) -> Server {
+    let server = spawn().await;
+    for n in 0..many {
+        let body = serde_json::json!({"username": format!("user{n}"), "password": PASSWORD});
+        let signed_up = server.post_from(HOME, "/signup", &body).await;
+        signed_up.assert_status(StatusCode::CREATED);
+    }
+    server
+}
+
+#[tokio::test]
+async fn failures_at_known_accounts_count_against_the_address() {
+    let server = with_many(60).await;
+    let mut wrong = 0;
+    for round in 0..10 {
+        for n in 0..60 {
+            let answer = server
+                .sign_in_from(HOME, &format!("user{n}"), "wrong password")
+                .await;
+            if answer.status == StatusCode::TOO_MANY_REQUESTS {
+                assert_throttled(&answer);
+            } else {
+                assert_wrong(&answer);
+                wrong += 1;
+                assert!(round * 60 + n < 101, "{wrong} at once");
+            }
+        }
+    }
+    assert_eq!(wrong, 101, "the hundred of the address, and a first turn");
+    // Strangers find the address spent as well.
+    let stranger = server.sign_in_from(HOME, "nobody", "guess").await;
+    assert_eq!(assert_throttled(&stranger), 10);
+    // Then all of them get one more every ten seconds.
+    let mut later = 0;
+    for _ in 0..60 {
+        server.advance(seconds(10));
+        for n in 0..60 {
+            let answer = server
+                .sign_in_from(HOME, &format!("user{n}"), "wrong password")
+                .await;
+            later += usize::from(answer.status == StatusCode::UNAUTHORIZED);
+        }
+    }
+    assert!((60..=121).contains(&later), "{later} in ten minutes");
+}
+
+#[tokio::test]
+async fn known_accounts_take_turns_at_an_address_that_is_spent() {
+    let server = with_many(3).await;
+    for n in 0..300 {
+        let _ = server
+            .sign_in_from(HOME, &format!("user{}", n % 2), "guess")
+            .await;
+    }
+    // The others spend what there is at every moment, and still the third gets its turn.
+    let (mut waited, mut told) = (0, 0);
+    loop {
+        let answer = server.sign_in_from(HOME, "user2", PASSWORD).await;
+        if answer.status == StatusCode::OK {
+            break;
+        }
+        let wait = assert_throttled(&answer);
+        told = told.max(wait + waited);
+        assert_eq!(told, wait + waited, "it keeps its place");
+        waited += 1;
+        server.advance(seconds(1));
+        for n in 0..6 {
+            let _ = server
+                .sign_in_from(HOME, &format!("user{}", n % 2), "guess")
+                .await;
+        }
+        assert!(waited <= 30, "{waited} s");
+    }
+}
+
+#[tokio::test]
+async fn a_right_password_at_a_spent_address_delays_no_other() {
+    let server = with_many(40).await;
+    for n in 0..100 {
+        let _ = server.sign_in_from(HOME, &format!("stranger{n}"), "guess").await;
+    }
+    assert_throttled(&server.sign_in_from(HOME, "nobody", "guess").await);
+    for n in 0..40 {
+        let name = format!("user{n}");
+        server.sign_in_from(HOME, &name, PASSWORD).await.token();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -249,7 +249,7 @@ impl Filler {
     async fn open(&self, user: UserId, number: usize, lifetime: Duration) -> Result<()> {
         let (mut session, _) = Session::start(user, lifetime, 2 * LONG, self.now);
         session.client = client(number);
-        let opened = self.store.open_session(session, 0, usize::MAX).await?;
+        let opened = self.store.open_session(session, 0, usize::MAX, None).await?;
         ensure!(opened.is_some(), "a session was not opened");
         Ok(())
     }

@@ -146,7 +146,7 @@ async fn commits(scratch: &Path, sessions: usize, writers: usize) -> Result<f64>
         .collect();
     let names: Vec<SessionId> = sessions.iter().map(|session| session.id).collect();
 
-    let open = |session| store.open_session(session, 0, usize::MAX);
+    let open = |session| store.open_session(session, 0, usize::MAX, None);
     for some in sessions.chunks(1000) {
         try_join_all(some.iter().cloned().map(open)).await?;
     }

@@ -9,7 +9,7 @@ use warp::{
 };
 
 use crate::{
-    auth::{Auth, Principal},
+    auth::{Auth, DeviceClaim, Principal},
     domain::{DisplayName, RequestContext, Role, UserId},
     http::{
         context::context,
@@ -121,8 +121,10 @@ async fn delete(
 ) -> Result<Response, ApiError> {
     let (principal, mut fields) = (principal?, fields?);
     let current = fields.take_text("current_password").map(SecretString::from);
+    let device_token = fields.take_optional_text("device_token");
     let current = fields.finish(current)?;
-    auth.delete_account(&principal.signed_in()?, current, &context)
+    let device = DeviceClaim::presenting(device_token.map(Into::into));
+    auth.delete_account(&principal.signed_in()?, current, &device, &context)
         .await?;
     Ok(changed(StatusCode::NO_CONTENT.into_response(), principal.id()))
 }

@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use warp::{Filter, reply::Response};
 
-use super::token_answer::{accepts_text, token_answer};
+use super::token_answer::{accepts_text, device, token_answer};
 use crate::{
     auth::{Auth, AuthError, PasswordChange, Principal},
     domain::{Password, RequestContext},
@@ -40,11 +40,13 @@ async fn change_password(
     let current = fields.take_text("current_password").map(SecretString::from);
     let new = fields.take("new_password", |text| Password::parse(text.into()));
     let keeps_api_tokens = fields.take_flag("keep_api_tokens");
+    let device_token = fields.take_optional_text("device_token");
     let change = current.zip(new).zip(keeps_api_tokens);
     let change = change.map(|((current, new), keeps_api_tokens)| PasswordChange {
         current,
         new,
         keeps_api_tokens,
+        device: device(device_token, as_text),
     });
     let change = fields.finish(change)?;
     let issued = auth

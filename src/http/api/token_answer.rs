@@ -8,9 +8,12 @@ use warp::{
     reply::Response,
 };
 
-use crate::{auth::IssuedToken, http::trace::note};
+use crate::{
+    auth::{DeviceClaim, IssuedToken},
+    http::trace::note,
+};
 
-/// RFC 6749, section 5.1, with two members of this server's own.
+/// RFC 6749, section 5.1, with members of this server's own.
 #[derive(Serialize)]
 struct TokenAnswer<'a> {
     access_token: &'a str,
@@ -22,6 +25,8 @@ struct TokenAnswer<'a> {
     refresh_token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_expires_in: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_token: Option<&'a str>,
 }
 
 pub(super) fn token_answer(issued: &IssuedToken, as_text: bool) -> Response {
@@ -43,6 +48,7 @@ pub(super) fn token_answer(issued: &IssuedToken, as_text: bool) -> Response {
                 .refresh
                 .as_ref()
                 .map(|refresh| refresh.expires_in.as_secs()),
+            device_token: issued.device_token.as_ref().map(ExposeSecret::expose_secret),
         })
         .into_response()
     };
@@ -53,6 +59,12 @@ pub(super) fn token_answer(issued: &IssuedToken, as_text: bool) -> Response {
         trace.user = Some(issued.user);
         trace.changed = issued.refreshed;
     })
+}
+
+/// What a client that presents `token` has to do with device tokens. One that wants text is given none.
+pub(super) fn device(token: Option<String>, as_text: bool) -> DeviceClaim {
+    let claim = DeviceClaim::presenting(token.map(Into::into));
+    if as_text { claim } else { claim.keeping_one() }
 }
 
 /// Whether the client wants the raw token: it accepts `text/plain` by name and does not accept JSON by name.

@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use warp::{Filter, Reply, http::StatusCode, reply::Response};
 
-use super::token_answer::{accepts_text, token_answer};
+use super::token_answer::{accepts_text, device, token_answer};
 use crate::{
     auth::{Auth, Credentials, Principal},
     domain::{BearerToken, RequestContext},
@@ -56,8 +56,9 @@ async fn sign_in(
     let mut fields = fields?;
     let username = fields.take_text("username");
     let password = fields.take_text("password");
+    let device_token = fields.take_optional_text("device_token");
     let (username, password) = fields.finish(username.zip(password))?;
-    let credentials = Credentials::new(&username, password.into());
+    let credentials = Credentials::new(&username, password.into()).with_device(device(device_token, as_text));
     Ok(token_answer(&auth.sign_in(credentials, &context).await?, as_text))
 }
 

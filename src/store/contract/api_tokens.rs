@@ -143,6 +143,7 @@ pub async fn api_tokens_end_with_the_password_and_with_the_user(backend: &impl B
             to: hash('z'),
             keeps_api_tokens: api_tokens,
             session: session.clone(),
+            device: None,
         };
         assert!(store.change_password(change).await.unwrap().is_some());
         assert_eq!(is_good(&store, &token, NOW).await, api_tokens);

@@ -26,7 +26,7 @@ pub async fn a_live_session_agrees_with_the_store(backend: &impl Backend) {
         let user = created(&store, &format!("user-{n}")).await;
         let (mut session, token) = Session::start(user.id, POLICY.lifetime, 30 * DAY, NOW);
         session.grant_refresh(WEEK, NOW);
-        let opened = store.open_session(session.clone(), 0, 1).await;
+        let opened = store.open_session(session.clone(), 0, 1, None).await;
         assert!(opened.unwrap().is_some());
         if let Some(live) = store.live_session(session.id) {
             at_hand.push((session.id, token.id, live));
@@ -105,6 +105,12 @@ pub async fn a_live_session_agrees_with_the_store(backend: &impl Backend) {
 /// Opens a session of a user who may have only one.
 async fn opened_at_most_one(store: &Arc<dyn Store>, user: &User) -> Session {
     let (session, _) = Session::start(user.id, POLICY.lifetime, DAY, later(1));
-    assert!(store.open_session(session.clone(), 0, 1).await.unwrap().is_some());
+    assert!(
+        store
+            .open_session(session.clone(), 0, 1, None)
+            .await
+            .unwrap()
+            .is_some()
+    );
     session
 }

@@ -21,6 +21,8 @@ pub mod api_tokens;
 #[doc(hidden)]
 pub mod attempts;
 #[doc(hidden)]
+pub mod devices;
+#[doc(hidden)]
 pub mod keys;
 #[doc(hidden)]
 pub mod live_sessions;
@@ -81,6 +83,11 @@ macro_rules! store_contract {
                 a_closed_session_is_not_refreshed,
                 reuse_of_a_refresh_token_ends_the_session,
                 concurrent_uses_of_a_refresh_token_get_one_successor;
+            devices:
+                a_device_token_is_noted_at_each_sign_in_with_it,
+                a_new_password_ends_every_device_token_but_its_own,
+                ending_other_sessions_ends_their_device_tokens,
+                device_tokens_are_bounded_and_used_ones_stay;
             api_tokens:
                 an_api_token_is_accepted_until_it_expires,
                 an_api_token_needs_a_live_session_of_its_user,

@@ -28,6 +28,7 @@ fn change(user: &User, verified: u32, n: u16, now: Timestamp) -> (PasswordReplac
         to: hash('z'),
         keeps_api_tokens: false,
         session,
+        device: None,
     };
     (change, token)
 }
@@ -105,7 +106,7 @@ pub async fn a_new_password_forgets_every_other_network(backend: &impl Backend) 
     // A sign-in that verified the old password, and comes late.
     let (mut late, _) = Session::start(ada.id, POLICY.lifetime, WEEK, later(61));
     late.client = client(1);
-    assert_eq!(store.open_session(late, 0, MOST).await.unwrap(), None);
+    assert_eq!(store.open_session(late, 0, MOST, None).await.unwrap(), None);
     drop(store);
     let store = backend.open(later(61)).await;
     for n in 1..=3 {
@@ -148,7 +149,7 @@ pub async fn no_copy_of_a_session_outlives_a_new_password(backend: &impl Backend
         };
         let (mut session, token) = Session::start(ada.id, POLICY.lifetime, WEEK, now);
         let grant = session.grant_refresh(WEEK, now);
-        let opened = store.open_session(session.clone(), version, MOST).await;
+        let opened = store.open_session(session.clone(), version, MOST, None).await;
         assert!(opened.unwrap().is_some());
         let (change, new_token) = change(&user, version, 1, now);
         let new = change.session.clone();
@@ -179,7 +180,7 @@ pub async fn no_copy_of_a_session_outlives_a_new_password(backend: &impl Backend
                     .await
                     .unwrap();
                 let (other, _) = Session::start(user.id, POLICY.lifetime, WEEK, now);
-                let _ = store.open_session(other, version, MOST).await.unwrap();
+                let _ = store.open_session(other, version, MOST, None).await.unwrap();
             }));
         }
         for copy in copies {

@@ -147,7 +147,7 @@ async fn opened_with_refresh(store: &Arc<dyn Store>, user: &User) -> Session {
     let (mut session, _) = Session::start(user.id, POLICY.lifetime, 30 * DAY, NOW);
     session.grant_refresh(WEEK, NOW);
     let opened = store
-        .open_session(session.clone(), user.password_version, MOST)
+        .open_session(session.clone(), user.password_version, MOST, None)
         .await;
     assert!(opened.unwrap().is_some());
     session

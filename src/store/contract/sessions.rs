@@ -21,7 +21,10 @@ pub async fn a_session_opens_only_for_a_user_as_verified(backend: &impl Backend)
     let ada = created(&store, "ada").await;
     let open = async |user, verified| {
         let (session, token) = Session::start(user, POLICY.lifetime, POLICY.lifetime, NOW);
-        let opened = store.open_session(session.clone(), verified, MOST).await.unwrap();
+        let opened = store
+            .open_session(session.clone(), verified, MOST, None)
+            .await
+            .unwrap();
         assert_eq!(
             opened.is_some(),
             is_accepted(&store, &session, token.id, NOW).await
@@ -203,7 +206,13 @@ pub async fn one_session_too_many_ends_the_oldest(backend: &impl Backend) {
     let open = async |n: u64| {
         let now = later(n);
         let (session, token) = Session::start(ada.id, POLICY.lifetime, DAY, now);
-        assert!(store.open_session(session.clone(), 0, 3).await.unwrap().is_some());
+        assert!(
+            store
+                .open_session(session.clone(), 0, 3, None)
+                .await
+                .unwrap()
+                .is_some()
+        );
         (session, token)
     };
     let mut all = Vec::new();
@@ -228,7 +237,7 @@ pub async fn one_session_too_many_ends_the_oldest(backend: &impl Backend) {
             let (store, ada) = (Arc::clone(&store), ada.id);
             tokio::spawn(async move {
                 let (session, _) = Session::start(ada, POLICY.lifetime, DAY, later(last));
-                store.open_session(session, 0, 3).await.unwrap().unwrap();
+                store.open_session(session, 0, 3, None).await.unwrap().unwrap();
             })
         })
         .collect();
@@ -249,7 +258,7 @@ pub async fn sessions_are_listed_oldest_first_with_their_last_use(backend: &impl
     };
     assert!(
         store
-            .open_session(first.clone(), 0, MOST)
+            .open_session(first.clone(), 0, MOST, None)
             .await
             .unwrap()
             .is_some()

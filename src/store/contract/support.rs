@@ -93,7 +93,7 @@ async fn opened_by(
     let (mut session, token) = Session::start(user.id, POLICY.lifetime, Duration::from_hours(1), now);
     session.client = client;
     let opened = store
-        .open_session(session.clone(), user.password_version, MOST)
+        .open_session(session.clone(), user.password_version, MOST, None)
         .await;
     assert!(opened.unwrap().is_some());
     (session, token)

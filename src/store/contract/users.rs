@@ -161,7 +161,7 @@ pub async fn deleting_a_user_ends_everything_and_frees_the_name(backend: &impl B
     assert!(store.delete_user(ada.id, 0).await.unwrap());
     assert!(!store.delete_user(ada.id, 0).await.unwrap(), "gone already");
     // A sign-in that was running meanwhile.
-    let late = store.open_session(session.clone(), 0, 9).await.unwrap();
+    let late = store.open_session(session.clone(), 0, 9, None).await.unwrap();
     assert_eq!(late, None);
     assert!(!is_accepted(&store, &session, token.id, NOW).await);
     drop(store);

@@ -12,8 +12,8 @@ use crate::{
     clock::Timestamp,
     domain::{
         Algorithm, ApiToken, ApiTokenHash, ApiTokenId, ApiTokenName, Client, ClientAddress, Device,
-        DisplayName, FailedAttempts, PasswordHash, RefreshGrant, Role, Session, SessionId, TokenId,
-        TokenRecord, User, UserId, Username, WhitelistEntry,
+        DeviceSignIn, DeviceTokenHash, DisplayName, FailedAttempts, PasswordHash, RefreshGrant, Role,
+        Session, SessionId, TokenId, TokenRecord, User, UserId, Username, WhitelistEntry,
     },
     store::{error::StoreError, users::MAX_NETWORKS},
 };
@@ -32,6 +32,9 @@ macro_rules! fixture {
         .trim_end()
     };
 }
+
+/// The end of the record of a user with two devices.
+const DEVICES: &str = r#","devices":[["BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc","07070707-0707-0707-0707-070707070707",1800000000,false,"Firefox on Linux"],["CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg","08080808-0808-0808-0808-080808080808",1800000060,true,null]]}"#;
 
 /// The record as a server writes it that knows versions.
 fn of_version(version: u32, record: &str) -> String {
@@ -121,6 +124,12 @@ fn a_user_is_read_as_written_with_and_without_a_version() {
         assert_eq!(record.user(user_id()).unwrap(), user());
         assert_eq!(text(record.write().unwrap()), new);
     }
+    // Without devices, as a database has it from before there were any.
+    let record = UserRecord::read(user_id(), old.as_bytes()).unwrap();
+    assert_eq!(
+        record.last_sign_in_with(DeviceTokenHash::from_bytes([7; 32])),
+        None
+    );
     let least = UserRecord::read(user_id(), fixture!("user-least.json").as_bytes()).unwrap();
     let expected = User {
         password_version: 0,
@@ -276,6 +285,33 @@ fn the_error_of_a_bad_record_shows_nothing_of_it() {
     let zero = of_version(0, fixture!("session.json"));
     let refused = SessionRecord::read(&[7; 16], zero.as_bytes()).unwrap_err();
     assert!(matches!(refused, StoreError::Unreadable(_)), "{refused}");
+}
+
+#[test]
+fn the_devices_of_a_user_are_read_as_written() {
+    let old = fixture!("user.json");
+    let record = format!("{}{}", &old[..old.len() - 1], DEVICES);
+    let record = of_version(1, &record);
+    let mut read = UserRecord::read(user_id(), record.as_bytes()).unwrap();
+    assert_eq!(text(read.write().unwrap()), record);
+    let (first, second) = ([7; 32], [8; 32]);
+    let seen = |record: &UserRecord, token| record.last_sign_in_with(DeviceTokenHash::from_bytes(token));
+    assert_eq!(seen(&read, first), Some(NOW));
+    assert_eq!(seen(&read, second), Some(later(60)));
+    let presented = DeviceSignIn::Presented(DeviceTokenHash::from_bytes(first));
+    let again = Session {
+        created_at: later(90),
+        ..session()
+    };
+    assert!(read.note_session(&again, Some(presented)).unwrap());
+    assert_eq!(seen(&read, first), Some(later(90)));
+    // A change of the user leaves them, and a row that makes no sense is named and not shown.
+    let read = read.update(&user());
+    assert_eq!(seen(&read, second), Some(later(60)));
+    let bad = record.replace("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc", "secret");
+    let mut bad = UserRecord::read(user_id(), bad.as_bytes()).unwrap();
+    let refused = bad.note_session(&session(), Some(presented)).unwrap_err();
+    assert!(!refused.to_string().contains("secret"), "{refused}");
 }
 
 #[test]

@@ -1,14 +1,18 @@
-//! A user as a record, with the networks that the user signs in from.
+//! A user as a record, with the networks that the user signs in from and the devices that they sign in with.
 
 use std::{net::IpAddr, time::Duration};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
 use super::format::{Record, Version, from_json, to_json, unreadable};
 use crate::{
     clock::Timestamp,
-    domain::{Client, ClientAddress, DisplayName, Network, PasswordHash, Role, User, UserId, Username},
-    store::{error::StoreError, users::MAX_NETWORKS},
+    domain::{
+        ClientAddress, Device, DeviceSignIn, DeviceTokenHash, DisplayName, KnownDevice, KnownDevices,
+        Network, PasswordHash, Role, Session, SessionId, User, UserId, Username,
+    },
+    store::{error::StoreError, sessions::Kept, users::MAX_NETWORKS},
 };
 
 /// How often a sign-in from the same network is noted anew.
@@ -30,7 +34,13 @@ pub(crate) struct UserRecord {
     /// An address of each network that the user signed in from, and when the user last did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     networks: Vec<(IpAddr, Timestamp)>,
+    /// Of each device: SHA-256 of its token (base64url), the session of its last sign-in, when that began, whether the token
+    /// was ever presented, and its name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    devices: Vec<DeviceRow>,
 }
+
+type DeviceRow = (String, String, Timestamp, bool, Option<String>);
 
 impl Record for UserRecord {
     fn version(&self) -> Version {
@@ -39,7 +49,7 @@ impl Record for UserRecord {
 }
 
 impl UserRecord {
-    /// The record of a user of whom no network is known.
+    /// The record of a user of whom no network and no device is known.
     pub(crate) fn of(user: &User) -> Self {
         Self {
             v: Self::LATEST,
@@ -51,13 +61,15 @@ impl UserRecord {
             display_name: user.display_name.as_ref().map(ToString::to_string),
             created_at: user.created_at,
             networks: Vec::new(),
+            devices: Vec::new(),
         }
     }
 
-    /// The record of the same user, changed to `user`. The networks stay.
+    /// The record of the same user, changed to `user`. The networks and devices stay.
     pub(crate) fn update(self, user: &User) -> Self {
         Self {
             networks: self.networks,
+            devices: self.devices,
             ..Self::of(user)
         }
     }
@@ -100,10 +112,22 @@ impl UserRecord {
         noted.map(|(_, at)| *at)
     }
 
-    /// Remembers that the user signed in by `client` at `now`. Returns `false` if there was nothing to change.
-    pub(crate) fn note_client(&mut self, client: &Client, now: Timestamp) -> bool {
-        let network = client.address.map(ClientAddress::network);
-        network.is_some_and(|network| self.note_sign_in(network, now))
+    /// Remembers from where `session` began, and with which device token. Returns `false` if there was nothing to change.
+    pub(crate) fn note_session(
+        &mut self,
+        session: &Session,
+        device: Option<DeviceSignIn>,
+    ) -> Result<bool, StoreError> {
+        let network = session.client.address.map(ClientAddress::network);
+        let mut changed = network.is_some_and(|network| self.note_sign_in(network, session.created_at));
+        if let Some(device) = device {
+            let mut devices = self.devices(session.user)?;
+            if devices.note(device, session) {
+                self.devices = devices.iter().map(device_row).collect();
+                changed = true;
+            }
+        }
+        Ok(changed)
     }
 
     /// Remembers that the user signed in from `network` at `now`, unless that was noted within the last day. Of more than
@@ -124,11 +148,51 @@ impl UserRecord {
         true
     }
 
-    /// Forgets every network but `kept`. Returns whether anything changed.
-    pub(crate) fn forget_networks_but(&mut self, kept: Option<Network>) -> bool {
+    /// Forgets every network and every device of the user, whose id is `id`, except what is `kept`. Returns whether anything
+    /// changed.
+    pub(crate) fn forget_all_but(&mut self, id: UserId, kept: Kept) -> Result<bool, StoreError> {
         let before = self.networks.len();
-        let kept = kept.map(Network::address);
-        self.networks.retain(|(address, _)| Some(*address) == kept);
-        self.networks.len() < before
+        let network = kept.network.map(Network::address);
+        self.networks.retain(|(address, _)| Some(*address) == network);
+        let mut devices = self.devices(id)?;
+        let forgotten = devices.forget_all_but(kept.session);
+        self.devices = devices.iter().map(device_row).collect();
+        Ok(forgotten || self.networks.len() < before)
     }
+
+    /// Returns when the user last signed in with the device token that has the hash `token`.
+    pub(crate) fn last_sign_in_with(&self, token: DeviceTokenHash) -> Option<Timestamp> {
+        let token = URL_SAFE_NO_PAD.encode(token.as_bytes());
+        let noted = self.devices.iter().find(|(known, ..)| *known == token);
+        noted.map(|(_, _, at, ..)| *at)
+    }
+
+    /// Returns the devices of the user, whose id is `id`.
+    fn devices(&self, id: UserId) -> Result<KnownDevices, StoreError> {
+        let devices = self.devices.iter().map(known_device);
+        let devices = devices.collect::<Option<KnownDevices>>();
+        devices.ok_or_else(|| unreadable(format!("user {id}")))
+    }
+}
+
+fn device_row(device: &KnownDevice) -> DeviceRow {
+    (
+        URL_SAFE_NO_PAD.encode(device.token.as_bytes()),
+        device.session.to_string(),
+        device.signed_in_at,
+        device.came_back,
+        device.name.as_ref().map(ToString::to_string),
+    )
+}
+
+/// Returns `None` if the row makes no sense.
+fn known_device((token, session, signed_in_at, came_back, name): &DeviceRow) -> Option<KnownDevice> {
+    let token = URL_SAFE_NO_PAD.decode(token).ok()?;
+    Some(KnownDevice {
+        token: DeviceTokenHash::from_bytes(token.try_into().ok()?),
+        session: SessionId::parse(session).ok()?,
+        signed_in_at: *signed_in_at,
+        came_back: *came_back,
+        name: name.as_deref().and_then(Device::parse),
+    })
 }

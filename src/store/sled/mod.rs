@@ -11,7 +11,7 @@
 //! | `meta` | `refresh_key` | the key that refresh tokens are made with, 32 bytes |
 //! | `meta` | `names_key` | the key of the hash that picks the places in `names`, 16 bytes |
 //! | `meta` | `attempts_key` | the key of the hash that picks the places in `attempts`, 16 bytes |
-//! | `users` | user id, 16 bytes | `UserRecord` with the networks they sign in from, JSON |
+//! | `users` | user id, 16 bytes | `UserRecord` with the networks and devices they sign in from, JSON |
 //! | `names` | a place, 2 bytes | rows of a hash of a username, 8 bytes, and a user id, 16 bytes: see [names](trees::names) |
 //! | `sessions` | session id, 16 bytes | `SessionRecord` with its whitelist, JSON |
 //! | `api_tokens` | API token id, 16 bytes | `ApiTokenRecord`, JSON |
@@ -29,6 +29,7 @@
 mod api_tokens;
 mod attempts;
 mod commit;
+mod devices;
 mod error;
 mod file;
 mod go_back;

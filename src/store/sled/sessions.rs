@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use super::{RECORDS, SledStore, blocking, commit::group::Effect, memory::index::Ended};
 use crate::{
     clock::Timestamp,
-    domain::{Refresh, RefreshTokenOutcome, Session, SessionId, TokenId, TokenPolicy, User, UserId},
+    domain::{
+        DeviceSignIn, Refresh, RefreshTokenOutcome, Session, SessionId, TokenId, TokenPolicy, User, UserId,
+    },
     store::{
         error::StoreError,
         sessions::{Accepted, Kept, LiveSession, Sessions},
@@ -52,6 +54,7 @@ impl Sessions for SledStore {
         session: Session,
         verified: u32,
         at_most: usize,
+        device: Option<DeviceSignIn>,
     ) -> Result<Option<Arc<User>>, StoreError> {
         let now = session.created_at;
         self.index.saw(now);
@@ -70,7 +73,7 @@ impl Sessions for SledStore {
                     let others = trees.sessions(&group.sessions_of(user.id))?;
                     surplus(others, at_most.saturating_sub(1), now)
                 };
-                if record.note_client(&session.client, now) {
+                if record.note_session(&session, device)? {
                     trees.open_session(&session, &record, &closed)?;
                 } else {
                     trees.change_sessions(Some(&session), &closed)?;

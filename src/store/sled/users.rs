@@ -57,6 +57,7 @@ impl Users for SledStore {
             to,
             keeps_api_tokens,
             session,
+            device,
         } = change;
         self.index.saw(session.created_at);
         self.committer
@@ -72,7 +73,7 @@ impl Users for SledStore {
                 };
                 let ended = group.all_but(user.id, kept);
                 let user = Arc::new(user.with(UserChange::Password(to)));
-                trees.put_new_password(&user, &ended, Some(&session))?;
+                trees.put_new_password(&user, &ended, Some((&session, device)))?;
                 let effect = Effect::Renew {
                     user: Arc::clone(&user),
                     ended,

@@ -44,7 +44,7 @@ static CROWD: LazyLock<Crowd> = LazyLock::new(|| {
             let opened = users.iter().map(|user| {
                 let (session, token) = Session::start(user.id, HOUR, HOUR, NOW);
                 names.push((session.id, token.id));
-                store.open_session(session, 0, usize::MAX)
+                store.open_session(session, 0, usize::MAX, None)
             });
             join_all(opened).await;
         }
@@ -112,7 +112,7 @@ fn durable_writes(bencher: Bencher, writers: usize) {
         .bench_local_values(|sessions| {
             let opened = sessions
                 .into_iter()
-                .map(|session| store.open_session(session, 0, usize::MAX));
+                .map(|session| store.open_session(session, 0, usize::MAX, None));
             runtime.block_on(join_all(opened))
         });
 }

@@ -172,7 +172,7 @@ impl Op {
             Self::SignIn(session) => {
                 assert!(
                     store
-                        .open_session(session.clone(), 0, usize::MAX)
+                        .open_session(session.clone(), 0, usize::MAX, None)
                         .await
                         .unwrap()
                         .is_some()
@@ -658,7 +658,7 @@ async fn no_group_of_writes_is_as_long_as_two_segments() {
     join_all(
         sessions
             .iter()
-            .map(|session| store.open_session(session.clone(), 0, usize::MAX)),
+            .map(|session| store.open_session(session.clone(), 0, usize::MAX, None)),
     )
     .await;
     measure("signed in");

@@ -48,7 +48,7 @@ async fn with_a_session(directory: &tempfile::TempDir) -> (SessionId, TokenId) {
         store.create_user(user, None).await.unwrap(),
         UserCreation::Created
     );
-    assert!(store.open_session(session, 0, 9).await.unwrap().is_some());
+    assert!(store.open_session(session, 0, 9, None).await.unwrap().is_some());
     assert_eq!(store.index.latest(), NOW);
     (id, token.id)
 }

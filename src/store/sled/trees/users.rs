@@ -5,7 +5,7 @@ use sled::transaction::{ConflictableTransactionError, Transactional};
 use super::{Trees, api_tokens::end, names, transaction_failed};
 use crate::{
     clock::Timestamp,
-    domain::{Network, Session, User, UserId, Username},
+    domain::{DeviceSignIn, DeviceTokenHash, Network, Session, User, UserId, Username},
     store::{
         error::StoreError,
         records::{format, session::SessionRecord, user::UserRecord},
@@ -91,23 +91,23 @@ impl Trees {
         done.map_err(transaction_failed)
     }
 
-    /// Writes `user`, who has another password, and removes what `ended`. Forgets from where the user has signed in. If a session
-    /// `begins`, writes it and remembers its client.
+    /// Writes `user`, who has another password, and removes what `ended`. Forgets from where and with which devices the user
+    /// has signed in. If a session `begins`, writes it and remembers its network and its device.
     pub(crate) fn put_new_password(
         &self,
         user: &User,
         ended: &Ended,
-        begins: Option<&Session>,
+        begins: Option<(&Session, Option<DeviceTokenHash>)>,
     ) -> Result<(), StoreError> {
         let mut record = UserRecord::of(user);
-        if let Some(session) = begins {
-            record.note_client(&session.client, session.created_at);
-        }
-        let record = record.write()?;
         let session = match begins {
-            Some(session) => Some((session.id, SessionRecord::write(session)?)),
+            Some((session, device)) => {
+                record.note_session(session, device.map(DeviceSignIn::Given))?;
+                Some((session.id, SessionRecord::write(session)?))
+            }
             None => None,
         };
+        let record = record.write()?;
         let trees = (&self.users, &self.sessions, &self.api_tokens);
         let done = trees.transaction(|(users, sessions, api_tokens)| {
             users.insert(user.id.as_bytes(), record.as_slice())?;
@@ -120,11 +120,11 @@ impl Trees {
         done.map_err(transaction_failed)
     }
 
-    /// Removes what `ended`, and forgets from where `user` has signed in except what is `kept`.
+    /// Removes what `ended`, and forgets from where and with which devices `user` has signed in except what is `kept`.
     pub(crate) fn end_all_but(&self, user: UserId, ended: &Ended, kept: Kept) -> Result<(), StoreError> {
         let mut forgotten = None;
         if let Some(mut record) = self.user_record(user)?
-            && record.forget_networks_but(kept.network)
+            && record.forget_all_but(user, kept)?
         {
             forgotten = Some(record.write()?);
         }
@@ -177,6 +177,15 @@ impl Trees {
     ) -> Result<Option<Timestamp>, StoreError> {
         let record = self.user_record(user)?;
         Ok(record.and_then(|record| record.last_sign_in(network)))
+    }
+
+    pub(crate) fn last_sign_in_with(
+        &self,
+        user: UserId,
+        token: DeviceTokenHash,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let record = self.user_record(user)?;
+        Ok(record.and_then(|record| record.last_sign_in_with(token)))
     }
 
     /// Does nothing if the user is deleted.
