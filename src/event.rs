@@ -122,9 +122,9 @@ pub enum EventKind {
         /// The `kid` of the new key.
         kid: String,
     },
-    /// The throttle refused an attempt before its password or token was checked.
+    /// The throttle refused an attempt before its password or token was checked, or a sign-up.
     Throttled {
-        /// Where the failed attempts are counted. For the log only.
+        /// What was too much, and where it is counted. For the log only.
         axis: ThrottleAxis,
         /// After what time the next attempt is admitted.
         retry_after: Duration,
@@ -198,16 +198,18 @@ pub enum SignInFailure {
     Busy,
 }
 
-/// Where the throttle counts failed attempts.
+/// What was too much, and where the throttle counts it.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ThrottleAxis {
-    /// By the network of the client.
+    /// Wrong passwords, by the network of the client.
     Address,
-    /// By the account, over every client that has never signed in to it.
+    /// Wrong passwords, by the account, over every client that has never signed in to it.
     Account,
-    /// By the user who asks the server about tokens.
+    /// Foreign tokens, by the user who asks the server about them.
     Caller,
+    /// Sign-ups, by the network of the client.
+    SignUps,
 }
 
 /// Who did something.

@@ -8,7 +8,7 @@ use crate::{
     config::Config,
     domain::{ClientAddress, Password, RequestContext, Roles, User, UserChange, UserId, Username},
     event::{Actor, EventKind, Listeners},
-    passwords::Passwords,
+    passwords::{HashFor, Passwords},
     store::UserCreation,
 };
 
@@ -54,7 +54,11 @@ impl Accounts {
         if self.parts.store.user_by_name(&username).await?.is_some() {
             return Err(AuthError::UsernameTaken);
         }
-        let password_hash = self.passwords.hash_new(password, &username).await?;
+        let network = context.client.address.map(ClientAddress::network);
+        let hashed = self
+            .passwords
+            .hash_new(password, &username, HashFor::SignUp(network));
+        let password_hash = hashed.await?;
         let now = self.parts.now();
         let user = User {
             id: UserId::generate(now),
@@ -66,9 +70,8 @@ impl Accounts {
             display_name: None,
             created_at: now,
         };
-        let address = context.client.address.filter(|_| actor == Actor::Anonymous);
-        let network = address.map(ClientAddress::network);
-        match self.parts.store.create_user(user.clone(), network).await? {
+        let known = network.filter(|_| actor == Actor::Anonymous);
+        match self.parts.store.create_user(user.clone(), known).await? {
             UserCreation::Created => {
                 let roles = user.roles.clone();
                 self.parts

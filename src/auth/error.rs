@@ -43,10 +43,10 @@ pub enum AuthError {
         /// After what time the client may try again.
         retry_after: Duration,
     },
-    /// Too many passwords were wrong, or too many tokens were not issued by this server.
-    #[error("too many failed attempts {axis}")]
+    /// Too many passwords were wrong, too many tokens were not issued by this server, or a budget is spent.
+    #[error("{axis}")]
     TooManyAttempts {
-        /// Where they were counted.
+        /// What was too much, and where it is counted.
         axis: Axis,
         /// After what time the next attempt is admitted, in whole seconds.
         retry_after: Duration,

@@ -14,7 +14,7 @@ use crate::{
     domain::{RequestContext, TokenPolicy, UserId},
     event::{Actor, EventKind, Listeners},
     store::{Store, StoreCounts},
-    throttle::Throttle,
+    throttle::{Budgets, Throttle},
     tokens::{RefreshTokens, Tokens},
 };
 
@@ -26,6 +26,7 @@ pub(super) struct Inner {
     pub(super) parts: Parts,
     pub(super) accounts: Accounts,
     pub(super) throttle: Throttle,
+    pub(super) budgets: Budgets,
     pub(super) tokens: Tokens,
     pub(super) refresh_tokens: RefreshTokens,
     pub(super) keys: SigningKeys,
@@ -64,6 +65,7 @@ impl Auth {
         let refresh_key = parts.store.refresh_key(RefreshTokens::fresh_key()).await?;
         let (store, clock) = (Arc::clone(&parts.store), Arc::clone(&parts.clock));
         Ok(Self(Arc::new(Inner {
+            budgets: Budgets::new(&config.throttle, Arc::clone(&clock)),
             throttle: Throttle::load(&config.throttle, store, clock).await?,
             accounts: Accounts::new(config, parts.clone()),
             tokens: Tokens::new(&ring, &config.token),
@@ -83,10 +85,11 @@ impl Auth {
     /// `introspection` and `throttle`. What was granted before stays as it was granted: a session keeps its end.
     ///
     /// Every other setting needs a restart: `store`, `token`, `log` and `server`, and of `password` the number of hashing
-    /// threads and the length of their queue.
+    /// threads and the lengths of their lines.
     pub fn apply_limits(&self, config: &Config) {
         self.0.accounts.passwords.apply(&config.password);
         self.0.throttle.apply(&config.throttle);
+        self.0.budgets.apply(&config.throttle);
         let limits = Arc::new(Limits::from(config));
         *self.0.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
     }

@@ -8,6 +8,7 @@ use super::{Auth, AuthError, DeviceClaim, IssuedToken, SignedIn, password_check:
 use crate::{
     domain::{ClientAddress, DisplayName, Password, RequestContext, Session, SessionId, User, UserChange},
     event::EventKind,
+    passwords::HashFor,
     store::{Kept, PasswordReplacement},
 };
 
@@ -69,7 +70,9 @@ impl Auth {
         let user = self
             .check_current_password(signed_in, change.current, &change.device, context)
             .await?;
-        let hash = passwords.hash_new(change.new, &user.username).await?;
+        // Not in the line of the sign-ups: a flood of those must not keep a user from it.
+        let purpose = HashFor::SignIn(context.client.address.map(ClientAddress::network));
+        let hash = passwords.hash_new(change.new, &user.username, purpose).await?;
         let _minting = self.0.minting.read().await;
         let (session, first) = self.new_session(user.id, context);
         let (device_token, device) = change.device.renew().unzip();

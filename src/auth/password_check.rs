@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Auth, AuthError, CredentialsRefusal};
 use crate::{
-    domain::{DeviceTokenHash, Password, RequestContext, User, UserChange, UserId, Username},
+    domain::{ClientAddress, DeviceTokenHash, Password, RequestContext, User, UserChange, UserId, Username},
     event::{Actor, EventKind, ThrottleAxis},
     throttle::{Axis, ThrottleError},
 };
@@ -72,7 +72,8 @@ impl Auth {
                 return Err(self.throttled(error, subject, actor, context));
             }
         };
-        let verified = match self.0.accounts.passwords.verify(user, password).await {
+        let network = from.map(ClientAddress::network);
+        let verified = match self.0.accounts.passwords.verify(user, password, network).await {
             Ok(Some(verified)) => verified,
             Ok(None) => return Err(AuthError::InvalidCredentials(refusal)),
             Err(error) => {
@@ -108,6 +109,7 @@ impl Auth {
                 Axis::Address => ThrottleAxis::Address,
                 Axis::Account => ThrottleAxis::Account,
                 Axis::Caller(_) => ThrottleAxis::Caller,
+                Axis::SignUps => ThrottleAxis::SignUps,
             };
             self.emit(
                 EventKind::Throttled { axis, retry_after },

@@ -19,10 +19,12 @@ impl Auth {
         Err(AuthError::SignupClosed)
     }
 
-    /// Adds a user with the roles of the settings. If `context` says where the client is, the user is known from there.
+    /// Adds a user with the roles of the settings. If `context` says where the client is, the user is known from there, and the
+    /// sign-ups of its network are counted.
     ///
     /// # Errors
-    /// As [`check_sign_up`](Self::check_sign_up) and [`Accounts::add`](super::Accounts::add).
+    /// As [`check_sign_up`](Self::check_sign_up) and [`Accounts::add`](super::Accounts::add);
+    /// [`TooManyAttempts`](AuthError::TooManyAttempts) after too many sign-ups, before it says whether the name is taken.
     pub async fn sign_up(
         &self,
         username: Username,
@@ -30,6 +32,9 @@ impl Auth {
         context: &RequestContext,
     ) -> Result<User, AuthError> {
         self.check_sign_up(context)?;
+        // It stays counted also if the server turns out to be busy: the name is free then, and the client has learnt it.
+        let admitted = self.0.budgets.admit_sign_up(context.client.address);
+        admitted.map_err(|error| self.throttled(error, None, Actor::Anonymous, context))?;
         let roles = self.limits().signup.roles.clone();
         let accounts = &self.0.accounts;
         let added = accounts.add(username, password, roles, Actor::Anonymous, context);

@@ -14,7 +14,8 @@ section! {
         min_strength: u8 = 2, Whole(0..=4);
         /// How many threads hash passwords. 0 is one less than the processors, but at least one.
         hash_threads: usize = 0, Whole(0..=256);
-        /// How many passwords may wait to be hashed. The next one is answered 503.
+        /// How many sign-ins may wait to be hashed, and half as many sign-ups beside them. If all places are taken, the
+        /// address with most of them loses its newest to an address with fewer. What has no place is answered 503.
         hash_queue: usize = 64, Whole(1..=100_000);
     }
 }

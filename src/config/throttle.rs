@@ -1,4 +1,4 @@
-//! `[throttle]`: how fast passwords and tokens may be guessed.
+//! `[throttle]`: how fast passwords and tokens may be guessed, and how often clients may do what costs the server much.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -10,11 +10,13 @@ use crate::domain::{LinePolicy, MAX_FAILURES};
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// The sizes that a budget of failures may have.
+/// The sizes that a budget may have.
 const BUDGET: Whole<NonZeroU32> = Whole(NonZeroU32::MIN..=NonZeroU32::new(1_000_000).unwrap());
 
 section! {
-    /// How fast passwords and tokens may be guessed. Times are whole seconds.
+    /// How fast passwords and tokens may be guessed, and how often clients may do what costs the server much. Times are whole
+    /// seconds. Of IPv6, a client is a /64; all clients of a /56 have four times as much together, and those of a /48
+    /// sixteen times.
     #[derive(Copy)]
     pub struct ThrottleConfig in "throttle" {
         /// How many sign-ins may fail from one address (IPv6: /64) before it has to wait. Failures with a device token do
@@ -37,6 +39,11 @@ section! {
         /// How long the user then waits for each further token. 1s allows 86,400 guesses a day, of tokens with 128 random
         /// bits and a signature.
         foreign_token_refill: Duration = "1s", Seconds(1..=DAY);
+        /// How many sign-ups one address (IPv6: /64) may try before it has to wait, whether they succeed or not: each costs
+        /// a hash, or tells whether a username is taken. 100 is enough for a class behind one address.
+        sign_ups: NonZeroU32 = 100, BUDGET;
+        /// How long the address then waits for each further sign-up. 1m allows 1,440 a day and address.
+        sign_up_refill: Duration = "1m", Seconds(1..=DAY);
     }
 }
 

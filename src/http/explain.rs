@@ -155,20 +155,7 @@ impl From<&AuthError> for Problem {
                 "Too many sign-ups and sign-ins are waiting. Try again later.",
             )
             .retry_after(*retry_after),
-            AuthError::TooManyAttempts { axis, retry_after } => Self::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "too_many_attempts",
-                "Too many attempts",
-                format!(
-                    "{} Try again in {}.",
-                    match axis {
-                        Axis::Address | Axis::Account => "Too many sign-ins have failed.",
-                        Axis::Caller(_) => "Too many of these tokens were not issued by this server.",
-                    },
-                    humantime::format_duration(*retry_after)
-                ),
-            )
-            .retry_after(*retry_after),
+            AuthError::TooManyAttempts { axis, retry_after } => Self::too_many(*axis, *retry_after),
             AuthError::SessionRequired(_) => Self::new(
                 StatusCode::FORBIDDEN,
                 "session_required",
@@ -219,6 +206,32 @@ impl From<&AuthError> for Problem {
 }
 
 impl Problem {
+    fn too_many(axis: Axis, retry_after: Duration) -> Self {
+        let when = humantime::format_duration(retry_after);
+        let attempts = |what: &str| {
+            Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_attempts",
+                "Too many attempts",
+                format!("{what} Try again in {when}."),
+            )
+        };
+        let requests = |what: &str| {
+            Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_requests",
+                "Too many requests",
+                format!("{what} Try again in {when}."),
+            )
+        };
+        let problem = match axis {
+            Axis::Address | Axis::Account => attempts("Too many sign-ins have failed."),
+            Axis::Caller(_) => attempts("Too many of these tokens were not issued by this server."),
+            Axis::SignUps => requests("Too many sign-ups came from your network."),
+        };
+        problem.retry_after(retry_after)
+    }
+
     fn invalid_fields(errors: Vec<FieldError>) -> Self {
         let names: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
         let detail = format!("These fields are not right: {}.", names.join(", "));

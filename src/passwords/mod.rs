@@ -3,6 +3,7 @@
 
 mod error;
 mod hash;
+mod line;
 mod strength;
 mod threads;
 
@@ -16,6 +17,7 @@ use once_cell::sync::OnceCell;
 
 pub(crate) use self::error::HashingError;
 pub use self::error::PasswordRejection;
+pub(crate) use self::threads::HashFor;
 use self::{
     hash::{cost_of, costs_between, decoy, hash, matches},
     strength::strength,
@@ -23,7 +25,7 @@ use self::{
 };
 use crate::{
     config::PasswordConfig,
-    domain::{Password, PasswordHash, User, Username},
+    domain::{Network, Password, PasswordHash, User, Username},
 };
 
 /// When to come back after the queue was full: about as long as a full queue of the default settings takes two threads.
@@ -78,9 +80,10 @@ impl Passwords {
         &self,
         password: Password,
         username: &Username,
+        purpose: HashFor,
     ) -> Result<PasswordHash, HashingError> {
         let (rules, username) = (self.rules(), username.clone());
-        self.run(move || {
+        self.run(purpose, move || {
             if rules.min_strength > 0 && strength(&password, &username) < rules.min_strength {
                 return Err(PasswordRejection::TooWeak.into());
             }
@@ -89,15 +92,16 @@ impl Passwords {
         .await
     }
 
-    /// Returns `user` if the password is theirs. The work is the same when there is no user, or no password that a user can
-    /// have: then a decoy is verified, and the answer is `None`.
+    /// Returns `user` if the password is theirs, which a client in the network `from` presents. The work is the same when there is
+    /// no user, or no password that a user can have: then a decoy is verified, and the answer is `None`.
     pub(crate) async fn verify(
         &self,
         user: Option<Arc<User>>,
         password: Option<Password>,
+        from: Option<Network>,
     ) -> Result<Option<VerifiedPassword>, HashingError> {
         let cost = self.rules().bcrypt_cost;
-        self.run(move || {
+        self.run(HashFor::SignIn(from), move || {
             let Some(password) = password else {
                 let _ = matches("a password that no user has", &decoy(cost))?;
                 return Ok(None);
@@ -127,13 +131,14 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(
         &self,
+        purpose: HashFor,
         work: impl FnOnce() -> Result<T, HashingError> + Send + 'static,
     ) -> Result<T, HashingError> {
         let start = || HashThreads::start(self.thread_count(), self.rules().hash_queue);
         let threads = self.threads.get_or_try_init(start);
         let threads =
             threads.map_err(|error| HashingError::Internal(format!("no hashing thread: {error}")))?;
-        threads.run(work).await.map_err(|error| match error {
+        threads.run(purpose, work).await.map_err(|error| match error {
             NotDone::QueueFull => HashingError::Busy {
                 retry_after: RETRY_AFTER,
             },

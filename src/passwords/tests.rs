@@ -6,6 +6,7 @@ use super::*;
 use crate::config::Config;
 
 const PASSWORD: &str = "correct horse battery";
+const SIGN_UP: HashFor = HashFor::SignUp(None);
 
 fn passwords(cost: u32) -> Passwords {
     let mut config = Config::default().password;
@@ -37,7 +38,12 @@ fn user(password_hash: PasswordHash) -> Arc<User> {
 #[tokio::test]
 async fn only_the_very_password_is_right() {
     let passwords = passwords(4);
-    let user = user(passwords.hash_new(password(PASSWORD), &username()).await.unwrap());
+    let user = user(
+        passwords
+            .hash_new(password(PASSWORD), &username(), SIGN_UP)
+            .await
+            .unwrap(),
+    );
     let mut longer = PASSWORD.to_owned();
     longer.push(' ');
     for (text, right) in [
@@ -47,7 +53,7 @@ async fn only_the_very_password_is_right() {
         (&PASSWORD[1..], false),
     ] {
         let verified = passwords
-            .verify(Some(Arc::clone(&user)), Some(password(text)))
+            .verify(Some(Arc::clone(&user)), Some(password(text)), None)
             .await
             .unwrap();
         assert_eq!(verified.is_some(), right, "{text:?}");
@@ -59,7 +65,9 @@ async fn a_hash_of_what_was_typed_is_accepted_and_replaced() {
     let passwords = passwords(4);
     let (composed, decomposed) = ("correct h\u{f6}rse battery", "correct ho\u{308}rse battery");
     let verify = async |hash: PasswordHash, text: &str| {
-        let verified = passwords.verify(Some(user(hash)), Some(password(text))).await;
+        let verified = passwords
+            .verify(Some(user(hash)), Some(password(text)), None)
+            .await;
         verified.unwrap()
     };
     // Earlier versions hashed what was typed.
@@ -79,13 +87,18 @@ async fn all_71_bytes_of_a_password_count() {
     let long: String = (0..71u32)
         .map(|n| char::from(b'!' + (n * n * 31 % 89) as u8))
         .collect();
-    let user = user(passwords.hash_new(password(&long), &username()).await.unwrap());
+    let user = user(
+        passwords
+            .hash_new(password(&long), &username(), SIGN_UP)
+            .await
+            .unwrap(),
+    );
     let mut other = long.clone();
     other.replace_range(70.., "~");
     assert_ne!(other, long);
     for (text, right) in [(long, true), (other, false)] {
         let verified = passwords
-            .verify(Some(Arc::clone(&user)), Some(password(&text)))
+            .verify(Some(Arc::clone(&user)), Some(password(&text)), None)
             .await
             .unwrap();
         assert_eq!(verified.is_some(), right);
@@ -98,15 +111,15 @@ async fn the_decoy_verifies_no_user() {
     for text in ["a password that no user has", PASSWORD] {
         assert!(
             passwords
-                .verify(None, Some(password(text)))
+                .verify(None, Some(password(text)), None)
                 .await
                 .unwrap()
                 .is_none()
         );
     }
     let user = user(decoy(4));
-    assert!(passwords.verify(Some(user), None).await.unwrap().is_none());
-    assert!(passwords.verify(None, None).await.unwrap().is_none());
+    assert!(passwords.verify(Some(user), None, None).await.unwrap().is_none());
+    assert!(passwords.verify(None, None, None).await.unwrap().is_none());
 }
 
 #[test]
@@ -121,22 +134,22 @@ fn the_decoy_is_a_hash_of_the_configured_cost() {
 async fn only_the_right_password_is_rehashed_under_another_cost() {
     let user = user(
         passwords(4)
-            .hash_new(password(PASSWORD), &username())
+            .hash_new(password(PASSWORD), &username(), SIGN_UP)
             .await
             .unwrap(),
     );
     let passwords = passwords(5);
-    let wrong = passwords.verify(Some(Arc::clone(&user)), Some(password("wrong")));
+    let wrong = passwords.verify(Some(Arc::clone(&user)), Some(password("wrong")), None);
     assert!(wrong.await.unwrap().is_none());
 
-    let right = passwords.verify(Some(Arc::clone(&user)), Some(password(PASSWORD)));
+    let right = passwords.verify(Some(Arc::clone(&user)), Some(password(PASSWORD)), None);
     let rehashed = right.await.unwrap().unwrap().rehashed.unwrap();
     assert_eq!(cost_of(&rehashed), Some(5));
     assert!(matches(PASSWORD, &rehashed).unwrap());
 
     let settled = self::user(rehashed);
     let again = passwords
-        .verify(Some(settled), Some(password(PASSWORD)))
+        .verify(Some(settled), Some(password(PASSWORD)), None)
         .await
         .unwrap();
     assert!(again.unwrap().rehashed.is_none());
@@ -154,13 +167,13 @@ async fn easy_passwords_are_refused_and_the_username_counts_as_known() {
         "ada.lovelace1",
         "aaaaaaaaaaaa",
     ] {
-        let refused = passwords.hash_new(password(easy), &username()).await;
+        let refused = passwords.hash_new(password(easy), &username(), SIGN_UP).await;
         let weak = matches!(refused, Err(HashingError::Rejected(PasswordRejection::TooWeak)));
         assert!(weak, "{easy}");
     }
     assert!(
         passwords
-            .hash_new(password("correcthorse"), &username())
+            .hash_new(password("correcthorse"), &username(), SIGN_UP)
             .await
             .is_ok()
     );

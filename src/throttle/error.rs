@@ -7,8 +7,8 @@ use crate::{domain::UserId, store::StoreError};
 /// Why an attempt is not admitted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ThrottleError {
-    /// Too many attempts have failed.
-    #[error("too many failed attempts {axis}")]
+    /// Too many attempts have failed, or a budget is spent.
+    #[error("{axis}")]
     TooMany {
         /// Where they are counted.
         axis: Axis,
@@ -24,17 +24,20 @@ pub(super) fn too_many(axis: Axis, retry_after: Duration) -> ThrottleError {
     ThrottleError::TooMany { axis, retry_after }
 }
 
-/// Where failed attempts are counted. For the log only: it would tell a client whether others try the account as well.
+/// What was too much, and where it is counted. For the log only: it would tell a client whether others try the account as well.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Axis {
-    /// By the client's network.
-    #[error("from the address")]
+    /// Wrong passwords, by the client's network.
+    #[error("too many failed attempts from the address")]
     Address,
-    /// By the account, over every client that has never signed in to it.
-    #[error("at the account")]
+    /// Wrong passwords, by the account, over every client that has never signed in to it.
+    #[error("too many failed attempts at the account")]
     Account,
-    /// By the user who introspects tokens.
-    #[error("to name a token of this server")]
+    /// Foreign tokens, by the user who introspects them.
+    #[error("too many failed attempts to name a token of this server")]
     Caller(UserId),
+    /// Sign-ups, by the client's network.
+    #[error("too many sign-ups from the address")]
+    SignUps,
 }

@@ -2,7 +2,7 @@
 //! by the account, whose strangers wait in a [line](crate::domain::admit_stranger). A client in a network from which the user
 //! has signed in before is no stranger: see [`known`]. One that presents a [`device`] token of the user is judged by that
 //! alone. So no client can lock another one out. And how fast tokens may be guessed by a user who may ask about them, in
-//! buckets as well.
+//! buckets as well. What costs the server much and is no guess has a [budget](Budgets).
 //!
 //! A table of a fixed size holds what is remembered, at places that a keyed hash picks: a million names or addresses take
 //! no more memory than that. A client that shares a place with an account under attack waits as its strangers do, and so can
@@ -11,6 +11,8 @@
 
 mod attempt;
 mod buckets;
+mod budget;
+mod budgets;
 mod counters;
 mod device;
 mod error;
@@ -21,13 +23,13 @@ mod table;
 use std::sync::Arc;
 
 pub use self::error::Axis;
-pub(crate) use self::error::ThrottleError;
 use self::{
     attempt::{Attempt, Standing},
     counters::Counters,
     error::too_many,
     places::{InLine, Kind},
 };
+pub(crate) use self::{budgets::Budgets, error::ThrottleError};
 use crate::{
     clock::Clock,
     config::ThrottleConfig,

@@ -4,7 +4,7 @@ use jwt_server::domain::{Role, Roles};
 use serde_json::json;
 use warp::http::StatusCode;
 
-use crate::server::{PASSWORD, request, seconds, spawn, spawn_with};
+use crate::server::{Answer, PASSWORD, Server, request, seconds, spawn, spawn_with};
 
 #[tokio::test]
 async fn a_sign_up_answers_with_the_new_user_and_no_secret() {
@@ -214,6 +214,93 @@ async fn strings_that_upset_other_servers_are_an_error_or_a_user() {
                 [StatusCode::UNAUTHORIZED, StatusCode::BAD_REQUEST].contains(&answer.status),
                 "{string:?}"
             );
+        }
+    }
+}
+
+/// The answer to a sign-up from `address`.
+async fn sign_up_from(server: &Server, address: &str, username: &str, password: &str) -> Answer {
+    let body = json!({"username": username, "password": password});
+    server.post_from(address, "/signup", &body).await
+}
+
+#[tokio::test]
+async fn only_the_network_that_signs_up_often_has_to_wait() {
+    const HERE: &str = "2001:db8:0:7::1";
+    const ELSEWHERE: &str = "2001:db8:0:8::1";
+    let server = spawn_with(|config| config.throttle.sign_ups = 4.try_into().unwrap()).await;
+    sign_up_from(&server, HERE, "ada", PASSWORD)
+        .await
+        .assert_status(StatusCode::CREATED);
+    // What does not look like a sign-up costs nothing.
+    for _ in 0..5 {
+        sign_up_from(&server, HERE, "a", PASSWORD)
+            .await
+            .assert_fields(&[("username", "too_short")]);
+    }
+    for (name, password, status) in [
+        ("ada", PASSWORD, StatusCode::CONFLICT),
+        ("barbara", "password", StatusCode::UNPROCESSABLE_ENTITY),
+        ("barbara", PASSWORD, StatusCode::CREATED),
+    ] {
+        let answer = sign_up_from(&server, "2001:db8:0:7:ffff::2", name, password).await;
+        answer.assert_status(status);
+    }
+    // Neither says the server now whether a name is taken, nor does it look at the password.
+    let mut refusals = Vec::new();
+    for (name, password) in [("ada", PASSWORD), ("carol", PASSWORD), ("carol", "password")] {
+        let refused = sign_up_from(&server, HERE, name, password).await;
+        refused.assert_problem(StatusCode::TOO_MANY_REQUESTS, "too_many_requests");
+        assert_eq!(refused.header("retry-after"), "60");
+        refusals.push(refused.text());
+    }
+    assert!(refusals.iter().all(|text| *text == refusals[0]), "{refusals:?}");
+    sign_up_from(&server, ELSEWHERE, "ada", PASSWORD)
+        .await
+        .assert_status(StatusCode::CONFLICT);
+    // Signing in is another matter.
+    server.sign_in_from(HERE, "ada", PASSWORD).await.token();
+
+    server.advance(seconds(60));
+    sign_up_from(&server, HERE, "carol", PASSWORD)
+        .await
+        .assert_status(StatusCode::CREATED);
+    sign_up_from(&server, HERE, "dora", PASSWORD)
+        .await
+        .assert_status(StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
+async fn a_site_of_many_ipv6_networks_has_to_wait_too() {
+    for (site, networks) in [("2001:db8:0:7%::1", 4), ("2001:db8:0:%00::1", 16)] {
+        let server = spawn_with(|config| config.throttle.sign_ups = 1.try_into().unwrap()).await;
+        let sign_up = async |number: usize| {
+            let address = site.replace('%', &format!("{number:02x}"));
+            sign_up_from(&server, &address, &format!("user{number}"), PASSWORD).await
+        };
+        for number in 0..networks {
+            sign_up(number).await.assert_status(StatusCode::CREATED);
+        }
+        let refused = sign_up(networks).await;
+        refused.assert_problem(StatusCode::TOO_MANY_REQUESTS, "too_many_requests");
+        sign_up_from(&server, "2001:db8:1:7::1", "ada", PASSWORD)
+            .await
+            .assert_status(StatusCode::CREATED);
+    }
+}
+
+#[tokio::test]
+async fn a_class_behind_one_address_can_sign_up() {
+    let server = spawn().await;
+    for number in 0..30 {
+        let name = format!("pupil{number}");
+        for (name, password, status) in [
+            (name.as_str(), "password", StatusCode::UNPROCESSABLE_ENTITY),
+            (name.as_str(), PASSWORD, StatusCode::CREATED),
+            ("pupil0", PASSWORD, StatusCode::CONFLICT),
+        ] {
+            let answer = sign_up_from(&server, "192.0.2.1", name, password).await;
+            answer.assert_status(status);
         }
     }
 }

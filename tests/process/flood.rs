@@ -1,11 +1,21 @@
 //! A flood of sign-ins: the server refuses the attempts beyond its limits, slowly, and serves signed-in users as before.
 
 use std::{
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
-use crate::{client::PASSWORD, server::Home};
+use serde_json::json;
+
+use crate::{
+    client::{PASSWORD, json_head},
+    server::Home,
+};
 
 /// How long the server holds a refusal back.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -90,4 +100,101 @@ fn in_a_flood_of_sign_ins_signed_in_users_are_served() {
     // The server refuses each of a hundred clients at most once a second; at full speed there would be thousands.
     assert!((100..=400).contains(&turned_away), "{turned_away}");
     assert!(slowest < PAUSE, "{slowest:?}");
+}
+
+/// A request of the client at `address`, which a proxy passes on.
+fn from(address: Ipv4Addr, path: &str, name: &str, password: &str) -> String {
+    let body = json!({"username": name, "password": password}).to_string();
+    let (length, by) = (
+        format!("Content-Length: {}", body.len()),
+        format!("X-Forwarded-For: {address}"),
+    );
+    let head = json_head(path, &["Connection: close", &length, &by]);
+    format!("{head}{body}")
+}
+
+#[test]
+fn a_flood_of_sign_ups_keeps_no_user_from_signing_in() {
+    const FLOOD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
+    const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+    let home = Home::new();
+    let server = home
+        .server()
+        .flag("--server.trusted_proxies", "127.0.0.1")
+        .flag("--password.bcrypt_cost", "8")
+        .flag("--password.hash_threads", "1")
+        .start();
+    let client = server.client();
+    let answer = client.ask(&from(ELSEWHERE, "/signup", "ada", PASSWORD));
+    answer.assert_status(201);
+    let (over, signed_up) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let floods: Vec<_> = (0..300)
+        .map(|n| {
+            let (over, signed_up) = (Arc::clone(&over), Arc::clone(&signed_up));
+            thread::spawn(move || {
+                for turn in 0.. {
+                    let request = from(FLOOD, "/signup", &format!("user-{n}-{turn}"), PASSWORD);
+                    if over.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let Ok(answer) = client.try_ask(&request) else {
+                        return;
+                    };
+                    assert!([201, 429, 503].contains(&answer.status), "{answer:?}");
+                    signed_up.fetch_add(usize::from(answer.status == 201), Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    // From elsewhere, and from the same address.
+    for address in [ELSEWHERE, FLOOD].repeat(8) {
+        let answer = client.ask(&from(address, "/signin", "ada", PASSWORD));
+        assert_eq!(answer.status, 200, "from {address}: {answer:?}");
+        thread::sleep(Duration::from_millis(100));
+    }
+    over.store(true, Ordering::Relaxed);
+    for flood in floods {
+        flood.join().unwrap();
+    }
+    let signed_up = signed_up.load(Ordering::Relaxed);
+    assert!((1..=100).contains(&signed_up), "{signed_up} signed up");
+}
+
+#[test]
+fn a_flood_of_sign_ins_keeps_no_other_network_from_signing_in() {
+    const FLOOD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
+    const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+    let home = Home::new();
+    let server = home
+        .server()
+        .flag("--server.trusted_proxies", "127.0.0.1")
+        .flag("--password.bcrypt_cost", "8")
+        .flag("--password.hash_threads", "1")
+        .flag("--password.hash_queue", "8")
+        .start();
+    let client = server.client();
+    for (name, address) in [("ada", ELSEWHERE), ("eve", FLOOD)] {
+        client
+            .ask(&from(address, "/signup", name, PASSWORD))
+            .assert_status(201);
+    }
+    let over = Arc::new(AtomicBool::new(false));
+    let floods: Vec<_> = (0..100)
+        .map(|_| {
+            let over = Arc::clone(&over);
+            thread::spawn(move || {
+                let request = from(FLOOD, "/signin", "eve", PASSWORD);
+                while !over.load(Ordering::Relaxed) && client.try_ask(&request).is_ok() {}
+            })
+        })
+        .collect();
+    for _ in 0..15 {
+        let answer = client.ask(&from(ELSEWHERE, "/signin", "ada", PASSWORD));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        thread::sleep(Duration::from_millis(50));
+    }
+    over.store(true, Ordering::Relaxed);
+    for flood in floods {
+        flood.join().unwrap();
+    }
 }

@@ -32,7 +32,8 @@ fn fill(server: &Server) -> Vec<String> {
 #[test]
 fn on_a_full_disk_writes_are_refused_and_reads_go_on() {
     let home = Home::new();
-    let server = home.server().longest_file(ROOM).start();
+    let many = home.server().flag("--throttle.sign_ups", "1000000");
+    let server = many.longest_file(ROOM).start();
     server.sign_up("ada", PASSWORD).assert_status(201);
     let live = server.sign_in("ada", PASSWORD).token();
     let revoked = server.sign_in("ada", PASSWORD).token();

@@ -27,8 +27,9 @@ pub(crate) fn refreshing(server: Program) -> Program {
         .flag("--token.refresh_window", "12h")
         .flag("--token.refresh_grace", "12h")
         .flag("--session.refresh_tokens", "true")
-        // The test asks for deleted users often.
+        // The test asks for deleted users often, and all its users sign up from one address.
         .flag("--throttle.address_failures", "1000000")
+        .flag("--throttle.sign_ups", "1000000")
 }
 
 fn start(home: &Home) -> Server {
