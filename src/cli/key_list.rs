@@ -7,7 +7,7 @@ use clap::Command;
 use super::{
     database,
     failure::Failure,
-    process::{runtime, say},
+    process::{runtime, say, start_log},
     threads,
 };
 use crate::{
@@ -16,7 +16,6 @@ use crate::{
     config::Config,
     domain::{KeyRing, KeyState},
     event::Listeners,
-    telemetry,
 };
 
 pub(super) fn command() -> Command {
@@ -26,7 +25,7 @@ pub(super) fn command() -> Command {
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
     threads::for_command(config)?;
     database::must_exist(config, "; the server makes it at its first start")?;
-    let _log = telemetry::install(&config.log);
+    let _log = start_log(config)?;
     let (keys, now) = runtime()?.block_on(async {
         let keys = SigningKeys::open(config, Listeners::default()).await?;
         keys.list().await

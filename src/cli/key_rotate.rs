@@ -8,7 +8,7 @@ use super::{
     database,
     failure::Failure,
     key_list,
-    process::{runtime, say},
+    process::{runtime, say, start_log},
     threads,
 };
 use crate::{
@@ -40,7 +40,7 @@ pub(super) fn command() -> Command {
 pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure> {
     threads::for_command(config)?;
     database::must_exist(config, "; the server makes it at its first start")?;
-    let _log = telemetry::install(&config.log);
+    let _log = start_log(config)?;
     let rotation = if arguments.get_flag("revoke") {
         KeyRotation::Revoke
     } else if arguments.get_flag("now") {

@@ -1,4 +1,4 @@
-//! What a command needs of its process: a runtime, and standard output.
+//! What a command needs of its process: a runtime, the log, and standard output.
 
 use std::io::{self, Write};
 
@@ -6,11 +6,21 @@ use rustix::fs::Mode;
 use tokio::runtime::{Builder, Runtime};
 
 use super::failure::Failure;
+use crate::{
+    config::Config,
+    telemetry::{self, Log},
+};
 
 /// A runtime for a command.
 pub(super) fn runtime() -> Result<Runtime, Failure> {
     let runtime = Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| Failure::io("the runtime can't start", &error))
+}
+
+/// Starts the log, which is open until the result is dropped.
+pub(super) fn start_log(config: &Config) -> Result<Log, Failure> {
+    let log = telemetry::install(&config.log);
+    log.map_err(|error| Failure::io("the thread of the log can't start", &error))
 }
 
 /// Makes every file that this process creates from now on its own user's alone. The database creates some by itself.

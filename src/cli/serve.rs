@@ -9,7 +9,11 @@ use std::io;
 use tokio::{net::TcpListener, task::spawn_blocking};
 
 use self::banner::Banner;
-use super::{failure::Failure, process::say, threads};
+use super::{
+    failure::Failure,
+    process::{say, start_log},
+    threads,
+};
 use crate::{auth::Auth, config::Config, http::Api, server::Cores, telemetry};
 
 /// How many files the server has open at most, beside its connections and those of each core.
@@ -20,12 +24,12 @@ const CORE_FILES: usize = 5;
 /// Serves. The `warnings` go into the banner.
 pub(super) fn run(config: &Config, warnings: &[String]) -> Result<(), Failure> {
     threads::for_server(config)?;
-    let log = telemetry::install(&config.log);
+    let log = start_log(config)?;
     let cores = Cores::start().map_err(|error| Failure::io("the threads can't start", &error))?;
     cores.block_on(async {
         tokio::select! {
             served = serve(config, warnings, &cores) => served,
-            () = log.say_dropped() => Ok(()),
+            () = log.say_left_out() => Ok(()),
         }
     })
 }

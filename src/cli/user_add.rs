@@ -9,7 +9,7 @@ use super::{
     database,
     failure::Failure,
     password_line,
-    process::{runtime, say},
+    process::{runtime, say, start_log},
     threads,
 };
 use crate::{
@@ -48,7 +48,7 @@ pub(super) fn command() -> Command {
 
 pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure> {
     threads::for_command(config)?;
-    let _log = telemetry::install(&config.log);
+    let _log = start_log(config)?;
     let name = arguments.get_one::<String>("name").map_or("", String::as_str);
     let username = Username::parse(name).map_err(|error| Failure::Argument(refusal(&error)))?;
     let role = |name: &String| {

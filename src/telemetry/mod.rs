@@ -1,7 +1,9 @@
 //! What the process reports of itself: the log, and the events that it writes there. It does not know what is served; a command installs it at its start.
 
+mod alike;
 mod events;
 mod log;
+mod writer;
 
 pub use self::events::EventLog;
-pub(crate) use self::log::install;
+pub(crate) use self::log::{Log, install};

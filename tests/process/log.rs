@@ -1,10 +1,12 @@
 //! The log: a line for each request that changes something or fails, and no text that a client wrote.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::{
-    client::{Answer, PASSWORD, post_json, sign_in, with_token},
-    server::Home,
+    client::{Answer, Deadline, PASSWORD, post_json, sign_in, with_token},
+    server::{Home, Server},
 };
 
 /// The line of the log with the id of this answer's request.
@@ -140,6 +142,86 @@ fn what_is_no_request_leaves_a_line_without_its_bytes() {
     let log = server.wait().assert_success().err;
     let lines = log.matches("not a request of HTTP/1.1").count();
     assert_eq!(lines, 3, "{log}");
+    assert!(!log.contains("FORGED"), "{log}");
+}
+
+/// Sends so many copies of a request over one connection, and reads their answers.
+fn flood(server: &Server, request: &str, times: usize) {
+    let mut connection = server.connect();
+    for _ in 0..times / 10 {
+        connection.send(request.repeat(10)).unwrap();
+        for _ in 0..10 {
+            connection.answer().unwrap();
+        }
+    }
+}
+
+#[test]
+fn of_many_refusals_one_line_tells() {
+    const TIMES: usize = 2000;
+    let home = Home::new();
+    let server = home.start();
+    let begun = Deadline::after(Duration::from_mins(1));
+    for request in [
+        "GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer a.b.c\r\n\r\n",
+        "GET /me HTTP/1.1\r\nHost: a b\r\n\r\n",
+    ] {
+        flood(&server, request, TIMES);
+    }
+    for _ in 0..100 {
+        let mut connection = server.connect();
+        connection.send("no request\r\n\r\n").unwrap();
+        connection.rest().unwrap();
+    }
+    let seconds = 60 - usize::try_from(begun.left().as_secs()).unwrap();
+    server.signal("TERM");
+    let log = server.wait().assert_success().err;
+    let own = log.matches(" request method=").count() + log.matches("not a request of HTTP/1.1").count();
+    assert!(
+        own <= 20 * (seconds + 1),
+        "{own} lines in {seconds} seconds: {log}"
+    );
+    let sums = log.lines().filter_map(|line| line.split("refused=").nth(1));
+    let summed: usize = sums
+        .map(|rest| {
+            assert!(rest.ends_with(" networks=1"), "{rest}");
+            rest.split(' ').next().unwrap().parse::<usize>().unwrap()
+        })
+        .sum();
+    assert_eq!(own + summed, 3 * TIMES + 100, "{log}");
+}
+
+#[test]
+fn what_an_attacker_makes_the_server_log_hides_no_other_client() {
+    let home = Home::new();
+    let server = home.server().flag("--log.format", "json").start();
+    flood(&server, "GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n", 200);
+    let mut other = server.connect_from([127, 0, 0, 2].into()).unwrap();
+    other.send(with_token("GET", "/me", "a.b.c")).unwrap();
+    let answer = other.answer().unwrap();
+    server.signal("TERM");
+    let log = server.wait().assert_success().err;
+    let line: Value = serde_json::from_str(line_of(&log, &answer)).unwrap();
+    assert_eq!(line["client"], "127.0.0.2");
+}
+
+#[test]
+fn a_made_up_method_is_not_in_the_log_and_not_long() {
+    let home = Home::new();
+    let server = home.start();
+    let answers = [32, 33, 10_000].map(|length| {
+        let method = "FORGED".repeat(length / 6 + 1)[..length].to_owned();
+        server.ask(&with_token(&method, "/me", "x"))
+    });
+    answers[0].assert_problem(405, "method_not_allowed");
+    answers[1].assert_problem(431, "header_too_large");
+    answers[2].assert_problem(431, "header_too_large");
+    server.signal("TERM");
+    let log = server.wait().assert_success().err;
+    for answer in &answers {
+        assert!(line_of(&log, answer).contains("request method=- route="), "{log}");
+    }
     assert!(!log.contains("FORGED"), "{log}");
 }
 
