@@ -44,7 +44,9 @@ where
 
 /// Checks what the headers say of the body, before a byte of it is read.
 fn check_headers(headers: &HeaderMap, media_type: &'static str, limits: BodyLimits) -> Result<(), ApiError> {
-    let wanted = ApiError::UnsupportedMediaType { wanted: media_type };
+    let wanted = ApiError::UnsupportedMediaType {
+        wanted: Some(media_type),
+    };
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let is_wanted = |value: &str| {
         value

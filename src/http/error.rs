@@ -26,8 +26,9 @@ pub(crate) enum ApiError {
     HeaderTooLarge {
         limit: usize,
     },
+    /// `wanted` is the media type of the bodies that the path takes, if it is known.
     UnsupportedMediaType {
-        wanted: &'static str,
+        wanted: Option<&'static str>,
     },
     LengthRequired,
     /// A page of another origin sent the request, and the routes allow none to.

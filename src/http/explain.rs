@@ -33,7 +33,9 @@ impl From<&ApiError> for Problem {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
                 "Unsupported media type",
-                format!("Send the body uncompressed, with the header Content-Type: {wanted}."),
+                wanted.map_or("This path does not take a body of this type.".into(), |wanted| {
+                    format!("Send the body uncompressed, with the header Content-Type: {wanted}.")
+                }),
             ),
             ApiError::HeaderTooLarge { limit } => Self::new(
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use futures_util::future::Either;
 use warp::{
     Filter, Rejection, Reply,
-    filters::BoxedFilter,
+    filters::{BoxedFilter, body, cors::CorsForbidden},
     reject::{self, Reject},
     reply::Response,
 };
@@ -60,41 +60,58 @@ impl Guard for BoxedFilter<(Principal,)> {
 /// Never.
 pub async fn recover(rejection: Rejection) -> Result<Response, Infallible> {
     // Rejections come combined: beside a refusal there may be "method not allowed" of a route that did not fit.
-    let error = match rejection.find::<Refused>() {
+    // A refusal comes first: what lies behind the guard is nothing to tell a client that may not pass it.
+    let error = match rejection.find() {
         Some(Refused(error)) => return Ok(error.response()),
         None => of_warp(&rejection),
     };
     Ok(error.into_response())
 }
 
-/// The error for one of warp's own rejections.
+/// The error for warp's own rejections. Several routes may have rejected the request: the answer is that of the route whose
+/// filters it passed the furthest. A route for another method comes last.
 fn of_warp(rejection: &Rejection) -> ApiError {
+    let has = Has(rejection);
     if rejection.is_not_found() {
         ApiError::NotFound
-    } else if rejection.find::<reject::MethodNotAllowed>().is_some() {
-        ApiError::MethodNotAllowed { allow: None }
-    } else if rejection.find::<reject::PayloadTooLarge>().is_some() {
+    } else if has.one::<body::BodyDeserializeError>() || has.named("BodyReadError") {
+        ApiError::BadRequest
+    } else if has.one::<reject::PayloadTooLarge>() {
         ApiError::BodyTooLarge { limit: None }
-    } else if rejection.find::<reject::UnsupportedMediaType>().is_some() {
-        ApiError::UnsupportedMediaType {
-            wanted: "application/json",
-        }
-    } else if rejection.find::<reject::LengthRequired>().is_some() {
+    } else if has.one::<reject::LengthRequired>() {
         ApiError::LengthRequired
-    } else if rejection.find::<warp::filters::cors::CorsForbidden>().is_some() {
-        ApiError::ForbiddenOrigin
-    } else if rejection
-        .find::<warp::filters::body::BodyDeserializeError>()
-        .is_some()
-        || rejection.find::<reject::InvalidHeader>().is_some()
-        || rejection.find::<reject::InvalidQuery>().is_some()
-        || rejection.find::<reject::MissingCookie>().is_some()
-        || rejection.find::<reject::MissingHeader>().is_some()
+    } else if has.one::<reject::UnsupportedMediaType>() {
+        ApiError::UnsupportedMediaType { wanted: None }
+    } else if has.one::<reject::InvalidHeader>()
+        || has.one::<reject::InvalidQuery>()
+        || has.one::<reject::MissingCookie>()
+        || has.one::<reject::MissingHeader>()
+        || has.named("MissingConnectionUpgrade")
     {
         ApiError::BadRequest
+    } else if has.one::<CorsForbidden>() {
+        ApiError::ForbiddenOrigin
+    } else if has.one::<reject::MethodNotAllowed>() {
+        ApiError::MethodNotAllowed { allow: None }
     } else {
         tracing::error!(?rejection, "a rejection that no route handles");
         ApiError::Internal
+    }
+}
+
+/// The rejections of all routes.
+struct Has<'a>(&'a Rejection);
+
+impl Has<'_> {
+    /// Whether one of them is of this kind.
+    fn one<T: 'static>(&self) -> bool {
+        self.0.find::<T>().is_some()
+    }
+
+    /// Whether one of them has this name in its debug output. Some of warp's types are private, or belong to a feature that this
+    /// crate does not need.
+    fn named(&self, name: &str) -> bool {
+        format!("{:?}", self.0).contains(name)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The library: the guard in front of a user's own routes.
 
 use jwt_server::{Guard, Principal, Role, recover};
-use warp::{Filter, Reply, http::StatusCode, reply::Response};
+use warp::{Filter, Reply, filters::BoxedFilter, http::StatusCode, reply::Response};
 
 use crate::server::{Answer, Server, request, spawn};
 
@@ -158,4 +158,109 @@ async fn an_api_token_passes_with_the_roles_that_it_was_made_for() {
     assert!(principal.api_token_id().is_some());
     assert_eq!(principal.roles().to_string(), "ADMIN");
     assert_eq!(principal.expires_at().since(principal.issued_at()).as_secs(), 60);
+}
+
+#[tokio::test]
+async fn a_bad_body_is_400_where_the_path_has_another_method() {
+    let read = warp::path!("items").and(warp::get()).map(|| "read");
+    let write = warp::path!("items")
+        .and(warp::post())
+        .and(warp::body::json())
+        .map(|_: u8| "written");
+    for routes in [read.or(write).unify().boxed(), write.or(read).unify().boxed()] {
+        let ask = async |method: &str, body: &str| {
+            let request = request(method, "/items").header("content-type", "application/json");
+            let response = request.body(body).reply(&routes.clone().recover(recover)).await;
+            response.status().as_u16()
+        };
+        assert_eq!(ask("POST", "7").await, 200);
+        assert_eq!(ask("POST", "x").await, 400);
+        assert_eq!(ask("DELETE", "7").await, 405);
+    }
+}
+
+/// Each row is a filter that rejects the request of the test, and the status of its rejection. Of two, the first in this table
+/// has passed the request further, or is behind a guard.
+#[tokio::test]
+async fn of_two_routes_that_reject_the_better_fit_answers() {
+    let server = spawn().await;
+    let cors = warp::cors().allow_origin("https://app.example.org");
+    let rows: [(&str, u16, BoxedFilter<()>); 9] = [
+        (
+            "guard",
+            401,
+            server.auth.guard().map(|_| ()).untuple_one().boxed(),
+        ),
+        (
+            "body",
+            400,
+            warp::body::json().map(|_: u8| ()).untuple_one().boxed(),
+        ),
+        ("size", 413, warp::body::content_length_limit(1).boxed()),
+        (
+            "type",
+            415,
+            warp::body::form()
+                .map(|_: Vec<(String, u8)>| ())
+                .untuple_one()
+                .boxed(),
+        ),
+        (
+            "query",
+            400,
+            warp::query().map(|_: Vec<(String, u8)>| ()).untuple_one().boxed(),
+        ),
+        ("header", 400, warp::header::exact("x-wanted", "1").boxed()),
+        (
+            "origin",
+            403,
+            warp::any()
+                .map(|| "")
+                .with(cors)
+                .map(|_| ())
+                .untuple_one()
+                .boxed(),
+        ),
+        ("method", 405, warp::get().boxed()),
+        ("path", 404, warp::path("other").boxed()),
+    ];
+    let status = async |one: &BoxedFilter<()>, other: &BoxedFilter<()>, sized: bool| {
+        let routes = one.clone().map(|| "").or(other.clone().map(|| ""));
+        let mut request = request("POST", "/items?a=x")
+            .header("content-type", "application/json")
+            .header("origin", "https://evil.example.org");
+        if sized {
+            request = request.body("x x");
+        }
+        request.reply(&routes.recover(recover)).await.status().as_u16()
+    };
+    for (place, (name, expected, one)) in rows.iter().enumerate() {
+        for (other_name, _, other) in &rows[place..] {
+            for (first, second) in [(one, other), (other, one)] {
+                let found = status(first, second, true).await;
+                assert_eq!(found, *expected, "{name} and {other_name}");
+            }
+        }
+    }
+    // Without a length, the filter for the size asks for one.
+    let size = &rows[2].2;
+    for (name, _, other) in &rows[3..] {
+        for (first, second) in [(size, other), (other, size)] {
+            assert_eq!(status(first, second, false).await, 411, "size and {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_type_that_a_route_of_the_user_refuses_is_not_named() {
+    let form = warp::post()
+        .and(warp::body::form())
+        .map(|_: Vec<(String, String)>| "");
+    let request = request("POST", "/")
+        .header("content-type", "application/json")
+        .body("{}");
+    let response = request.reply(&form.recover(recover)).await;
+    assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let body = String::from_utf8(response.body().to_vec()).unwrap();
+    assert!(!body.contains("application/json"), "{body}");
 }
