@@ -4,15 +4,16 @@
 
 use std::{env, error::Error};
 
-use jwt_server::{Api, Auth, Config, EventLog, Guard, Principal, Role, recover, serve};
-use tokio::{net::TcpListener, signal};
+use jwt_server::{Api, Auth, Config, EventLog, Guard, Principal, Role, recover, serve, server::Listeners};
+use tokio::signal;
 use warp::Filter;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
     let mut config = Config::default();
-    config.server.listen = arguments.next().as_deref().unwrap_or("127.0.0.1:8000").parse()?;
+    let address = arguments.next();
+    config.server.listen = vec![address.as_deref().unwrap_or("localhost:8000").parse()?];
     config.store.path = arguments.next().unwrap_or_else(|| "data".into()).into();
 
     let auth = Auth::open(&config, EventLog::listeners()).await?;
@@ -32,9 +33,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let api = Api::new(auth.clone(), &config);
     let routes = api.routes().or(notes).or(clear).recover(recover);
 
-    let listener = TcpListener::bind(config.server.listen).await?;
-    println!("listening on http://{}", listener.local_addr()?);
+    let listeners = Listeners::bind(&config.server)?;
+    for address in listeners.addresses() {
+        println!("listening on http://{address}");
+    }
     let stop = async { signal::ctrl_c().await.unwrap_or_default() };
-    serve(listener, routes, &config.server, stop).await;
+    serve(listeners, routes, &config.server, stop).await?;
     Ok(())
 }

@@ -22,8 +22,9 @@ impl Accounts {
     /// The accounts in the database that `config` names. The `listeners` are told of each event.
     ///
     /// # Errors
-    /// [`StartError::Database`] if the directory can't be opened.
+    /// [`StartError::Config`] if [`Config::validate`] fails, [`Database`](StartError::Database) if the directory can't be opened.
     pub async fn open(config: &Config, listeners: Listeners) -> Result<Self, StartError> {
+        config.validate()?;
         Ok(Self::new(config, Parts::open(config, listeners).await?))
     }
 

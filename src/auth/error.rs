@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    config::Origin,
+    config::{ConfigError, Origin},
     domain::{Role, UserId},
     keys::KeyError,
     passwords::{HashingError, PasswordRejection},
@@ -139,6 +139,9 @@ pub enum ApiTokenRejection {
 /// Why the server can't start, or tend its keys.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// A value of the configuration is not accepted, or two contradict each other.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The database directory can't be opened.
     #[error(transparent)]
     Database(#[from] store::OpenError),

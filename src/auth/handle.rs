@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, RwLock as AsyncRwLock};
 use super::{Accounts, AuthError, KeyStatus, Parts, SigningKeys, StartError, limits::Limits};
 use crate::{
     clock::Timestamp,
-    config::Config,
+    config::{Config, ConfigError},
     domain::{RequestContext, TokenPolicy, UserId},
     event::{Actor, EventKind, Listeners},
     store::{Store, StoreCounts},
@@ -45,8 +45,10 @@ impl Auth {
     /// each event. Must be called on a tokio runtime.
     ///
     /// # Errors
-    /// [`StartError::Database`] if the directory can't be opened, [`StartError::Store`] if it can't be read.
+    /// [`StartError::Config`] if [`Config::validate`] fails, [`Database`](StartError::Database) if the directory can't be opened; else
+    /// as [`new`](Self::new).
     pub async fn open(config: &Config, listeners: Listeners) -> Result<Self, StartError> {
+        config.validate()?;
         let auth = Self::new(config, Parts::open(config, listeners).await?).await?;
         auth.look_after();
         Ok(auth)
@@ -57,9 +59,11 @@ impl Auth {
     /// [`keep_attempts`](Self::keep_attempts) are called.
     ///
     /// # Errors
-    /// [`StartError::Store`] if the store can't be read, or can't keep what a first start makes;
+    /// [`StartError::Config`] if [`Config::validate`] fails;
+    /// [`Store`](StartError::Store) if the store can't be read, or can't keep what a first start makes;
     /// [`DamagedKey`](StartError::DamagedKey) if the signing keys can't be used; [`NoKey`](StartError::NoKey) if none can be made.
     pub async fn new(config: &Config, parts: Parts) -> Result<Self, StartError> {
+        config.validate()?;
         let keys = SigningKeys::new(config, parts.clone());
         let (ring, status) = keys.start().await?;
         let refresh_key = parts.store.refresh_key(RefreshTokens::fresh_key()).await?;
@@ -86,12 +90,17 @@ impl Auth {
     ///
     /// Every other setting needs a restart: `store`, `token`, `log` and `server`, and of `password` the number of hashing
     /// threads and the lengths of their lines.
-    pub fn apply_limits(&self, config: &Config) {
+    ///
+    /// # Errors
+    /// [`ConfigError`] if [`Config::validate`] fails; then the limits stay as they were.
+    pub fn apply_limits(&self, config: &Config) -> Result<(), ConfigError> {
+        config.validate()?;
         self.0.accounts.passwords.apply(&config.password);
         self.0.throttle.apply(&config.throttle);
         self.0.budgets.apply(&config.throttle);
         let limits = Arc::new(Limits::from(config));
         *self.0.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
+        Ok(())
     }
 
     /// The users, for what an operator or an administrator does with them. It checks no role.
@@ -141,5 +150,106 @@ impl Auth {
         context: &RequestContext,
     ) {
         self.0.parts.emit(kind, subject, actor, context);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretSlice;
+
+    use super::*;
+    use crate::{
+        auth::Credentials,
+        clock::{ManualClock, Timestamp},
+        config::{Origin, Secret},
+        domain::{Client, ClientAddress},
+        store,
+    };
+
+    const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    async fn parts(directory: &tempfile::TempDir) -> (Config, Parts) {
+        let mut config = Config::default();
+        config.store.path = directory.path().join("data");
+        config.password.bcrypt_cost = 4;
+        let store = store::open(&config.store, START, Listeners::default())
+            .await
+            .unwrap();
+        (config, Parts::new(store, Arc::new(ManualClock::new(START))))
+    }
+
+    /// Each number of the settings is either refused, or one with which a sign-in is answered.
+    #[tokio::test]
+    async fn no_number_set_in_code_breaks_the_verbs() {
+        let directory = tempfile::tempdir().unwrap();
+        let (config, parts) = parts(&directory).await;
+        let context = RequestContext::of_client(Client {
+            address: Some(ClientAddress::new([192, 0, 2, 1].into())),
+            device: None,
+        });
+        let running = Auth::new(&config, parts.clone()).await.unwrap();
+        for (key, is_accepted, config) in config.at_the_ends() {
+            let auth = match Auth::new(&config, parts.clone()).await {
+                Ok(auth) => auth,
+                Err(StartError::Config(ConfigError::Conflict(_))) => continue,
+                Err(StartError::Config(error)) => {
+                    assert!(!is_accepted && error.to_string().contains(key), "{error}");
+                    let applied = running.apply_limits(&config).unwrap_err();
+                    assert!(applied.to_string().contains(key), "{applied}");
+                    continue;
+                }
+                Err(error) => panic!("{key}: {error}"),
+            };
+            assert!(is_accepted, "{key}");
+            // The greatest cost takes seconds.
+            if config.password.bcrypt_cost == 4 {
+                let claimed = Credentials::new("ada", "wrong password".to_owned().into());
+                assert!(auth.sign_in(claimed, &context).await.is_err(), "{key}");
+                running.apply_limits(&config).unwrap();
+                auth.prune().await.unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_secret_of_no_bytes_signs_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut config, parts) = parts(&directory).await;
+        config.token.secret = Some(Secret {
+            bytes: SecretSlice::from(Vec::new()),
+            origin: Origin::Code,
+        });
+        let refused = Auth::new(&config, parts).await.err().unwrap().to_string();
+        assert!(
+            refused.starts_with("set in code: an HS256 secret has at least 32 bytes"),
+            "{refused}"
+        );
+        let listeners = Listeners::default;
+        for refused in [
+            Auth::open(&config, listeners()).await.err(),
+            Accounts::open(&config, listeners()).await.err(),
+            SigningKeys::open(&config, listeners()).await.err(),
+        ] {
+            assert!(matches!(refused, Some(StartError::Config(_))), "{refused:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_database_is_open_once_in_a_process() {
+        let directory = tempfile::tempdir().unwrap();
+        let (config, parts) = parts(&directory).await;
+        let auth = Auth::new(&config, parts).await.unwrap();
+        let listeners = Listeners::default;
+        for refused in [
+            Accounts::open(&config, listeners()).await.err(),
+            Auth::open(&config, listeners()).await.err(),
+            SigningKeys::open(&config, listeners()).await.err(),
+        ] {
+            let refused = refused.unwrap().to_string();
+            assert!(refused.contains("is open in this process already"), "{refused}");
+            assert!(!refused.contains("another process"), "{refused}");
+        }
+        drop(auth);
+        Accounts::open(&config, listeners()).await.map(drop).unwrap();
     }
 }

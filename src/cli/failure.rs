@@ -5,6 +5,7 @@ use std::io;
 use crate::{
     auth::{RotationError, StartError},
     config::{ConfigError, Origin},
+    server::ListenError,
 };
 
 /// Why a command failed.
@@ -16,6 +17,8 @@ pub(super) enum Failure {
     Open(#[from] StartError),
     #[error(transparent)]
     Rotation(#[from] RotationError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// A bad argument.
     #[error("{0}")]
     Argument(String),
@@ -34,7 +37,7 @@ impl Failure {
         match self {
             Self::Argument(_) => 2,
             Self::Config(error) if is_an_argument(error) => 2,
-            Self::Config(_) | Self::Open(_) | Self::Rotation(_) | Self::Other(_) => 1,
+            Self::Config(_) | Self::Open(_) | Self::Rotation(_) | Self::Listen(_) | Self::Other(_) => 1,
         }
     }
 }

@@ -26,7 +26,10 @@ pub(super) fn flag(setting: AnySetting) -> Arg {
         .long(setting.key)
         .visible_aliases(alias)
         .value_name(value)
-        .action(ArgAction::Set)
+        .action(match setting.kind() {
+            Kind::List => ArgAction::Append,
+            _ => ArgAction::Set,
+        })
         .allow_hyphen_values(true)
         .global(true)
         .hide_short_help(true)
@@ -72,8 +75,10 @@ fn is_there(file: &Path) -> bool {
 pub(super) fn add_flags(settings: &mut Settings, matches: &ArgMatches) -> Result<(), ConfigError> {
     let mut errors = Errors::default();
     for setting in config::settings() {
-        if let Some(value) = matches.get_one::<String>(setting.key) {
-            errors.keep(settings.add_flag(&setting, &format!("--{}", setting.key), value));
+        if let Some(values) = matches.get_many::<String>(setting.key) {
+            // Only the flag of a list can be repeated.
+            let value = values.map(String::as_str).collect::<Vec<_>>().join(",");
+            errors.keep(settings.add_flag(&setting, &format!("--{}", setting.key), &value));
         }
     }
     errors.result()

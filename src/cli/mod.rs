@@ -104,7 +104,7 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("Sign-up, sign-in, refresh and log-out with JSON Web Tokens, on a database of its own")
         .after_help(
-            "Without a command it serves. It needs no configuration: it listens on 127.0.0.1:8000 and keeps its data in ./data.\n\
+            "Without a command it serves. It needs no configuration: it listens on localhost:8000 and keeps its data in ./data.\n\
              Settings come from jwt-server.toml, then the environment (JWT_SERVER__SECTION__KEY), then flags (--section.key);\n\
              `jwt-server --help` lists them, `jwt-server write-config` writes the file, `jwt-server check-config` prints those in force.",
         )

@@ -6,9 +6,12 @@
 mod accepts;
 mod api_tokens;
 mod document;
+#[cfg(test)]
+mod ends;
 mod error;
 mod errors;
 mod introspection;
+mod listen;
 mod log;
 mod nearest;
 mod origin;
@@ -32,6 +35,7 @@ pub use self::{
     document::{default_file, settings_table},
     error::ConfigError,
     introspection::IntrospectionConfig,
+    listen::{ListenAddress, NoListenAddress},
     log::{LogConfig, LogFormat},
     origin::{Origin, SECRET_VARIABLE},
     password::PasswordConfig,
@@ -145,8 +149,11 @@ impl Config {
             trusted_proxies,
             ..
         } = &self.server;
-        let only_here = listen.ip().is_loopback() && listen.port() != 0 && trusted_proxies.is_empty();
-        only_here.then(|| format!("http://{listen}"))
+        let only_here = listen.iter().all(ListenAddress::is_local_url) && trusted_proxies.is_empty();
+        listen
+            .first()
+            .filter(|_| only_here)
+            .map(|address| format!("http://{address}"))
     }
 }
 
@@ -215,6 +222,59 @@ mod tests {
         }
     }
 
+    /// A setting is one line of a `section!`, so a new number is in this test without a line here.
+    #[test]
+    fn every_number_set_in_code_is_held_to_its_range() {
+        let copies = Config::default().at_the_ends();
+        for (key, is_accepted, copy) in &copies {
+            match copy.validate() {
+                // Another value may contradict it.
+                Ok(()) | Err(ConfigError::Conflict(_)) => assert!(is_accepted, "{key}: {copy:?}"),
+                Err(error) => {
+                    assert!(!is_accepted, "{error}");
+                    assert!(
+                        error
+                            .to_string()
+                            .starts_with(&format!("set in code: {key} can't be ")),
+                        "{error}"
+                    );
+                }
+            }
+        }
+        for setting in settings() {
+            let tried = copies.iter().filter(|(key, ..)| *key == setting.key);
+            let [inside, outside] = [true, false].map(|wanted| tried.clone().any(|(_, is, _)| *is == wanted));
+            let accepts = setting.accepts();
+            let has_a_range = ["a whole number", "a time", "a size", "octal"]
+                .iter()
+                .any(|kind| accepts.contains(kind));
+            assert_eq!(
+                (inside, outside),
+                (has_a_range, has_a_range),
+                "{}: {accepts}",
+                setting.key
+            );
+        }
+    }
+
+    #[test]
+    fn a_private_key_set_in_code_is_for_the_algorithm() {
+        let mut config = Config::default();
+        config.token.algorithm = crate::domain::Algorithm::EdDsa;
+        let key = |algorithm| KeyFile {
+            pair: crate::keys::KeyPair::generate(algorithm).unwrap(),
+            origin: Origin::Code,
+        };
+        config.token.key_file = Some(key(crate::domain::Algorithm::EdDsa));
+        config.validate().unwrap();
+        config.token.key_file = Some(key(crate::domain::Algorithm::Es256));
+        let error = config.validate().unwrap_err().to_string();
+        assert!(
+            error.contains("is for ES256, and token.algorithm is EdDSA"),
+            "{error}"
+        );
+    }
+
     #[test]
     fn only_a_url_or_a_loopback_address_is_a_public_url() {
         let url = |set: fn(&mut Config)| {
@@ -222,14 +282,16 @@ mod tests {
             set(&mut config);
             config.public_url()
         };
-        assert_eq!(url(|_| ()).as_deref(), Some("http://127.0.0.1:8000"));
+        assert_eq!(url(|_| ()).as_deref(), Some("http://localhost:8000"));
         assert_eq!(
             url(|config| config.token.issuer = "https://example.org/auth/".into()).as_deref(),
             Some("https://example.org/auth")
         );
         for set in [
-            (|config| config.server.listen = "0.0.0.0:8000".parse().unwrap()) as fn(&mut Config),
-            |config| config.server.listen = "127.0.0.1:0".parse().unwrap(),
+            (|config| config.server.listen = vec!["0.0.0.0:8000".parse().unwrap()]) as fn(&mut Config),
+            |config| config.server.listen = vec!["127.0.0.1:0".parse().unwrap()],
+            |config| config.server.listen.push("192.0.2.1:8000".parse().unwrap()),
+            |config| config.server.listen.push("unix:socket".parse().unwrap()),
             |config| config.server.trusted_proxies = vec!["::1/128".parse().unwrap()],
         ] {
             assert_eq!(url(set), None);

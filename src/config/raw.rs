@@ -83,6 +83,13 @@ impl Raw {
             other => Raw::Other(format!("a {}", other.type_str())),
         }
     }
+
+    /// The items of a list that is written as a string, separated by commas.
+    pub(super) fn items(text: &str) -> Vec<String> {
+        let items = text.split(',').map(|item| item.trim().to_owned());
+        items.filter(|item| !item.is_empty()).collect()
+    }
+
     /// The string, if this is one.
     pub(super) fn text(&self) -> Option<&str> {
         match self {

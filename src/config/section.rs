@@ -52,10 +52,28 @@ macro_rules! section {
             }
 
             /// Fails with `BadValue` for each value that its setting does not accept.
-            pub(super) fn check(&self) -> Result<(), $crate::config::error::ConfigError> {
+            pub(crate) fn check(&self) -> Result<(), $crate::config::error::ConfigError> {
                 let mut errors = $crate::config::errors::Errors::default();
                 $( errors.keep(Self::$field().check(&self.$field)); )+
                 errors.result()
+            }
+
+            /// Copies of these values, each with one of them at an end of what its setting accepts, or right outside: with the
+            /// setting, and whether it accepts the value.
+            #[cfg(test)]
+            pub(super) fn at_the_ends(&self) -> Vec<(&'static str, bool, Self)> {
+                let mut copies = Vec::new();
+                $(
+                    let $crate::config::accepts::Ends { inside, outside } = Self::$field().accepts.ends();
+                    let inside = inside.into_iter().map(|value| (true, value));
+                    let outside = outside.into_iter().map(|value| (false, value));
+                    for (is_accepted, value) in inside.chain(outside) {
+                        let mut copy = self.clone();
+                        copy.$field = value;
+                        copies.push((Self::$field().key, is_accepted, copy));
+                    }
+                )+
+                copies
             }
 
             $(

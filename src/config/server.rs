@@ -1,7 +1,7 @@
 //! `[server]`: the socket.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Duration,
 };
 
@@ -9,19 +9,20 @@ use hyper::http::{HeaderName, HeaderValue};
 use ipnet::{IpNet, Ipv6Net};
 
 use super::{
-    accepts::{Choice, List, Size, Text, Time, Whole},
+    accepts::{Addresses, Choice, List, Mode, Size, Time, Whole},
+    listen::ListenAddress,
     section::section,
 };
 
 section! {
     /// The socket. Sizes are in bytes.
     pub struct ServerConfig in "server" {
-        /// The address to listen on. With port 0 the system chooses a free one; the server prints the address at start.
-        listen: SocketAddr = "127.0.0.1:8000", Text {
-            what: "an IP address and a port, such as 127.0.0.1:8000 or [::1]:8000",
-            parse: |text| text.parse().ok(),
-            valid: |_| true,
-        };
+        /// The addresses to listen on. `localhost` is both loopback addresses. With port 0 the system chooses a free one;
+        /// the server prints its addresses at start. A Unix socket is for proxies, which it trusts to name their clients.
+        listen: Vec<ListenAddress> = ["localhost:8000"], Addresses;
+        /// The mode of the Unix sockets: each process that may write to one counts as a trusted proxy. With 660, those are
+        /// the processes of the server's own user and group.
+        unix_mode: u32 = "660", Mode;
         /// The proxies that are believed to name their clients. GET /whoami shows the resulting client address.
         trusted_proxies: Vec<IpNet> = [], List {
             least: 0,

@@ -40,22 +40,38 @@ pub struct SessionConfig {
 
 impl SessionConfig {
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
-        let values = Values::read(settings)?;
-        Ok(Self {
+        Ok(Self::of(&Values::read(settings)?))
+    }
+
+    fn of(values: &Values) -> Self {
+        Self {
             max_lifetime: values.max_lifetime,
             max_per_user: values.max_per_user,
             refresh_tokens: values.refresh_tokens.then_some(values.refresh_token_lifetime),
-        })
+        }
     }
 
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let values = Values {
+    /// The section as it would be written.
+    fn values(self) -> Values {
+        Values {
             max_lifetime: self.max_lifetime,
             max_per_user: self.max_per_user,
             refresh_tokens: self.refresh_tokens.is_some(),
             // Without refresh tokens, any accepted time does.
             refresh_token_lifetime: self.refresh_tokens.unwrap_or(Duration::from_secs(1)),
-        };
-        values.check()
+        }
+    }
+
+    pub(super) fn check(self) -> Result<(), ConfigError> {
+        self.values().check()
+    }
+
+    /// As a section's own.
+    #[cfg(test)]
+    pub(super) fn at_the_ends(self) -> Vec<(&'static str, bool, Self)> {
+        let copies = self.values().at_the_ends().into_iter();
+        copies
+            .map(|(key, is_accepted, values)| (key, is_accepted, Self::of(&values)))
+            .collect()
     }
 }

@@ -134,12 +134,7 @@ impl Settings {
                 .ok()
                 .map(|number| Raw::Integer(number.to_string())),
             Kind::Boolean => text.parse().ok().map(Raw::Boolean),
-            Kind::List => Some(Raw::List(
-                text.split(',')
-                    .map(|item| item.trim().to_owned())
-                    .filter(|item| !item.is_empty())
-                    .collect(),
-            )),
+            Kind::List => Some(Raw::List(Raw::items(text))),
         };
         let value = value.ok_or_else(|| setting.bad_value(format!("{text:?}"), origin.clone()))?;
         self.set(setting, value, origin);

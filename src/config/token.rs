@@ -1,6 +1,6 @@
 //! `[token]`: access tokens, and how often the key that signs them changes.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use hyper::Uri;
 
@@ -100,14 +100,26 @@ pub struct TokenConfig {
 
 impl TokenConfig {
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
-        let values = Values::read(settings)?;
+        let mut values = Values::read(settings)?;
+        let (secret_file, key_file) = (
+            mem::take(&mut values.secret_file),
+            mem::take(&mut values.key_file),
+        );
         let mut errors = Errors::default();
-        let secret = errors.keep(secret(settings, values.secret_file));
-        let key_file = errors.keep(key_file(settings, values.key_file, values.algorithm));
-        let config = Self {
+        let secret = errors.keep(secret(settings, secret_file));
+        let key = errors.keep(self::key_file(settings, key_file, values.algorithm));
+        let config = Self::of(values, secret.flatten(), key.flatten());
+        errors.keep(config.check_together(&|setting| settings.origin(setting)));
+        errors.result()?;
+        Ok(config)
+    }
+
+    /// What `values` mean, with what the files contain that they name.
+    fn of(values: Values, secret: Option<Secret>, key_file: Option<KeyFile>) -> Self {
+        Self {
             algorithm: values.algorithm,
-            secret: secret.flatten(),
-            key_file: key_file.flatten(),
+            secret,
+            key_file,
             rotate_every: values.rotate_every,
             publish_ahead: values.publish_ahead,
             policy: TokenPolicy {
@@ -118,16 +130,13 @@ impl TokenConfig {
             issuer: values.issuer,
             audience: values.audience,
             cache: values.cache,
-        };
-        errors.keep(config.check_together(&|setting| settings.origin(setting)));
-        errors.result()?;
-        Ok(config)
+        }
     }
 
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let values = Values {
+    /// The section as it would be written, without the files.
+    fn values(&self) -> Values {
+        Values {
             algorithm: self.algorithm,
-            // What the files contain is checked instead.
             secret_file: String::new(),
             key_file: String::new(),
             rotate_every: self.rotate_every,
@@ -138,12 +147,25 @@ impl TokenConfig {
             issuer: self.issuer.clone(),
             audience: self.audience.clone(),
             cache: self.cache,
-        };
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
         let mut errors = Errors::default();
-        errors.keep(values.check());
+        errors.keep(self.values().check());
         errors.keep(self.secret.as_ref().map_or(Ok(()), Secret::check));
         errors.keep(self.check_together(&|_| Origin::Code));
         errors.result()
+    }
+
+    /// As a section's own.
+    #[cfg(test)]
+    pub(super) fn at_the_ends(&self) -> Vec<(&'static str, bool, Self)> {
+        let copies = self.values().at_the_ends().into_iter();
+        let of = |values| Self::of(values, self.secret.clone(), self.key_file.clone());
+        copies
+            .map(|(key, is_accepted, values)| (key, is_accepted, of(values)))
+            .collect()
     }
 
     /// Fails with [`ConfigError::Conflict`] for any two values that contradict each other.
@@ -159,6 +181,18 @@ impl TokenConfig {
         if self.policy.refresh_window > self.policy.lifetime {
             errors.add(ConfigError::Conflict(format!(
                 "{window} can't be longer than {lifetime}"
+            )));
+        }
+        if let Some(file) = &self.key_file
+            && file.pair.public().algorithm() != self.algorithm
+        {
+            errors.add(ConfigError::Conflict(format!(
+                "the private key ({}) is for {}, and {} is {} ({})",
+                file.origin,
+                file.pair.public().algorithm(),
+                Values::algorithm().key,
+                self.algorithm,
+                origin(&Values::algorithm().any()),
             )));
         }
         let Some(every) = self.rotate_every else {

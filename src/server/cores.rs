@@ -10,7 +10,7 @@ use tokio::{
 use warp::{Filter, Reply};
 
 use super::{listener::Listener, serve_on};
-use crate::config::ServerConfig;
+use crate::config::{ConfigError, ServerConfig};
 
 /// A thread for each core that the process may use, the calling one among them, each with a runtime of its own.
 ///
@@ -22,16 +22,19 @@ use crate::config::ServerConfig;
 /// Start and drop them outside of any runtime, not in a `#[tokio::main]`.
 ///
 /// ```no_run
-/// use jwt_server::{Api, Auth, Config, EventLog, server::Cores};
+/// use jwt_server::{
+///     Api, Auth, Config, EventLog,
+///     server::{Cores, Listeners},
+/// };
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = Config::default();
 /// let cores = Cores::start()?;
 /// cores.block_on(async {
 ///     let auth = Auth::open(&config, EventLog::listeners()).await?;
-///     let listener = tokio::net::TcpListener::bind(config.server.listen).await?;
+///     let listeners = Listeners::bind(&config.server)?;
 ///     let api = Api::new(auth, &config);
-///     cores.serve(listener, api.app(), &config.server, std::future::pending()).await;
+///     cores.serve(listeners, api.app(), &config.server, std::future::pending()).await?;
 ///     Ok(())
 /// })
 /// # }
@@ -75,13 +78,16 @@ impl Cores {
 
     /// As [`serve`](super::serve), on all the threads. Call it within [`block_on`](Self::block_on), whose runtime serves its
     /// share.
+    ///
+    /// # Errors
+    /// As [`serve`](super::serve).
     pub async fn serve<F, R>(
         &self,
         listener: impl Listener,
         routes: F,
         limits: &ServerConfig,
         stop: impl Future<Output = ()>,
-    ) -> bool
+    ) -> Result<bool, ConfigError>
     where
         F: Filter<Extract = (R,), Error = Infallible> + Clone + Send + Sync + 'static,
         R: Reply,
@@ -173,7 +179,8 @@ mod tests {
             let (stop, stopped) = oneshot::channel();
             let stopped = async { stopped.await.unwrap_or_default() };
             let serving = cores.serve(listener, routes, limits, stopped);
-            futures_util::future::join(client(port, stop), serving).await
+            let (output, served) = futures_util::future::join(client(port, stop), serving).await;
+            (output, served.unwrap())
         })
     }
 

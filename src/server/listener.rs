@@ -1,5 +1,5 @@
-//! Where connections come from, and what is at their other end. Only this file knows kinds of sockets: whatever else the server
-//! does with a connection, it does with any [`Stream`](Accepted::Stream) and any [`Peer`].
+//! Where connections come from, and what is at their other end: any [`Stream`](Accepted::Stream) and any [`Peer`]. Of the kinds of
+//! sockets know only this file and those that make them.
 
 use std::{
     fmt, io,
@@ -10,6 +10,9 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
 };
+
+/// How many connections wait at a socket to be accepted.
+pub(super) const BACKLOG: u32 = 1024;
 
 /// A source of connections.
 pub trait Listener: Send + Sync {
@@ -44,7 +47,7 @@ pub trait Accepted: Send + 'static {
 pub enum Peer {
     /// A machine, at this address. An IPv4 address that came as an IPv6 one is IPv4 again.
     Ip(IpAddr),
-    /// A process of this machine that could open a Unix socket.
+    /// A process of this machine that the mode of a Unix socket lets in. It is trusted as a proxy.
     Unix {
         /// The user that runs it, if the system says so.
         uid: Option<u32>,
@@ -74,12 +77,18 @@ pub struct AcceptedTcp {
     peer: SocketAddr,
 }
 
+impl AcceptedTcp {
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr) -> Self {
+        Self { stream, peer }
+    }
+}
+
 impl Listener for TcpListener {
     type Accepted = AcceptedTcp;
 
     async fn accept(&self) -> io::Result<AcceptedTcp> {
         let (stream, peer) = Self::accept(self).await?;
-        Ok(AcceptedTcp { stream, peer })
+        Ok(AcceptedTcp::new(stream, peer))
     }
 }
 
@@ -102,11 +111,17 @@ impl Accepted for AcceptedTcp {
 #[derive(Debug)]
 pub struct AcceptedUnix(UnixStream);
 
+impl AcceptedUnix {
+    pub(super) fn new(stream: UnixStream) -> Self {
+        Self(stream)
+    }
+}
+
 impl Listener for UnixListener {
     type Accepted = AcceptedUnix;
 
     async fn accept(&self) -> io::Result<AcceptedUnix> {
-        Ok(AcceptedUnix(Self::accept(self).await?.0))
+        Ok(AcceptedUnix::new(Self::accept(self).await?.0))
     }
 }
 

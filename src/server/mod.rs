@@ -3,6 +3,7 @@
 //! a route leaves its notes for the log.
 
 mod activity;
+mod bind;
 mod connection;
 mod connections;
 mod cores;
@@ -10,11 +11,14 @@ mod forwarded;
 mod http2;
 mod layers;
 mod listener;
+mod listeners;
 mod places;
 mod proxies;
 mod refusals;
+mod socket;
 mod stop;
 mod timer;
+mod unix_socket;
 mod wire;
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
@@ -30,18 +34,21 @@ use warp::{
     reply::Response,
 };
 
+pub use self::{
+    bind::ListenError,
+    cores::Cores,
+    listener::{Accepted, AcceptedTcp, AcceptedUnix, Listener, Peer},
+    listeners::Listeners,
+    proxies::Proxies,
+    socket::{AcceptedAny, AnyStream},
+};
 use self::{
     connection::{Connection, Rules},
     connections::Connections,
     layers::{MAX_HEADER, MAX_HEADER_LINES, RequestIds, Shared, X_REQUEST_ID},
     places::{Place, Places},
 };
-pub use self::{
-    cores::Cores,
-    listener::{Accepted, AcceptedTcp, AcceptedUnix, Listener, Peer},
-    proxies::Proxies,
-};
-use crate::config::ServerConfig;
+use crate::config::{ConfigError, ServerConfig};
 
 /// How long to wait after the system failed to give a connection: it has run out of something, and to ask again at once would
 /// only keep the processor busy.
@@ -55,12 +62,15 @@ const PREFLIGHT_MAX_AGE: Duration = Duration::from_mins(10);
 /// End your routes in [`.recover(jwt_server::recover)`](crate::recover): the bound on `routes` asks for that. A handler that
 /// panics answers 500, and the others go on. Each request gets a line in the log and an `X-Request-Id`. An answer of 429 or
 /// 503 is held back for a second, so that a client gains nothing by asking again at once.
+///
+/// # Errors
+/// [`ConfigError`] for each of the `limits` that its setting does not accept.
 pub async fn serve<F, R>(
     listener: impl Listener,
     routes: F,
     limits: &ServerConfig,
     stop: impl Future<Output = ()>,
-) -> bool
+) -> Result<bool, ConfigError>
 where
     F: Filter<Extract = (R,), Error = Infallible> + Clone + Send + Sync + 'static,
     R: Reply,
@@ -75,18 +85,20 @@ async fn serve_on<F, R>(
     routes: F,
     limits: &ServerConfig,
     stop: impl Future<Output = ()>,
-) -> bool
+) -> Result<bool, ConfigError>
 where
     F: Filter<Extract = (R,), Error = Infallible> + Clone + Send + Sync + 'static,
     R: Reply,
 {
+    limits.check()?;
     let service = layers::inner(warp::service(routes));
-    if limits.cors_origins.is_empty() {
+    let are_finished = if limits.cors_origins.is_empty() {
         run(runtimes, listener, service, limits, stop).await
     } else {
         let service = cors(&limits.cors_origins, &limits.cors_headers).layer(service);
         run(runtimes, listener, service, limits, stop).await
-    }
+    };
+    Ok(are_finished)
 }
 
 /// What pages of the named origins may do (the Fetch standard, section 3.3).

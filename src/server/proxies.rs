@@ -2,7 +2,7 @@
 //! names.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     sync::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -56,21 +56,26 @@ impl Proxies {
         self.trusted.iter().any(|net| net.contains(&peer))
     }
 
-    /// As [`trust`](Self::trust), for any peer.
+    /// As [`trust`](Self::trust), for any peer. The mode of a Unix socket says who may open it, so its peers are trusted.
     pub(super) fn trust_peer(&self, peer: Peer) -> bool {
-        matches!(peer, Peer::Ip(address) if self.trust(address))
+        match peer {
+            Peer::Ip(address) => self.trust(address),
+            Peer::Unix { .. } => true,
+        }
     }
 
-    /// The address of the client behind `peer`; `None` if the peer has no address. The header that proxies write is read from
+    /// The address of the client behind `peer`, or of the peer if it names none; a peer on a Unix socket then has the address
+    /// `127.0.0.1`, so that no limit by network leaves it out. `None` if that is unknown, which is never so yet. The header that proxies write is read from
     /// right to left, from the nearest proxy outwards, as long as the address that wrote an entry is trusted. The first one that is not is
     /// the client: everything further left can be its own invention. Only one header is read, because a proxy that writes one
     /// passes the other one on as the client sent it.
     #[must_use]
     pub fn client(&self, peer: Peer, headers: &HeaderMap) -> Option<ClientAddress> {
-        let Peer::Ip(nearest) = peer else {
-            return None;
+        let nearest = match peer {
+            Peer::Ip(address) => address,
+            Peer::Unix { .. } => Ipv4Addr::LOCALHOST.into(),
         };
-        if !self.trust(nearest) {
+        if !self.trust_peer(peer) {
             self.warn_of_a_missed_proxy(nearest, headers);
             return Some(ClientAddress::new(nearest));
         }
@@ -266,6 +271,25 @@ mod tests {
             let mut other_only = headers.clone();
             other_only.remove(read);
             assert_eq!(seen(&other_only), "10.0.0.1");
+        }
+    }
+
+    #[test]
+    fn a_peer_on_a_unix_socket_is_a_proxy_on_this_machine() {
+        let proxies = Proxies::new(&["10.0.0.0/8".parse().unwrap()], ForwardedHeader::XForwardedFor);
+        let peer = Peer::Unix { uid: Some(33) };
+        for (line, client) in [
+            (Some("6.6.6.6, 192.0.2.1"), "192.0.2.1"),
+            (Some("192.0.2.1, 10.0.0.2"), "192.0.2.1"),
+            (Some("unknown"), "127.0.0.1"),
+            (None, "127.0.0.1"),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(line) = line {
+                headers.append(X_FORWARDED_FOR, line.parse().unwrap());
+            }
+            let seen = proxies.client(peer, &headers).unwrap().to_string();
+            assert_eq!(seen, client, "{line:?}");
         }
     }
 

@@ -16,10 +16,9 @@ async fn a_unix_socket_is_served_as_any_other_listener() {
     let path = directory.path().join("socket");
     let listener = UnixListener::bind(&path).unwrap();
     let mut limits = crate::config::Config::default().server;
-    limits.trusted_proxies = vec!["0.0.0.0/0".parse().unwrap()];
     limits.max_connections_per_address = 1;
     let routes = client_address().map(|client: Option<ClientAddress>| {
-        client.map_or_else(|| "no address".to_owned(), |client| client.to_string())
+        client.map_or_else(|| "no address".to_owned(), |client| format!("address {client}"))
     });
     let (stop, stopped) = oneshot::channel();
     let stopped = async { stopped.await.unwrap_or_default() };
@@ -31,8 +30,8 @@ async fn a_unix_socket_is_served_as_any_other_listener() {
             assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
             assert!(answer.contains("x-content-type-options: nosniff"), "{answer}");
             assert!(answer.contains("x-request-id: "), "{answer}");
-            // The header could be of any process that may open the socket.
-            assert!(answer.ends_with("\r\n\r\nno address"), "{answer}");
+            // The mode of the socket says who may open it.
+            assert!(answer.ends_with("\r\n\r\naddress 192.0.2.1"), "{answer}");
         }
         drop(stop);
         let mut rest = Vec::new();
@@ -44,7 +43,7 @@ async fn a_unix_socket_is_served_as_any_other_listener() {
     };
     let serving = serve(listener, routes, &limits, stopped);
     let ((), finished) = futures_util::future::join(client, serving).await;
-    assert!(finished);
+    assert!(finished.unwrap());
 }
 
 async fn connect(path: &std::path::Path) -> UnixStream {
@@ -55,8 +54,39 @@ async fn ask(stream: &mut UnixStream) -> String {
     let request = "GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 192.0.2.1\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    while !answer.ends_with(b"address") {
+    while !answer.ends_with(b"192.0.2.1") {
         assert!(stream.read_buf(&mut answer).await.unwrap() > 0);
     }
     String::from_utf8(answer).unwrap()
+}
+
+/// Each number of the settings is either refused, or one with which a request is answered.
+#[tokio::test]
+async fn no_limit_set_in_code_breaks_the_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    for (key, is_accepted, config) in crate::config::Config::default().at_the_ends() {
+        if !key.starts_with("server.") {
+            continue;
+        }
+        let _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).unwrap();
+        let routes = client_address().map(|_| "192.0.2.1");
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async { stopped.await.unwrap_or_default() };
+        let client = async {
+            // The shortest times are over before a client has sent anything.
+            if is_accepted && !key.ends_with("_timeout") {
+                let answer = ask(&mut connect(&path).await).await;
+                assert!(answer.starts_with("HTTP/1.1 200"), "{key}: {answer}");
+            }
+            drop(stop);
+        };
+        let serving = serve(listener, routes, &config.server, stopped);
+        let ((), served) = futures_util::future::join(client, serving).await;
+        match served {
+            Ok(_) => assert!(is_accepted, "{key}: {:?}", config.server),
+            Err(error) => assert!(!is_accepted && error.to_string().contains(key), "{error}"),
+        }
+    }
 }

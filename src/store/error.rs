@@ -5,6 +5,8 @@ use std::{error::Error, ffi::OsStr, fmt, io, path::Path, sync::Arc};
 
 use rustix::io::Errno;
 
+use crate::config::ConfigError;
+
 /// A read or a write of the store failed. The cause goes to the log, never to a client.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -53,6 +55,9 @@ impl StoreError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
+    /// A value of the configuration is not accepted.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Another process has it.
     #[error(
         "the database {database} is in use by another process{}; stop that one first, or give this one another directory with --store.path",
@@ -63,6 +68,14 @@ pub enum OpenError {
         database: String,
         /// The id of the other process, if it is known.
         holder: Option<String>,
+    },
+    /// This process has it open already.
+    #[error(
+        "the database {database} is open in this process already; use what has it open, such as the accounts of an Auth (Auth::accounts), or drop that first"
+    )]
+    OpenHere {
+        /// The name of the database: its directory.
+        database: String,
     },
     /// The directory can't be made, read or written.
     #[error("the database directory {database} can't be used: {source}{}", advice(source))]

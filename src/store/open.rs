@@ -18,6 +18,7 @@ pub async fn open(
     now: Timestamp,
     listeners: Listeners,
 ) -> Result<Arc<dyn Store>, OpenError> {
+    config.check()?;
     let config = config.clone();
     let opened = tokio::task::spawn_blocking(move || SledStore::open(&config, now, listeners)).await;
     Ok(Arc::new(opened.map_err(|_| OpenError::Interrupted)??))

@@ -32,7 +32,7 @@ async fn the_issuer_is_that_of_the_tokens_and_every_endpoint_is_there() {
         ("https://example.org/auth/", "https://example.org/auth"),
         ("http://localhost:8000", "http://localhost:8000"),
         ("HTTPS://auth.example.org", "HTTPS://auth.example.org"),
-        ("jwt-server", "http://127.0.0.1:8000"),
+        ("jwt-server", "http://localhost:8000"),
     ] {
         let server = spawn_with(|config| {
             config.token.issuer = issuer.into();
@@ -82,9 +82,9 @@ async fn public_keys_are_named_only_where_there_are_any() {
 #[tokio::test]
 async fn no_client_is_told_an_address_that_it_cannot_reach() {
     for change in [
-        (|config| config.server.listen = "0.0.0.0:8000".parse().unwrap()) as fn(&mut Config),
-        |config| config.server.listen = "192.0.2.1:8000".parse().unwrap(),
-        |config| config.server.listen = "127.0.0.1:0".parse().unwrap(),
+        (|config| config.server.listen = vec!["0.0.0.0:8000".parse().unwrap()]) as fn(&mut Config),
+        |config| config.server.listen.push("192.0.2.1:8000".parse().unwrap()),
+        |config| config.server.listen = vec!["127.0.0.1:0".parse().unwrap()],
         |config| config.server.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()],
     ] {
         let server = spawn_with(change).await;
@@ -94,7 +94,7 @@ async fn no_client_is_told_an_address_that_it_cannot_reach() {
         assert!(problem["detail"].as_str().unwrap().contains("token.issuer"));
         assert!(!answer.text().contains("evil"));
     }
-    let server = spawn_with(|config| config.server.listen = "[::1]:8001".parse().unwrap()).await;
+    let server = spawn_with(|config| config.server.listen = vec!["[::1]:8001".parse().unwrap()]).await;
     let metadata = server.metadata().await.json();
     assert_eq!(metadata["revocation_endpoint"], "http://[::1]:8001/revoke");
 }

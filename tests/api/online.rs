@@ -234,14 +234,14 @@ async fn other_limits_hold_for_the_next_request() {
     let mut config = server.config.clone();
 
     config.signup.enabled = false;
-    server.auth.apply_limits(&config);
+    server.auth.apply_limits(&config).unwrap();
     let refused = server.sign_up("barbara", PASSWORD).await;
     refused.assert_problem(StatusCode::FORBIDDEN, "signup_closed");
 
     config.signup.enabled = true;
     config.signup.roles = [Role::ADMIN].into_iter().collect();
     config.password.min_length = 30;
-    server.auth.apply_limits(&config);
+    server.auth.apply_limits(&config).unwrap();
     let refused = server.sign_up("barbara", PASSWORD).await;
     refused.assert_fields(&[("password", "too_short")]);
     let barbara = server.sign_up("barbara", &PASSWORD.repeat(2)).await;
@@ -251,18 +251,18 @@ async fn other_limits_hold_for_the_next_request() {
     let made = server.post_with_token("/me/tokens", &token, &wanted).await;
     made.assert_status(StatusCode::CREATED);
     config.api_tokens.max_per_user = 1;
-    server.auth.apply_limits(&config);
+    server.auth.apply_limits(&config).unwrap();
     let refused = server.post_with_token("/me/tokens", &token, &wanted).await;
     refused.assert_problem(StatusCode::CONFLICT, "too_many_api_tokens");
 
     config.session.max_per_user = 1;
-    server.auth.apply_limits(&config);
+    server.auth.apply_limits(&config).unwrap();
     let newest = server.sign_in("ada", PASSWORD).await.token();
     server.welcome(&token).await.assert_dead();
     server.welcome(&newest).await.assert_welcome("ada", "CLIENT");
 
     config.throttle.address_failures = 1.try_into().unwrap();
-    server.auth.apply_limits(&config);
+    server.auth.apply_limits(&config).unwrap();
     let address = "203.0.113.9";
     server.sign_in_from(address, "nobody", "guess").await;
     let refused = server.sign_in_from(address, "nobody", "guess").await;
@@ -275,11 +275,11 @@ async fn refresh_tokens_can_be_turned_on_and_off_in_a_running_server() {
     server.user("ada").await;
     let mut config = server.config.clone();
     config.session.refresh_tokens = Some(Duration::from_hours(24));
-    server.auth.apply_limits(&config);
+    server.auth.apply_limits(&config).unwrap();
     let (_, refresh) = pair(&server.sign_in("ada", PASSWORD).await);
     let (_, refresh) = pair(&use_token(&server, &refresh).await);
     config.session.refresh_tokens = None;
-    server.auth.apply_limits(&config);
+    server.auth.apply_limits(&config).unwrap();
     use_token(&server, &refresh)
         .await
         .assert_status(StatusCode::UNAUTHORIZED);

@@ -15,6 +15,7 @@ mod flood;
 mod full;
 mod keys;
 mod kill;
+mod listen;
 mod log;
 mod owner;
 mod places;

@@ -20,11 +20,37 @@ fn x_forwarded_for_is_believed_only_from_a_trusted_proxy() {
     let said = ended.err.matches("that is not in server.trusted_proxies").count();
     assert_eq!(said, 1, "{ended:?}");
 
-    let server = home
-        .server()
-        .flag("--server.trusted_proxies", "127.0.0.0/8")
-        .start();
-    assert_eq!(server.ask(&whoami(lines)).json()["address"], "192.0.2.7");
+    for trusted in [
+        "127.0.0.0/8",
+        "::ffff:127.0.0.0/104",
+        "10.0.0.0/8,::ffff:127.0.0.1",
+    ] {
+        let server = home.server().flag("--server.trusted_proxies", trusted).start();
+        assert_eq!(
+            server.ask(&whoami(lines)).json()["address"],
+            "192.0.2.7",
+            "{trusted}"
+        );
+        server.kill();
+    }
+}
+
+#[test]
+fn an_ipv4_proxy_is_known_on_a_socket_for_ipv6() {
+    let home = Home::new();
+    for trusted in ["127.0.0.0/8", "::ffff:127.0.0.0/104"] {
+        let server = home
+            .server()
+            .flag("--listen", "[::]:0")
+            .flag("--server.trusted_proxies", trusted);
+        let Ok(server) = server.try_start() else {
+            println!("not tried: this machine has no IPv6");
+            return;
+        };
+        let seen = server.ask(&whoami("X-Forwarded-For: 192.0.2.7\r\n")).json()["address"].clone();
+        assert_eq!(seen, "192.0.2.7", "{trusted}");
+        server.kill();
+    }
 }
 
 #[test]

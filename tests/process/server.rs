@@ -128,6 +128,12 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    /// Adds arguments, which may repeat a flag.
+    pub(crate) fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
     /// Sets a flag, over an earlier value.
     pub(crate) fn flag(mut self, name: &str, value: &str) -> Self {
         self.flags.insert(name.to_owned(), value.to_owned());
@@ -182,6 +188,15 @@ impl Program {
         let process = process.to_string();
         let arguments = ["--preserve-credentials", "-U", "-m", "-t", &process];
         inside.command = rewrapped(&inside.command, "nsenter", &arguments);
+        inside
+    }
+
+    /// Runs it in a network of its own, without IPv6. It exits with 99 if that can't be had.
+    pub(crate) fn without_ipv6(self) -> Self {
+        let mut inside = self.within(
+            "{ ip link set lo up && echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6; } 2>/dev/null || exit 99",
+        );
+        inside.command = rewrapped(&inside.command, "unshare", &["-rn"]);
         inside
     }
 

@@ -93,7 +93,7 @@ fn twin(port: u16, warp_alone: bool) -> Result<()> {
     let cores = Cores::start()?;
     cores.block_on(async {
         let limits = Config::default().server;
-        cores.serve(bind().await?, answer, &limits, pending()).await;
+        cores.serve(bind().await?, answer, &limits, pending()).await?;
         Ok(())
     })
 }

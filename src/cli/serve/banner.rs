@@ -1,17 +1,20 @@
 //! What the server prints at its start: where it listens, what it found in the database, and the warnings.
 
-use std::{fmt, net::SocketAddr};
+use std::fmt;
 
 use super::risks::{directory_risk, risks};
-use crate::{auth::KeyStatus, config::Config};
+use crate::{
+    auth::KeyStatus,
+    config::{Config, ListenAddress},
+};
 
 /// What the server found when it started. Its `Display` is the banner.
 pub(super) struct Banner<'a> {
     pub(super) config: &'a Config,
     /// What was found wrong with the settings, and does not stop the server.
     pub(super) warnings: &'a [String],
-    /// The address on which the server listens.
-    pub(super) address: SocketAddr,
+    /// The addresses on which the server listens.
+    pub(super) addresses: Vec<ListenAddress>,
     pub(super) users: u64,
     /// The live sessions; `None` while the server still reads them.
     pub(super) sessions: Option<usize>,
@@ -37,7 +40,13 @@ impl fmt::Display for Banner<'_> {
                 format!("from {origin}")
             });
         writeln!(f, "jwt-server {}", env!("CARGO_PKG_VERSION"))?;
-        writeln!(f, "  listening on  http://{}", self.address)?;
+        for address in &self.addresses {
+            let scheme = match address {
+                ListenAddress::Unix(_) => "",
+                _ => "http://",
+            };
+            writeln!(f, "  listening on  {scheme}{address}")?;
+        }
         writeln!(f, "  database      {database} ({users}, {sessions})")?;
         writeln!(f, "  signing key   {source} ({}, kid {})", key.algorithm, key.id)?;
         if let Some(next) = &key.next {
@@ -83,7 +92,9 @@ mod tests {
             let banner = Banner {
                 config: &config,
                 warnings: &["a variable is not read".into()],
-                address: "127.0.0.1:4321".parse().unwrap(),
+                addresses: ["127.0.0.1:4321", "[::1]:4321", "unix:/run/x"]
+                    .map(|address| address.parse().unwrap())
+                    .to_vec(),
                 users,
                 sessions,
                 key,
@@ -94,7 +105,7 @@ mod tests {
         };
         let first = banner(&key, 1, None);
         for line in [
-            "  listening on  http://127.0.0.1:4321\n",
+            "  listening on  http://127.0.0.1:4321\n  listening on  http://[::1]:4321\n  listening on  unix:/run/x\n",
             "  database      data (1 user, live sessions still to be read)\n",
             "  signing key   made by this server, kept in its database (EdDSA, kid the-kid)\n",
             "  warning: a variable is not read\n",

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::config::{Config, Origin, TokenConfig};
+use crate::config::{Config, ListenAddress, Origin, TokenConfig};
 
 /// bcrypt costs below this are for tests.
 const LEAST_SAFE_COST: u32 = 10;
@@ -16,10 +16,24 @@ const LEAST_SAFE_COST: u32 = 10;
 /// The process needs to have `needed` files open, and the system allows `allowed`; `None` if that is not known.
 pub(super) fn risks(config: &Config, needed: usize, allowed: Option<u64>) -> Vec<String> {
     let mut risks = Vec::new();
-    let address = config.server.listen;
-    if !address.ip().is_loopback() && config.server.trusted_proxies.is_empty() {
+    let wide = config.server.listen.iter();
+    let wide = wide.filter(|address| address.is_reachable_from_elsewhere());
+    let wide: Vec<_> = wide.map(ToString::to_string).collect();
+    if !wide.is_empty() && config.server.trusted_proxies.is_empty() {
         risks.push(format!(
-            "server.listen {address} is reachable from other machines without TLS or a trusted proxy: other machines can read passwords and tokens on the way. Put a TLS proxy in front, and listen on loopback"
+            "server.listen {} is reachable from other machines without TLS or a trusted proxy: other machines can read passwords and tokens on the way. Put a TLS proxy in front, and listen on loopback",
+            wide.join(", ")
+        ));
+    }
+    let has_unix = config
+        .server
+        .listen
+        .iter()
+        .any(|address| matches!(address, ListenAddress::Unix(_)));
+    if has_unix && config.server.unix_mode & 0o002 != 0 {
+        risks.push(format!(
+            "server.unix_mode {:o} lets every user of this machine who reaches the socket count as a trusted proxy, and choose the client address of each request",
+            config.server.unix_mode
         ));
     }
     let cost = config.password.bcrypt_cost;
@@ -96,11 +110,16 @@ mod tests {
 
     #[test]
     fn each_unsafe_setting_is_one_warning_that_names_it() {
-        let wide = of(|config| config.server.listen = "0.0.0.0:80".parse().unwrap());
+        let wide = of(|config| config.server.listen = vec!["0.0.0.0:80".parse().unwrap()]);
+        let open = of(|config| {
+            config.server.listen.push("unix:socket".parse().unwrap());
+            config.server.unix_mode = 0o666;
+        });
         let cheap = of(|config| config.password.bcrypt_cost = 9);
         let weak = of(|config| config.password.min_strength = 0);
         for (risks, named) in [
-            (wide, "server.listen 0.0.0.0:80"),
+            (wide, "server.listen 0.0.0.0:80 is"),
+            (open, "server.unix_mode 666"),
             (cheap, "password.bcrypt_cost 9 is below 10"),
             (weak, "password.min_strength 0"),
         ] {
@@ -110,9 +129,22 @@ mod tests {
     }
 
     #[test]
+    fn a_warning_names_every_wide_address_and_no_other() {
+        let risks = of(|config| {
+            let texts = ["0.0.0.0:80", "localhost:81", "unix:socket", "[::]:80"];
+            config.server.listen = texts.map(|text| text.parse().unwrap()).to_vec();
+        });
+        assert_eq!(risks.len(), 1, "{risks:?}");
+        assert!(
+            risks[0].starts_with("server.listen 0.0.0.0:80, [::]:80 is"),
+            "{risks:?}"
+        );
+    }
+
+    #[test]
     fn behind_a_trusted_proxy_a_wide_address_is_no_risk() {
         let risks = of(|config| {
-            config.server.listen = "0.0.0.0:80".parse().unwrap();
+            config.server.listen = vec!["0.0.0.0:80".parse().unwrap()];
             config.server.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
         });
         assert_eq!(risks, Vec::<String>::new());

@@ -18,4 +18,27 @@ pub(in crate::config) trait Accepts<T>: Form {
 
     /// Whether `value` is accepted.
     fn contains(&self, value: &T) -> bool;
+
+    /// The values at the ends of what is accepted, and others right outside: for a number or a time; else none.
+    #[cfg(test)]
+    fn ends(&self) -> Ends<T> {
+        Ends::default()
+    }
+}
+
+/// Values that a test tries.
+#[cfg(test)]
+pub(in crate::config) struct Ends<T> {
+    pub(in crate::config) inside: Vec<T>,
+    pub(in crate::config) outside: Vec<T>,
+}
+
+#[cfg(test)]
+impl<T> Default for Ends<T> {
+    fn default() -> Self {
+        Self {
+            inside: Vec::new(),
+            outside: Vec::new(),
+        }
+    }
 }

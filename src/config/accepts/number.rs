@@ -4,6 +4,8 @@ use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
 use bytesize::ByteSize;
 
+#[cfg(test)]
+use super::form::Ends;
 use super::form::{Accepts, Form};
 use crate::config::raw::{Kind, Raw};
 
@@ -28,6 +30,29 @@ impl<T: Display + FromStr + PartialOrd + Sync> Accepts<T> for Whole<T> {
 
     fn contains(&self, value: &T) -> bool {
         self.0.contains(value)
+    }
+
+    #[cfg(test)]
+    fn ends(&self) -> Ends<T> {
+        let number = |end: &T| end.to_string().parse::<i128>().unwrap();
+        let (least, most) = (number(self.0.start()), number(self.0.end()));
+        // A number that the type does not have can't be set in code either.
+        let of = |numbers: &[i128]| {
+            numbers
+                .iter()
+                .filter_map(|number| number.to_string().parse().ok())
+                .collect()
+        };
+        let types = [u8::MAX.into(), u32::MAX.into(), u64::MAX.into()];
+        let beyond = types.into_iter().filter(|number| *number > most);
+        let outside: Vec<_> = [least - 1, most + 1, 0].into_iter().chain(beyond).collect();
+        Ends {
+            inside: of(&[least, most]),
+            outside: of(&outside)
+                .into_iter()
+                .filter(|number| !self.contains(number))
+                .collect(),
+        }
     }
 }
 
@@ -55,6 +80,17 @@ impl<T: TryFrom<u64> + TryInto<u64> + Copy> Accepts<T> for Size {
 
     fn contains(&self, value: &T) -> bool {
         (*value).try_into().is_ok_and(|size| self.0.contains(&size))
+    }
+
+    #[cfg(test)]
+    fn ends(&self) -> Ends<T> {
+        let (least, most) = (*self.0.start(), *self.0.end());
+        let of = |sizes: &[u64]| sizes.iter().filter_map(|size| T::try_from(*size).ok()).collect();
+        let outside: Vec<T> = of(&[0, least - 1, most.saturating_add(1), u64::MAX]);
+        Ends {
+            inside: of(&[least, most]),
+            outside: outside.into_iter().filter(|size| !self.contains(size)).collect(),
+        }
     }
 }
 

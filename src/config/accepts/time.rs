@@ -2,6 +2,8 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
+#[cfg(test)]
+use super::form::Ends;
 use super::form::{Accepts, Form};
 use crate::config::raw::{Kind, Raw};
 
@@ -40,6 +42,21 @@ impl Accepts<Duration> for Time {
         let above = matches!(self, Self::Any) || !value.is_zero();
         above && *value <= Duration::from_secs(CENTURY)
     }
+
+    #[cfg(test)]
+    fn ends(&self) -> Ends<Duration> {
+        let least = match self {
+            Self::Any => Duration::ZERO,
+            Self::AboveZero => Duration::from_nanos(1),
+        };
+        let most = Duration::from_secs(CENTURY);
+        let mut outside = vec![most + Duration::from_nanos(1), Duration::MAX];
+        outside.extend(least.checked_sub(Duration::from_nanos(1)));
+        Ends {
+            inside: vec![least, most],
+            outside,
+        }
+    }
 }
 
 /// A span of so many whole seconds.
@@ -68,6 +85,21 @@ impl Accepts<Duration> for Seconds {
     fn contains(&self, value: &Duration) -> bool {
         value.subsec_nanos() == 0 && self.0.contains(&value.as_secs())
     }
+
+    #[cfg(test)]
+    fn ends(&self) -> Ends<Duration> {
+        let (least, most) = (
+            Duration::from_secs(*self.0.start()),
+            Duration::from_secs(*self.0.end()),
+        );
+        let second = Duration::from_secs(1);
+        let mut outside = vec![most + second, least + Duration::from_millis(1), Duration::MAX];
+        outside.extend(least.checked_sub(second));
+        Ends {
+            inside: vec![least, most],
+            outside,
+        }
+    }
 }
 
 /// `off`, which is `None`, or what the other accepts.
@@ -93,6 +125,15 @@ impl<T, A: Accepts<T>> Accepts<Option<T>> for OrOff<A> {
 
     fn contains(&self, value: &Option<T>) -> bool {
         value.as_ref().is_none_or(|value| self.0.contains(value))
+    }
+
+    #[cfg(test)]
+    fn ends(&self) -> Ends<Option<T>> {
+        let Ends { inside, outside } = self.0.ends();
+        Ends {
+            inside: inside.into_iter().map(Some).chain([None]).collect(),
+            outside: outside.into_iter().map(Some).collect(),
+        }
     }
 }
 

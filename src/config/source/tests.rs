@@ -501,3 +501,26 @@ fn a_secret_is_the_same_from_a_file_and_from_the_environment() {
     let short = environment(SECRET_VARIABLE, &format!("{}\n", "a".repeat(31))).unwrap_err();
     assert!(short.contains("this one has 31"), "{short}");
 }
+
+#[test]
+fn addresses_to_listen_on_are_written_as_a_list_or_with_commas() {
+    let both = ["127.0.0.1:1", "unix:/run/x"];
+    for given in [
+        file("[server]\nlisten = [\"127.0.0.1:1\", \"unix:/run/x\"]"),
+        file("[server]\nlisten = \"127.0.0.1:1,unix:/run/x\""),
+        environment("JWT_SERVER__SERVER__LISTEN", "127.0.0.1:1, unix:/run/x"),
+    ] {
+        let listen = given.unwrap().server.listen;
+        let listen: Vec<_> = listen.iter().map(ToString::to_string).collect();
+        assert_eq!(listen, both);
+    }
+    let one = file("[server]\nlisten = \"[::1]:80\"").unwrap().server.listen;
+    assert_eq!(one, ["[::1]:80".parse().unwrap()]);
+    for bad in ["[]", "\"\"", "[\"\"]", "8000", "[\"a:80\"]"] {
+        let error = file(&format!("[server]\nlisten = {bad}")).unwrap_err();
+        assert!(
+            error.starts_with("jwt-server.toml, line 2: server.listen can't be"),
+            "{error}"
+        );
+    }
+}

@@ -1,10 +1,12 @@
 //! The database directory: it is this server's, private, and used by one process at a time.
 
 use std::{
-    fs::{self, DirBuilder, File, TryLockError},
+    collections::BTreeSet,
+    fs::{self, DirBuilder, File, Metadata, TryLockError},
     io::{self, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use super::{
@@ -119,10 +121,24 @@ pub(crate) fn mark(path: &Path, files: &[&str]) -> io::Result<()> {
     }
 }
 
+/// The lock files that this process holds. A process id would not tell: two containers that share a directory may have the same.
+static HELD: Mutex<BTreeSet<FileId>> = Mutex::new(BTreeSet::new());
+
+/// The device and the inode of a file.
+type FileId = (u64, u64);
+
 /// Exclusive use of a directory, released when this is dropped or the process ends.
-pub(crate) struct DirectoryLock(File);
+pub(crate) struct DirectoryLock {
+    file: File,
+    id: FileId,
+}
 
 impl DirectoryLock {
+    /// Takes the lock of the directory at `path`.
+    ///
+    /// # Errors
+    /// [`OpenError::OpenHere`] if this process has it, [`OpenError::Locked`] if another one has, [`OpenError::Inaccessible`] if
+    /// the lock file can't be used.
     pub(crate) fn take(path: &Path) -> Result<Self, OpenError> {
         let io_error = |source| OpenError::inaccessible(path, source);
         let mut file = private::options()
@@ -132,8 +148,14 @@ impl DirectoryLock {
             .write(true)
             .open(path.join(LOCK_FILE))
             .map_err(io_error)?;
+        let id = file_id(&file.metadata().map_err(io_error)?);
         match file.try_lock() {
             Ok(()) => {}
+            Err(TryLockError::WouldBlock) if held().contains(&id) => {
+                return Err(OpenError::OpenHere {
+                    database: shown(path),
+                });
+            }
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 let read = file.read_to_string(&mut holder).is_ok();
@@ -150,7 +172,8 @@ impl DirectoryLock {
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()))
             .map_err(io_error)?;
-        Ok(Self(file))
+        held().insert(id);
+        Ok(Self { file, id })
     }
 
     /// Checks that this locks the directory that is at `path` now.
@@ -158,11 +181,25 @@ impl DirectoryLock {
     /// # Errors
     /// Another directory is there, or none.
     pub(crate) fn is_of(&self, path: &Path) -> io::Result<()> {
-        let (held, there) = (self.0.metadata()?, fs::metadata(path.join(LOCK_FILE))?);
-        if (held.dev(), held.ino()) == (there.dev(), there.ino()) {
+        if file_id(&self.file.metadata()?) == file_id(&fs::metadata(path.join(LOCK_FILE))?) {
             Ok(())
         } else {
             Err(io::Error::other("another directory is in its place"))
         }
     }
+}
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        held().remove(&self.id);
+    }
+}
+
+fn file_id(file: &Metadata) -> FileId {
+    (file.dev(), file.ino())
+}
+
+fn held() -> MutexGuard<'static, BTreeSet<FileId>> {
+    // Each use leaves the set whole.
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
