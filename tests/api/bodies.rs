@@ -135,10 +135,10 @@ async fn a_body_over_the_limit_is_413_to_the_byte() {
 
 #[tokio::test]
 async fn a_replaced_limit_holds_from_the_next_request() {
-    let server = spawn_with(|config| config.server.max_body = 64).await;
+    let server = spawn_with(|config| config.server.max_body = 1024).await;
     let body = format!(
         r#"{{"username":"ada","password":"{PASSWORD}"}}{}"#,
-        " ".repeat(64)
+        " ".repeat(1024)
     );
     let over = post(&server, "/signup", &body).await;
     over.assert_problem(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large");
