@@ -448,7 +448,7 @@ impl World {
             let store = self.store();
             let id = store.user_by_name(&name(user)).await.unwrap().unwrap().id;
             let changed = store.change_user(id, UserChange::Disabled(disabled)).await;
-            changed.unwrap().unwrap();
+            assert!(changed.unwrap().changed().is_some());
         });
         self.model.users[user] = if disabled {
             Standing::Disabled

@@ -9,7 +9,7 @@ use crate::{
     domain::{ClientAddress, Password, RequestContext, Roles, User, UserChange, UserId, Username},
     event::{Actor, EventKind, Listeners},
     passwords::{HashFor, Passwords},
-    store::UserCreation,
+    store::{UserCreation, UserUpdate},
 };
 
 /// Which users there are.
@@ -87,7 +87,7 @@ impl Accounts {
     /// `None` if there is no such user.
     ///
     /// # Errors
-    /// A failure of the store.
+    /// [`AuthError::LastAdministrator`] if no administrator would be left, or a failure of the store.
     pub async fn set_roles(
         &self,
         user: UserId,
@@ -104,7 +104,7 @@ impl Accounts {
     /// user is accepted, from the next request on. Returns `None` if there is no such user.
     ///
     /// # Errors
-    /// A failure of the store.
+    /// [`AuthError::LastAdministrator`] if no administrator would be left, or a failure of the store.
     pub async fn set_disabled(
         &self,
         user: UserId,
@@ -130,10 +130,13 @@ impl Accounts {
         actor: Actor,
         context: &RequestContext,
     ) -> Result<Option<Arc<User>>, AuthError> {
-        let changed = self.parts.store.change_user(user, change).await?;
-        if changed.is_some() {
-            self.parts.emit(kind, Some(user), actor, context);
+        match self.parts.store.change_user(user, change).await? {
+            UserUpdate::Changed(changed) => {
+                self.parts.emit(kind, Some(user), actor, context);
+                Ok(Some(changed))
+            }
+            UserUpdate::NoSuchUser => Ok(None),
+            UserUpdate::LastAdministrator => Err(AuthError::LastAdministrator),
         }
-        Ok(changed)
     }
 }

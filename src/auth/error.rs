@@ -66,6 +66,9 @@ pub enum AuthError {
     /// The token is refused.
     #[error("the token was refused: {0}")]
     TokenRefused(#[from] TokenRefusal),
+    /// No administrator would be left.
+    #[error("the last administrator")]
+    LastAdministrator,
     /// The user has none of these roles.
     #[error("none of the roles")]
     MissingRole(Vec<Role>),

@@ -9,7 +9,7 @@ use crate::{
     domain::{ClientAddress, DisplayName, Password, RequestContext, Session, SessionId, User, UserChange},
     event::EventKind,
     passwords::HashFor,
-    store::{Kept, PasswordReplacement},
+    store::{Kept, PasswordReplacement, UserDeletion},
 };
 
 /// A change of a password.
@@ -98,7 +98,7 @@ impl Auth {
     /// with device tokens.
     ///
     /// # Errors
-    /// As [`change_password`](Self::change_password), except for a new password.
+    /// [`AuthError::LastAdministrator`]; otherwise as [`change_password`](Self::change_password), except for a new password.
     pub async fn delete_account(
         &self,
         signed_in: &SignedIn,
@@ -109,12 +109,14 @@ impl Auth {
         let user = self
             .check_current_password(signed_in, current, device, context)
             .await?;
-        let deleted = self.store().delete_user(user.id, user.password_version);
-        if deleted.await? {
-            self.emit(EventKind::UserDeleted, Some(user.id), signed_in.actor(), context);
-            Ok(())
-        } else {
-            Err(self.wrong_password(signed_in, context))
+        let deletion = self.store().delete_user(user.id, Some(user.password_version));
+        match deletion.await? {
+            UserDeletion::Deleted => {
+                self.emit(EventKind::UserDeleted, Some(user.id), signed_in.actor(), context);
+                Ok(())
+            }
+            UserDeletion::NoSuchUser => Err(self.wrong_password(signed_in, context)),
+            UserDeletion::LastAdministrator => Err(AuthError::LastAdministrator),
         }
     }
 

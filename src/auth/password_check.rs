@@ -88,7 +88,8 @@ impl Auth {
         if let Some(to) = verified.rehashed {
             let from = verified.user.password_hash.clone();
             let change = UserChange::Rehash { from, to };
-            self.store().change_user(verified.user.id, change).await?;
+            // A user who was deleted meanwhile has no hash to replace.
+            let _ = self.store().change_user(verified.user.id, change).await?;
         }
         Ok(Checked {
             user: verified.user,

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Deref, sync::Arc};
 
-use super::{DisplayName, PasswordHash, Roles, UserId, Username};
+use super::{DisplayName, PasswordHash, Role, Roles, UserId, Username};
 use crate::clock::Timestamp;
 
 /// A user.
@@ -64,6 +64,19 @@ impl User {
             UserChange::DisplayName(name) => self.display_name = name,
         }
         self
+    }
+
+    /// Whether the user is an administrator who can act: not disabled.
+    #[must_use]
+    pub fn is_administrator(&self) -> bool {
+        !self.disabled && self.roles.contains(&Role::ADMIN)
+    }
+
+    /// Whether this user stops being an [administrator](Self::is_administrator) by becoming `after`, or by being deleted if that
+    /// is `None`. The last administrator must not.
+    #[must_use]
+    pub fn stops_administering(&self, after: Option<&Self>) -> bool {
+        self.is_administrator() && !after.is_some_and(Self::is_administrator)
     }
 }
 
@@ -137,7 +150,7 @@ mod tests {
     fn each_change_changes_only_what_it_names() {
         let user = User::sample("ada", NOW);
         let name = DisplayName::parse("Ada").unwrap();
-        let roles: Roles = [crate::domain::Role::ADMIN].into_iter().collect();
+        let roles: Roles = [Role::ADMIN].into_iter().collect();
         for (change, expected) in [
             (
                 UserChange::Password(hash("a")),
@@ -185,6 +198,27 @@ mod tests {
         assert_eq!(rehashed.password_version, 0, "it is the same password");
         let changed = user.with(UserChange::Password(hash("a")));
         assert_eq!(changed.clone().with(rehash), changed);
+    }
+
+    #[test]
+    fn an_administrator_has_the_role_and_is_enabled() {
+        let user = User::sample("ada", NOW);
+        let admin = user.clone().with(UserChange::Roles(
+            [Role::CLIENT, Role::ADMIN].into_iter().collect(),
+        ));
+        let disabled = admin.clone().with(UserChange::Disabled(true));
+        let renamed = admin.clone().with(UserChange::DisplayName(None));
+        for (before, after, stops) in [
+            (&user, None, false),
+            (&user, Some(&admin), false),
+            (&admin, Some(&renamed), false),
+            (&admin, Some(&user), true),
+            (&admin, Some(&disabled), true),
+            (&admin, None, true),
+            (&disabled, None, false),
+        ] {
+            assert_eq!(before.stops_administering(after), stops, "{before:?} {after:?}");
+        }
     }
 
     #[test]

@@ -44,6 +44,39 @@ impl Username {
     }
 }
 
+/// The start of a username, to look for: trimmed and folded as a whole one is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsernamePrefix(SmolStr);
+
+impl UsernamePrefix {
+    /// The prefix `input`, trimmed and in lower case.
+    ///
+    /// # Errors
+    /// [`UsernameError::BadCharacter`] or [`TooLong`](UsernameError::TooLong): no username starts with it.
+    pub fn parse(input: &str) -> Result<Self, UsernameError> {
+        let prefix = input.trim_matches(|c: char| c.is_ascii_whitespace());
+        if !prefix.bytes().all(is_allowed) {
+            return Err(UsernameError::BadCharacter(suggestion(prefix)));
+        }
+        if prefix.len() > Username::MAX {
+            return Err(UsernameError::TooLong);
+        }
+        Ok(Self(prefix.to_ascii_lowercase().into()))
+    }
+
+    /// The prefix, lower case.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `name` starts with it.
+    #[must_use]
+    pub fn starts(&self, name: &Username) -> bool {
+        name.0.starts_with(self.as_str())
+    }
+}
+
 const fn is_allowed(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'@' | b'+' | b'-' | b'\'')
 }
@@ -138,6 +171,17 @@ mod tests {
         for good in ["007", &"a".repeat(64), "bo", "x1", "conan.o'brien@example.org"] {
             assert!(Username::parse(good).is_ok(), "{good:?}");
         }
+    }
+
+    #[test]
+    fn a_prefix_is_folded_as_the_names_that_it_starts() {
+        let name = Username::parse("ada.lovelace").unwrap();
+        for (prefix, starts) in [("", true), (" Ada", true), (".", false), ("ada.lovelace", true)] {
+            assert_eq!(UsernamePrefix::parse(prefix).unwrap().starts(&name), starts);
+        }
+        assert!(
+            UsernamePrefix::parse("ad\u{e4}").is_err() && UsernamePrefix::parse(&"a".repeat(65)).is_err()
+        );
     }
 
     #[test]

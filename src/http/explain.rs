@@ -182,6 +182,12 @@ impl From<&AuthError> for Problem {
                 "The token is not valid. Sign in again.",
             )
             .challenge(", error=\"invalid_token\""),
+            AuthError::LastAdministrator => Self::new(
+                StatusCode::CONFLICT,
+                "last_administrator",
+                "Last administrator",
+                "No administrator would be left. Give another user the role ADMIN first.",
+            ),
             AuthError::MissingRole(roles) => {
                 let names: Vec<_> = roles.iter().map(Role::as_str).collect();
                 Self::new(

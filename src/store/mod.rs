@@ -28,5 +28,5 @@ pub use self::{
     keys::{KeyMaterial, KeyRingUpdate, Keys, StoredRing},
     open::{exists, open},
     sessions::{Accepted, Kept, LiveSession, Outdated, Sessions},
-    users::{MAX_NETWORKS, PasswordReplacement, UserCreation, Users},
+    users::{MAX_NETWORKS, PasswordReplacement, UserCreation, UserDeletion, UserUpdate, Users},
 };

@@ -7,7 +7,10 @@ use async_trait::async_trait;
 use super::error::StoreError;
 use crate::{
     clock::Timestamp,
-    domain::{DeviceTokenHash, Network, PasswordHash, Session, User, UserChange, UserId, Username},
+    domain::{
+        DeviceTokenHash, Network, PasswordHash, Session, User, UserChange, UserId, UserPage, UserQuery,
+        Username,
+    },
 };
 
 /// How many networks a store remembers for each user.
@@ -28,13 +31,27 @@ pub trait Users: Send + Sync + 'static {
     /// [`StoreError`].
     async fn user_by_name(&self, name: &Username) -> Result<Option<Arc<User>>, StoreError>;
 
-    /// Changes one user and returns the user as changed; `None` if there is no such user. The change holds at once for every
-    /// live token of the user. A new password ends every session and every API token of the user, and the store forgets from
-    /// where and with which device tokens the user has signed in.
+    /// Returns the user with this id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn user(&self, id: UserId) -> Result<Option<Arc<User>>, StoreError>;
+
+    /// Returns a page of the users whom `query` asks for, as they are at `now`, in the order of their usernames. It reads no
+    /// more than belongs to the page, whatever the query, so the time does not depend on how many users there are.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn list_users(&self, query: UserQuery, now: Timestamp) -> Result<UserPage, StoreError>;
+
+    /// Changes one user and returns the user as changed. The change holds at once for every live token of the user. A new
+    /// password ends every session and every API token of the user, and the store forgets from where and with which device
+    /// tokens the user has signed in. A change that leaves no administrator is refused, by the rule of
+    /// [`User::stops_administering`], however many callers ask at once.
     ///
     /// # Errors
     /// [`StoreError`]; the change may or may not have happened then.
-    async fn change_user(&self, id: UserId, change: UserChange) -> Result<Option<Arc<User>>, StoreError>;
+    async fn change_user(&self, id: UserId, change: UserChange) -> Result<UserUpdate, StoreError>;
 
     /// Gives the user of `change.session` another password, ends every other session of theirs, and starts that one. Ends
     /// their API tokens too, unless the change keeps them. Of the networks from which the user has signed in and of their
@@ -45,12 +62,12 @@ pub trait Users: Send + Sync + 'static {
     /// [`StoreError`]; either all of the change or none of it has happened then.
     async fn change_password(&self, change: PasswordReplacement) -> Result<Option<Arc<User>>, StoreError>;
 
-    /// Deletes a user with every session and API token, and frees the username. Returns `false` and changes nothing if the
-    /// user is deleted already, or if `verified` is not the version of the user's present password.
+    /// Deletes a user with every session and API token, and frees the username. Refuses it if `verified` is a version and not
+    /// that of the user's present password, or if the user is the last administrator, however many callers ask at once.
     ///
     /// # Errors
     /// [`StoreError`]; either all of the deletion or none of it has happened then.
-    async fn delete_user(&self, id: UserId, verified: u32) -> Result<bool, StoreError>;
+    async fn delete_user(&self, id: UserId, verified: Option<u32>) -> Result<UserDeletion, StoreError>;
 
     /// Returns when `user` last signed in or signed up from `network`, if the store remembers that. The moment may be up to a
     /// day older. Of more than [`MAX_NETWORKS`] networks of one user, the store forgets the one least recently noted.
@@ -73,6 +90,41 @@ pub struct PasswordReplacement {
     pub session: Session,
     /// The device token that the client of the session is given; `None` if it keeps none.
     pub device: Option<DeviceTokenHash>,
+}
+
+/// The outcome of [`change_user`](Users::change_user).
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserUpdate {
+    /// This is the user now.
+    Changed(Arc<User>),
+    /// There is no such user.
+    NoSuchUser,
+    /// No administrator would be left; nothing was changed.
+    LastAdministrator,
+}
+
+impl UserUpdate {
+    /// Returns the user if it was changed.
+    #[must_use]
+    pub fn changed(self) -> Option<Arc<User>> {
+        match self {
+            Self::Changed(user) => Some(user),
+            Self::NoSuchUser | Self::LastAdministrator => None,
+        }
+    }
+}
+
+/// The outcome of [`delete_user`](Users::delete_user).
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserDeletion {
+    /// The user is deleted.
+    Deleted,
+    /// There is no such user, or the password was changed since it was verified; nothing was changed.
+    NoSuchUser,
+    /// No administrator would be left; nothing was changed.
+    LastAdministrator,
 }
 
 /// The outcome of [`create_user`](Users::create_user).

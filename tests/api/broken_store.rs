@@ -13,12 +13,13 @@ use jwt_server::{
     clock::Timestamp,
     domain::{
         ApiToken, ApiTokenHash, ApiTokenId, DeviceSignIn, DeviceTokenHash, KeyRing, Network, Refresh,
-        RefreshTokenOutcome, Session, SessionId, TokenId, TokenPolicy, User, UserChange, UserId, Username,
+        RefreshTokenOutcome, Session, SessionId, TokenId, TokenPolicy, User, UserChange, UserId, UserPage,
+        UserQuery, Username,
     },
     store::{
         Accepted, AcceptedApiToken, ApiTokenCreation, ApiTokens, Attempts, Devices, Kept, KeptAttempts,
         KeyMaterial, KeyRingUpdate, Keys, PasswordReplacement, Sessions, Store, StoreCounts, StoreError,
-        StoredRing, UserCreation, Users,
+        StoredRing, UserCreation, UserDeletion, UserUpdate, Users,
     },
 };
 use secrecy::SecretSlice;
@@ -60,7 +61,15 @@ impl Users for BrokenStore {
         self.inner.user_by_name(name).await
     }
 
-    async fn change_user(&self, id: UserId, change: UserChange) -> Result<Option<Arc<User>>, StoreError> {
+    async fn user(&self, id: UserId) -> Result<Option<Arc<User>>, StoreError> {
+        self.inner.user(id).await
+    }
+
+    async fn list_users(&self, query: UserQuery, now: Timestamp) -> Result<UserPage, StoreError> {
+        self.inner.list_users(query, now).await
+    }
+
+    async fn change_user(&self, id: UserId, change: UserChange) -> Result<UserUpdate, StoreError> {
         self.inner.change_user(id, change).await
     }
 
@@ -68,7 +77,7 @@ impl Users for BrokenStore {
         self.inner.change_password(change).await
     }
 
-    async fn delete_user(&self, id: UserId, verified: u32) -> Result<bool, StoreError> {
+    async fn delete_user(&self, id: UserId, verified: Option<u32>) -> Result<UserDeletion, StoreError> {
         self.inner.delete_user(id, verified).await
     }
 

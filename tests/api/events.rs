@@ -483,6 +483,8 @@ async fn another_signing_key_from_the_settings_is_one_event() {
 #[tokio::test]
 async fn a_change_by_the_operator_is_one_event() {
     let (server, ada, token) = with_ada().await;
+    // Another administrator stays.
+    server.set_roles("ada", &["CLIENT"]).await;
     let (accounts, context) = (server.auth.accounts(), RequestContext::default());
     let roles = Roles::from_iter([Role::ADMIN]);
     let changed = accounts.set_roles(ada, roles.clone(), OPERATOR, &context).await;

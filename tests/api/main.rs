@@ -16,6 +16,7 @@ mod events;
 mod guard;
 mod introspect;
 mod keys;
+mod last_administrator;
 mod metadata;
 mod online;
 mod recorder;

@@ -7,7 +7,7 @@ use jwt_server::{
     Api, Auth, Config,
     auth::{Parts, SigningKeys},
     clock::{Clock, ManualClock, Timestamp},
-    domain::{ClientAddress, PasswordHash, Role, Roles, UserChange, Username},
+    domain::{ClientAddress, PasswordHash, Role, Roles, User, UserChange, UserId, Username},
     store::{self, Store},
 };
 use serde_json::{Value, json};
@@ -249,10 +249,24 @@ impl Server {
     pub(crate) async fn change(&self, username: &str, change: UserChange) {
         let name = Username::parse(username).unwrap();
         let user = self.store.user_by_name(&name).await.unwrap().unwrap();
-        self.store.change_user(user.id, change).await.unwrap().unwrap();
+        let update = self.store.change_user(user.id, change).await.unwrap();
+        assert!(update.changed().is_some());
     }
 
+    /// Gives a user these roles. There is another administrator from then on, so that the role can be taken again.
     pub(crate) async fn set_roles(&self, username: &str, roles: &[&str]) {
+        let another = User {
+            id: UserId::generate(START),
+            username: Username::parse("another-administrator").unwrap(),
+            password_hash: self.password_hash(username).await,
+            password_version: 0,
+            roles: [Role::ADMIN].into_iter().collect(),
+            disabled: false,
+            display_name: None,
+            created_at: START,
+        };
+        // Only the first time.
+        let _ = self.store.create_user(another, None).await.unwrap();
         let roles: Roles = roles.iter().map(|role| Role::parse(role).unwrap()).collect();
         self.change(username, UserChange::Roles(roles)).await;
     }

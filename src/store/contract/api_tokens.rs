@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use super::{
     Backend,
-    support::{MOST, NOW, POLICY, WEEK, added, api_token, created, hash, is_good, later, opened},
+    support::{
+        MOST, NOW, POLICY, WEEK, added, api_token, changed, created, deleted, hash, is_good, later, opened,
+        role,
+    },
 };
 use crate::{
-    domain::{Role, Session, User, UserChange},
+    domain::{Session, User, UserChange},
     store::{api_tokens::ApiTokenCreation, backend::Store, sessions::Kept, users::PasswordReplacement},
 };
 
@@ -20,8 +23,8 @@ pub async fn an_api_token_is_accepted_until_it_expires(backend: &impl Backend) {
     assert!(!is_good(&store, &unknown, NOW).await);
     // The token outlives the session that created it.
     store.close_session(session.id).await.unwrap();
-    let change = UserChange::Roles([Role::ADMIN].into_iter().collect());
-    let changed = store.change_user(ada.id, change).await.unwrap().unwrap();
+    let change = UserChange::Roles([role("EDITOR")].into_iter().collect());
+    let changed = changed(&store, ada.id, change).await;
     let accepted = store.api_token_accepted(token.hash, NOW).await.unwrap().unwrap();
     assert_eq!(*accepted.user, *changed);
     drop(store);
@@ -31,7 +34,7 @@ pub async fn an_api_token_is_accepted_until_it_expires(backend: &impl Backend) {
     assert_eq!((&*accepted.user, &*accepted.token), (&*changed, &token));
     let disabled = store.change_user(ada.id, UserChange::Disabled(true)).await;
     let accepted = store.api_token_accepted(token.hash, NOW).await.unwrap().unwrap();
-    assert_eq!(*accepted.user, *disabled.unwrap().unwrap());
+    assert_eq!(*accepted.user, *disabled.unwrap().changed().unwrap());
 
     let week = WEEK.as_secs();
     assert!(is_good(&store, &token, later(week - 1)).await);
@@ -59,12 +62,9 @@ pub async fn an_api_token_needs_a_live_session_of_its_user(backend: &impl Backen
     assert!(refused(&ended, NOW).await);
     assert!(refused(&others, NOW).await);
     assert!(refused(&session, later(300)).await, "it has expired");
-    store
-        .change_user(ada.id, UserChange::Disabled(true))
-        .await
-        .unwrap();
+    changed(&store, ada.id, UserChange::Disabled(true)).await;
     assert!(refused(&session, NOW).await);
-    assert!(store.delete_user(ada.id, 0).await.unwrap());
+    deleted(&store, &ada, 0).await;
     assert!(refused(&session, NOW).await);
 }
 
@@ -151,10 +151,7 @@ pub async fn api_tokens_end_with_the_password_and_with_the_user(backend: &impl B
     let token = added(&store, &ada, &session, 20).await;
     assert_eq!(store.close_every_session().await.unwrap(), 2);
     assert!(is_good(&store, &token, NOW).await, "no key signs API tokens");
-    store
-        .change_user(ada.id, UserChange::Password(hash('y')))
-        .await
-        .unwrap();
+    changed(&store, ada.id, UserChange::Password(hash('y'))).await;
     assert!(!is_good(&store, &token, NOW).await);
 
     let ada = User {
@@ -164,7 +161,7 @@ pub async fn api_tokens_end_with_the_password_and_with_the_user(backend: &impl B
     let (session, _) = opened(&store, &ada, NOW).await;
     let last = added(&store, &ada, &session, 30).await;
     store.close_session(session.id).await.unwrap();
-    assert!(store.delete_user(ada.id, 3).await.unwrap());
+    deleted(&store, &ada, 3).await;
     assert!(!is_good(&store, &last, NOW).await);
     drop(store);
     let store = backend.open(NOW).await;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::{
     Backend,
-    support::{DAY, MOST, NOW, POLICY, WEEK, client, created, hash, later, network, opened, user},
+    support::{
+        DAY, MOST, NOW, POLICY, WEEK, changed, client, created, deleted, hash, later, network, opened, user,
+    },
 };
 use crate::{
     clock::Timestamp,
@@ -59,7 +61,7 @@ pub async fn a_device_token_is_noted_at_each_sign_in_with_it(backend: &impl Back
     assert_eq!(late, None, "not the version of the password");
     // What changes a user otherwise leaves it.
     for change in [UserChange::Disabled(true), UserChange::Disabled(false)] {
-        store.change_user(ada.id, change).await.unwrap();
+        changed(&store, ada.id, change).await;
     }
     drop(store);
     let store = backend.open(later(9)).await;
@@ -103,9 +105,9 @@ pub async fn a_new_password_ends_every_device_token_but_its_own(backend: &impl B
     assert_eq!(seen(&store, &eve, 1).await, Some(NOW));
     // A password that another person sets ends all, and so does the end of the account.
     let other = UserChange::Password(hash('y'));
-    store.change_user(ada.id, other).await.unwrap();
+    changed(&store, ada.id, other).await;
     assert_eq!(seen(&store, &ada, 3).await, None);
-    assert!(store.delete_user(eve.id, 0).await.unwrap());
+    deleted(&store, &eve, 0).await;
     assert_eq!(seen(&store, &eve, 1).await, None);
     let namesake = User {
         id: UserId::generate(later(2)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Backend,
-    support::{DAY, NOW, POLICY, WEEK, created, hash, later, opened, rotate},
+    support::{DAY, NOW, POLICY, WEEK, changed, created, hash, later, opened, rotate},
 };
 use crate::{
     clock::Timestamp,
@@ -12,6 +12,7 @@ use crate::{
     store::{
         backend::Store,
         sessions::{Kept, Outdated},
+        users::UserDeletion,
     },
 };
 
@@ -60,10 +61,11 @@ pub async fn a_live_session_agrees_with_the_store(backend: &impl Backend) {
 
     let id = |n: usize| (users[n].0.id, users[n].1.id);
     store.close_session(id(0).1).await.unwrap();
-    store.delete_user(id(1).0, 0).await.unwrap();
+    let deletion = store.delete_user(id(1).0, None).await;
+    assert_eq!(deletion.unwrap(), UserDeletion::Deleted);
     let disabled = store.change_user(id(2).0, UserChange::Disabled(true)).await;
     let password = store.change_user(id(3).0, UserChange::Password(hash('z'))).await;
-    assert!(disabled.unwrap().is_some() && password.unwrap().is_some());
+    assert!(disabled.unwrap().changed().is_some() && password.unwrap().changed().is_some());
     let _ = opened_at_most_one(&store, &users[4].0).await;
     for generation in [0, 1, 0] {
         let _ = rotate(
@@ -89,10 +91,7 @@ pub async fn a_live_session_agrees_with_the_store(backend: &impl Backend) {
     assert!(!agree(later(301)).await.contains(&true));
 
     // Pruned sessions stay gone, even if the clock is set back.
-    store
-        .change_user(id(2).0, UserChange::Disabled(false))
-        .await
-        .unwrap();
+    changed(&store, id(2).0, UserChange::Disabled(false)).await;
     assert!(store.prune(NOW.plus(31 * DAY), 100).await.unwrap() > 0);
     assert!(!agree(NOW).await.contains(&true));
     let (session, token) = opened(&store, &users[2].0, NOW).await;

@@ -17,6 +17,8 @@ use super::backend::Store;
 use crate::clock::Timestamp;
 
 #[doc(hidden)]
+pub mod administration;
+#[doc(hidden)]
 pub mod api_tokens;
 #[doc(hidden)]
 pub mod attempts;
@@ -65,6 +67,12 @@ macro_rules! store_contract {
                 a_new_password_forgets_every_other_network,
                 no_copy_of_a_session_outlives_a_new_password,
                 ending_other_sessions_forgets_other_networks;
+            administration:
+                a_user_is_found_by_id_until_deleted,
+                users_are_listed_by_name_in_pages,
+                each_filter_lists_exactly_its_users,
+                the_last_administrator_stays,
+                of_racing_demotions_one_administrator_stays;
             sessions:
                 a_session_opens_only_for_a_user_as_verified,
                 an_accepted_token_has_the_present_user,
@@ -127,10 +135,13 @@ mod tests {
     fn the_macro_lists_every_promise() {
         let listed = include_str!("mod.rs");
         let sources = [
+            include_str!("administration.rs"),
             include_str!("api_tokens.rs"),
             include_str!("attempts.rs"),
+            include_str!("devices.rs"),
             include_str!("keys.rs"),
             include_str!("live_sessions.rs"),
+            include_str!("passwords.rs"),
             include_str!("refresh.rs"),
             include_str!("sessions.rs"),
             include_str!("users.rs"),
@@ -151,6 +162,6 @@ mod tests {
                 promises += 1;
             }
         }
-        assert_eq!(promises, 37);
+        assert_eq!(promises, 50);
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{
     Backend,
     support::{
-        MOST, NOW, POLICY, WEEK, added, api_token, client, created, hash, is_accepted, is_good, later,
-        network, opened, opened_from,
+        MOST, NOW, POLICY, WEEK, added, api_token, changed, client, created, deleted, hash, is_accepted,
+        is_good, later, network, opened, opened_from,
     },
 };
 use crate::{
@@ -76,16 +76,13 @@ pub async fn a_new_password_ends_every_session_and_starts_one(backend: &impl Bac
 
     // A change by an administrator starts no session.
     let other = UserChange::Password(hash('y'));
-    store.change_user(ada.id, other).await.unwrap();
+    changed(&store, ada.id, other).await;
     assert!(!is_accepted(&store, &session, token.id, NOW).await);
     // None starts for a user who has been disabled or deleted meanwhile.
-    store
-        .change_user(ada.id, UserChange::Disabled(true))
-        .await
-        .unwrap();
+    changed(&store, ada.id, UserChange::Disabled(true)).await;
     let (late, _) = change(&ada, 2, 1, NOW);
     assert_eq!(store.change_password(late.clone()).await.unwrap(), None);
-    assert!(store.delete_user(ada.id, 2).await.unwrap());
+    deleted(&store, &ada, 2).await;
     assert_eq!(store.change_password(late).await.unwrap(), None);
     assert_eq!(store.count().await.unwrap().sessions, Some(1));
 }
@@ -118,13 +115,13 @@ pub async fn a_new_password_forgets_every_other_network(backend: &impl Backend) 
     assert_eq!(noted, Some(later(60)));
     // Another change of a user forgets none, and a password that another person sets forgets all.
     let disabled = UserChange::Disabled(true);
-    store.change_user(ada.id, disabled).await.unwrap();
+    changed(&store, ada.id, disabled).await;
     assert!(knows(&store, &ada, 2).await);
     let other = UserChange::Password(hash('y'));
-    store.change_user(ada.id, other).await.unwrap();
+    changed(&store, ada.id, other).await;
     assert!(!knows(&store, &ada, 2).await);
     // A namesake starts anew.
-    assert!(store.delete_user(eve.id, 0).await.unwrap());
+    deleted(&store, &eve, 0).await;
     let namesake = User {
         id: crate::domain::UserId::generate(NOW),
         ..eve

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Backend,
-    support::{DAY, MOST, NOW, POLICY, WEEK, created, is_accepted, later, opened, rotate},
+    support::{DAY, MOST, NOW, POLICY, WEEK, changed, created, is_accepted, later, opened, rotate},
 };
 use crate::{
     domain::{Refresh, RefreshTokenOutcome, Session, User, UserChange},
@@ -92,10 +92,7 @@ pub async fn reuse_of_a_refresh_token_ends_the_session(backend: &impl Backend) {
     };
     assert_eq!(grant.generation, 2);
     for shut_out in [true, false] {
-        store
-            .change_user(ada.id, UserChange::Disabled(shut_out))
-            .await
-            .unwrap();
+        changed(&store, ada.id, UserChange::Disabled(shut_out)).await;
         let refused = rotate(&store, &session, 1, days).await == RefreshTokenOutcome::Refused;
         assert_eq!(refused, shut_out);
     }

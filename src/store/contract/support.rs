@@ -6,10 +6,14 @@ use crate::{
     clock::Timestamp,
     domain::{
         ApiToken, ApiTokenHash, ApiTokenId, ApiTokenName, Client, ClientAddress, DisplayName, Network,
-        PasswordHash, RefreshTokenOutcome, Role, Session, TokenId, TokenPolicy, TokenRecord, User, UserId,
-        Username,
+        PasswordHash, RefreshTokenOutcome, Role, Session, TokenId, TokenPolicy, TokenRecord, User,
+        UserChange, UserId, Username,
     },
-    store::{api_tokens::ApiTokenCreation, backend::Store, users::UserCreation},
+    store::{
+        api_tokens::ApiTokenCreation,
+        backend::Store,
+        users::{UserCreation, UserDeletion},
+    },
 };
 
 pub(super) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -48,13 +52,17 @@ pub(super) fn name(name: &str) -> Username {
     Username::parse(name).unwrap()
 }
 
+pub(super) fn role(name: &str) -> Role {
+    Role::parse(name).unwrap()
+}
+
 pub(super) fn user(username: &str) -> User {
     User {
         id: UserId::generate(NOW),
         username: name(username),
         password_hash: hash('a'),
         password_version: 0,
-        roles: [Role::CLIENT, Role::ADMIN].into_iter().collect(),
+        roles: [Role::CLIENT, role("EDITOR")].into_iter().collect(),
         disabled: false,
         display_name: DisplayName::parse("Ada ✨").ok(),
         created_at: NOW,
@@ -68,6 +76,17 @@ pub(super) async fn created(store: &Arc<dyn Store>, username: &str) -> User {
         UserCreation::Created
     );
     user
+}
+
+pub(super) async fn changed(store: &Arc<dyn Store>, id: UserId, change: UserChange) -> Arc<User> {
+    let update = store.change_user(id, change).await.unwrap();
+    update.changed().unwrap()
+}
+
+/// Deletes `user`, whose password has this version.
+pub(super) async fn deleted(store: &Arc<dyn Store>, user: &User, verified: u32) {
+    let deletion = store.delete_user(user.id, Some(verified)).await.unwrap();
+    assert_eq!(deletion, UserDeletion::Deleted);
 }
 
 pub(super) async fn opened(store: &Arc<dyn Store>, user: &User, now: Timestamp) -> (Session, TokenRecord) {

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use super::{
     Backend,
-    support::{DAY, NOW, added, created, hash, is_accepted, later, name, network, opened, opened_from, user},
+    support::{
+        DAY, NOW, added, changed, created, deleted, hash, is_accepted, later, name, network, opened,
+        opened_from, role, user,
+    },
 };
 use crate::{
     domain::{Role, User, UserChange, UserId},
     store::{
         backend::StoreCounts,
-        users::{MAX_NETWORKS, UserCreation},
+        users::{MAX_NETWORKS, UserCreation, UserDeletion, UserUpdate},
     },
 };
 
@@ -65,7 +68,7 @@ pub async fn a_user_change_is_visible_at_once_and_after_a_restart(backend: &impl
     let unknown = store
         .change_user(UserId::generate(NOW), UserChange::Disabled(true))
         .await;
-    assert_eq!(unknown.unwrap(), None);
+    assert_eq!(unknown.unwrap(), UserUpdate::NoSuchUser);
     for change in [
         UserChange::Disabled(true),
         UserChange::Roles([Role::ADMIN].into_iter().collect()),
@@ -77,7 +80,7 @@ pub async fn a_user_change_is_visible_at_once_and_after_a_restart(backend: &impl
     ] {
         expected = expected.with(change.clone());
         let changed = store.change_user(expected.id, change).await.unwrap();
-        assert_eq!(changed.as_deref(), Some(&expected));
+        assert_eq!(changed.changed().as_deref(), Some(&expected));
         let found = store.user_by_name(&expected.username).await.unwrap();
         assert_eq!(found.as_deref(), Some(&expected));
     }
@@ -94,16 +97,13 @@ pub async fn a_user_change_is_visible_at_once_and_after_a_restart(backend: &impl
 pub async fn a_rehash_never_undoes_a_later_password_change(backend: &impl Backend) {
     let store = backend.open(NOW).await;
     let ada = created(&store, "ada").await;
-    store
-        .change_user(ada.id, UserChange::Password(hash('b')))
-        .await
-        .unwrap();
+    changed(&store, ada.id, UserChange::Password(hash('b'))).await;
     for (from, to, now) in [('a', 'c', 'b'), ('b', 'd', 'd')] {
         let change = UserChange::Rehash {
             from: hash(from),
             to: hash(to),
         };
-        let user = store.change_user(ada.id, change).await.unwrap().unwrap();
+        let user = changed(&store, ada.id, change).await;
         assert_eq!(user.password_hash, hash(now));
     }
 }
@@ -120,9 +120,9 @@ pub async fn a_user_change_reaches_every_session_and_api_token(backend: &impl Ba
     // The last session opened ends: the user's state must not go with it.
     let (gone, _) = sessions.pop().unwrap();
     store.close_session(gone.id).await.unwrap();
-    for roles in [[Role::ADMIN], [Role::CLIENT]] {
+    for roles in [[role("EDITOR")], [Role::CLIENT]] {
         let change = UserChange::Roles(roles.into_iter().collect());
-        let changed = store.change_user(ada.id, change).await.unwrap().unwrap();
+        let changed = changed(&store, ada.id, change).await;
         for (session, record) in &sessions {
             assert!(is_accepted(&store, session, record.id, later(9)).await);
             let accepted = store.accepted(session.id, record.id, later(9)).await.unwrap();
@@ -155,11 +155,15 @@ pub async fn deleting_a_user_ends_everything_and_frees_the_name(backend: &impl B
     let home = network(1);
     let ada = created(&store, "ada").await;
     let (session, token) = opened_from(&store, &ada, 1, NOW).await;
-    assert!(!store.delete_user(ada.id, 1).await.unwrap(), "not the version");
+    let deletion = store.delete_user(ada.id, Some(1)).await.unwrap();
+    assert_eq!(deletion, UserDeletion::NoSuchUser, "not the version");
     assert!(is_accepted(&store, &session, token.id, NOW).await);
 
-    assert!(store.delete_user(ada.id, 0).await.unwrap());
-    assert!(!store.delete_user(ada.id, 0).await.unwrap(), "gone already");
+    deleted(&store, &ada, 0).await;
+    for verified in [Some(0), None] {
+        let deletion = store.delete_user(ada.id, verified).await.unwrap();
+        assert_eq!(deletion, UserDeletion::NoSuchUser, "gone already");
+    }
     // A sign-in that was running meanwhile.
     let late = store.open_session(session.clone(), 0, 9, None).await.unwrap();
     assert_eq!(late, None);

@@ -13,6 +13,7 @@
 //! | `meta` | `attempts_key` | the key of the hash that picks the places in `attempts`, 16 bytes |
 //! | `users` | user id, 16 bytes | `UserRecord` with the networks and devices they sign in from, JSON |
 //! | `names` | a place, 2 bytes | rows of a hash of a username, 8 bytes, and a user id, 16 bytes: see [names](trees::names) |
+//! | `roster` | a list and a name, or the start of one | up to 512 bytes of usernames and user ids: see [roster](trees::roster) |
 //! | `sessions` | session id, 16 bytes | `SessionRecord` with its whitelist, JSON |
 //! | `api_tokens` | API token id, 16 bytes | `ApiTokenRecord`, JSON |
 //! | `attempts` | a place, a `u32`, big endian | `AttemptsRecord`, 12 bytes |

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{SledStore, commit::group::Effect, memory::index::Ended};
+use super::{SledStore, blocking, commit::group::Effect, memory::index::Ended};
 use crate::{
     clock::Timestamp,
-    domain::{Network, User, UserChange, UserId, Username},
+    domain::{Network, User, UserChange, UserId, UserPage, UserQuery, Username},
     store::{
         error::StoreError,
         sessions::Kept,
-        users::{PasswordReplacement, UserCreation, Users},
+        users::{PasswordReplacement, UserCreation, UserDeletion, UserUpdate, Users},
     },
 };
 
@@ -29,14 +29,31 @@ impl Users for SledStore {
         Ok(user.map(Arc::new))
     }
 
-    async fn change_user(&self, id: UserId, change: UserChange) -> Result<Option<Arc<User>>, StoreError> {
+    async fn user(&self, id: UserId) -> Result<Option<Arc<User>>, StoreError> {
+        let user = self.committer.read(|trees| trees.user(id))?;
+        Ok(user.map(Arc::new))
+    }
+
+    async fn list_users(&self, query: UserQuery, now: Timestamp) -> Result<UserPage, StoreError> {
+        self.index.saw(now);
+        // A page may lie in many places of the disk.
+        let read = self
+            .committer
+            .deferred_read(move |trees| trees.list_users(&query));
+        blocking(read).await?
+    }
+
+    async fn change_user(&self, id: UserId, change: UserChange) -> Result<UserUpdate, StoreError> {
         self.committer
             .commit(move |trees, group| {
-                let Some(user) = trees.user(id)? else {
-                    return Ok((None, Effect::None));
+                let Some(before) = trees.user(id)? else {
+                    return Ok((UserUpdate::NoSuchUser, Effect::None));
                 };
                 let is_password = matches!(change, UserChange::Password(_));
-                let user = Arc::new(user.with(change));
+                let user = Arc::new(before.clone().with(change));
+                if before.stops_administering(Some(&user)) && !trees.has_administrator_besides(id)? {
+                    return Ok((UserUpdate::LastAdministrator, Effect::None));
+                }
                 let ended = if is_password {
                     let ended = group.all_but(id, Kept::default());
                     trees.put_new_password(&user, &ended, None)?;
@@ -46,7 +63,8 @@ impl Users for SledStore {
                     trees.put_user(&user, &ended)?;
                     ended
                 };
-                Ok((Some(Arc::clone(&user)), Effect::Change(user, ended)))
+                let effect = Effect::Change(Arc::clone(&user), ended);
+                Ok((UserUpdate::Changed(user), effect))
             })
             .await
     }
@@ -84,16 +102,20 @@ impl Users for SledStore {
             .await
     }
 
-    async fn delete_user(&self, id: UserId, verified: u32) -> Result<bool, StoreError> {
+    async fn delete_user(&self, id: UserId, verified: Option<u32>) -> Result<UserDeletion, StoreError> {
         self.committer
             .commit(move |trees, group| {
-                let user = trees.user(id)?;
-                let Some(user) = user.filter(|user| user.password_version == verified) else {
-                    return Ok((false, Effect::None));
+                let is_verified =
+                    |user: &User| verified.is_none_or(|version| user.password_version == version);
+                let Some(user) = trees.user(id)?.filter(is_verified) else {
+                    return Ok((UserDeletion::NoSuchUser, Effect::None));
                 };
+                if user.stops_administering(None) && !trees.has_administrator_besides(id)? {
+                    return Ok((UserDeletion::LastAdministrator, Effect::None));
+                }
                 let ended = group.all_but(id, Kept::default());
                 trees.remove_user(&user, &ended)?;
-                Ok((true, Effect::End(ended)))
+                Ok((UserDeletion::Deleted, Effect::End(ended)))
             })
             .await
     }

@@ -111,6 +111,15 @@ impl Committer {
         self.access.read(read)
     }
 
+    /// Returns a function that runs `read` as [`read`](Self::read) does, for a caller that lets another thread wait for the disk.
+    pub(crate) fn deferred_read<T, R: FnOnce(&Trees) -> Result<T, StoreError> + Send>(
+        &self,
+        read: R,
+    ) -> impl FnOnce() -> Result<T, StoreError> + Send + use<T, R> {
+        let access = Arc::clone(&self.access);
+        move || access.read(read)
+    }
+
     /// Returns a function that wakes the committing thread if it waits for a write that has failed already. Where that write
     /// was the end of a batch, sled keeps the error and wakes no thread (`exit_reservation` in its `logger.rs`), until another
     /// thread flushes. That is what the function does: it waits for the disk.

@@ -163,13 +163,13 @@ fn open_own(
 }
 
 /// Checks what sled found: a known schema, every acknowledged group of writes and, unless the database was closed in good order,
-/// as many users as it counts. Upgrades the first schema.
+/// as many users as it counts. Upgrades an earlier schema, and makes the roster anew if it is not what the users say.
 fn check(trees: &Trees, path: &Path, existed: bool, last: CommitTally) -> Result<(), OpenError> {
     let damaged = |what: &str| Err(OpenError::damaged(path, &what));
     let unreadable = |error: StoreError| while_opening(path, &error);
     let schema = trees.schema().map_err(unreadable)?;
     match schema {
-        Some(SCHEMA | FIRST_SCHEMA) => {}
+        Some(FIRST_SCHEMA..=SCHEMA) => {}
         Some(found) => {
             return Err(OpenError::Newer {
                 database: path.display().to_string(),
@@ -186,24 +186,34 @@ fn check(trees: &Trees, path: &Path, existed: bool, last: CommitTally) -> Result
     if trees.commits().map_err(unreadable)? < last.commits {
         return damaged("its last writes are missing");
     }
-    if schema == Some(FIRST_SCHEMA) {
-        upgrade(trees, path).map_err(unreadable)?;
+    let upgraded = schema.filter(|found| *found < SCHEMA);
+    if let Some(found) = upgraded {
+        upgrade(trees, path, found).map_err(unreadable)?;
     }
-    if existed && !last.stopped_cleanly && !trees.users_are_whole().map_err(unreadable)? {
-        return damaged("some of its users are missing");
+    if existed && !last.stopped_cleanly {
+        if !trees.users_are_whole().map_err(unreadable)? {
+            return damaged("some of its users are missing");
+        }
+        if upgraded.is_none() && !trees.roster_is_whole().map_err(unreadable)? {
+            aloud(|| tracing::warn!("the lists of users in {} are made anew", path.display()));
+            trees.rebuild_roster().map_err(unreadable)?;
+        }
     }
     Ok(())
 }
 
-/// Upgrades a database of the first schema to the present one. If it is cut short, the schema is still the first.
-fn upgrade(trees: &Trees, path: &Path) -> Result<(), StoreError> {
+/// Upgrades a database of the schema `from` to the present one. If it is cut short, the schema is still `from`.
+fn upgrade(trees: &Trees, path: &Path, from: u32) -> Result<(), StoreError> {
     aloud(|| {
         tracing::info!(
             "the database {} is upgraded to the present schema: with a million users that takes up to a minute",
             path.display()
         );
     });
-    trees.upgrade()?;
+    if from == FIRST_SCHEMA {
+        trees.upgrade()?;
+    }
+    trees.rebuild_roster()?;
     trees.flush()?;
     trees.put_schema(SCHEMA)?;
     trees.flush()

@@ -37,8 +37,8 @@ use crate::{
     clock::Timestamp,
     config::StoreConfig,
     domain::{
-        ApiToken, ApiTokenHash, FailedAttempts, Refresh, Session, SessionId, TokenId, TokenPolicy, User,
-        UserId, Username,
+        ApiToken, ApiTokenHash, FailedAttempts, Refresh, Role, Roles, Session, SessionId, TokenId,
+        TokenPolicy, User, UserChange, UserId, Username,
     },
     event::Listeners,
     store::{
@@ -160,6 +160,7 @@ enum Op {
     LogOut(SessionId),
     AddApiToken(ApiToken, SessionId),
     RevokeApiToken(ApiToken),
+    ChangeUser(User),
 }
 
 impl Op {
@@ -197,6 +198,11 @@ impl Op {
             Self::RevokeApiToken(token) => {
                 assert!(store.remove_api_token(token.user, token.id).await.unwrap());
             }
+            Self::ChangeUser(user) => {
+                let change = UserChange::Roles(user.roles.clone());
+                let update = store.change_user(user.id, change).await.unwrap();
+                assert_eq!(update.changed().as_deref(), Some(user));
+            }
         }
     }
 }
@@ -204,7 +210,7 @@ impl Op {
 /// What the store has acknowledged.
 #[derive(Clone, Default)]
 struct Known {
-    users: BTreeMap<Username, UserId>,
+    users: BTreeMap<Username, User>,
     /// Each session, or `None` once it is closed.
     sessions: BTreeMap<SessionId, Option<Session>>,
     /// Each API token, or `None` once it is revoked.
@@ -224,7 +230,19 @@ impl Known {
     fn next(&self, dice: &mut Dice, busy: &mut BTreeSet<[u8; 16]>) -> Op {
         let live = self.live();
         if self.users.is_empty() || (self.users.len() < MOST_USERS && dice.one_in(12)) {
-            return Op::SignUp(user());
+            return Op::SignUp(User {
+                roles: roles(dice),
+                ..user()
+            });
+        }
+        if dice.one_in(8) {
+            let user = self.users.values().nth(dice.below(self.users.len())).unwrap();
+            if busy.insert(*user.id.as_bytes()) {
+                return Op::ChangeUser(User {
+                    roles: roles(dice),
+                    ..user.clone()
+                });
+            }
         }
         let tokens = self.good_api_tokens();
         if tokens.len() > dice.below(MOST_API_TOKENS) && dice.one_in(8) {
@@ -243,16 +261,16 @@ impl Known {
                 Op::Refresh(session.id, session.tokens.last().unwrap().token.id)
             }
             _ => {
-                let owner = *self.users.values().nth(dice.below(self.users.len())).unwrap();
-                Op::SignIn(Session::start(owner, LIFETIME, 10 * LIFETIME, NOW).0)
+                let owner = self.users.values().nth(dice.below(self.users.len())).unwrap();
+                Op::SignIn(Session::start(owner.id, LIFETIME, 10 * LIFETIME, NOW).0)
             }
         }
     }
 
     fn note(&mut self, op: Op, store: &SledStore) {
         match op {
-            Op::SignUp(user) => {
-                self.users.insert(user.username, user.id);
+            Op::SignUp(user) | Op::ChangeUser(user) => {
+                self.users.insert(user.username.clone(), user);
             }
             Op::SignIn(session) => {
                 self.sessions.insert(session.id, Some(session));
@@ -275,16 +293,18 @@ impl Known {
     /// Returns what `store` has. That must be this, except that some of the writes in `asked` may have happened as well.
     fn found_in(&self, store: &SledStore, asked: &Self) -> Result<Self, String> {
         let mut found = Self::default();
-        for name in asked.users.keys() {
+        for (name, after) in &asked.users {
+            let before = self.users.get(name);
             let user = store
                 .committer
                 .read(|trees| trees.user_by_name(name))
                 .map_err(|error| error.to_string())?;
             match user {
-                Some(user) => {
-                    found.users.insert(name.clone(), user.id);
+                Some(user) if user == *after || before == Some(&user) => {
+                    found.users.insert(name.clone(), user);
                 }
-                None if self.users.contains_key(name) => return Err(format!("the user {name} is lost")),
+                Some(_) => return Err(format!("the user {name} is another one")),
+                None if before.is_some() => return Err(format!("the user {name} is lost")),
                 None => {}
             }
         }
@@ -314,6 +334,9 @@ impl Known {
         if store.committer.read(Trees::users).ok() != Some(found.users.len() as u64) {
             return Err("the users are not as many as are counted".into());
         }
+        if store.committer.read(Trees::roster_is_whole).ok() != Some(true) {
+            return Err("the roster is not what the users are".into());
+        }
         Ok(found)
     }
 }
@@ -323,8 +346,15 @@ fn user() -> User {
     let name = format!("user-{}", &id.to_string()[24..]);
     User {
         id,
+        roles: [Role::CLIENT].into_iter().collect(),
         ..User::sample(&name, NOW)
     }
+}
+
+/// Roles without that of administrators, of whom one would have to stay.
+fn roles(dice: &mut Dice) -> Roles {
+    let names = ["CLIENT", "EDITOR", "AUTHOR", "GUEST"].map(|name| Role::parse(name).unwrap());
+    names.into_iter().filter(|_| dice.one_in(2)).collect()
 }
 
 /// A cut between the sync that made `durable` and the one that would have made `next`.

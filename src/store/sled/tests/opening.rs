@@ -124,7 +124,7 @@ async fn refusal(directory: &tempfile::TempDir) -> OpenError {
 async fn a_newer_schema_is_refused_and_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let alive = with_a_session(&directory).await;
-    put_schema(&directory, 3);
+    put_schema(&directory, 4);
     let before = files(&directory);
     for _ in 0..2 {
         let refused = refusal(&directory).await;
@@ -132,8 +132,8 @@ async fn a_newer_schema_is_refused_and_left_alone() {
             matches!(
                 refused,
                 OpenError::Newer {
-                    found: 3,
-                    known: 2,
+                    found: 4,
+                    known: 3,
                     ..
                 }
             ),
@@ -145,7 +145,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
         );
         assert!(files(&directory) == before, "left as it was");
     }
-    put_schema(&directory, 2);
+    put_schema(&directory, 3);
     assert!(is_accepted(&open(&directory, NOW), alive).await);
 }
 

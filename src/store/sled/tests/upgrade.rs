@@ -4,13 +4,14 @@ use std::{fs, path::Path};
 
 use super::{HOUR, NOW, config};
 use crate::{
-    domain::{ApiToken, ClientAddress, Network, Session, User},
+    domain::{ApiToken, ClientAddress, Network, PageLimit, Session, User, UserQuery},
     event::Listeners,
     store::{
         self,
         backend::{Store, StoreCounts},
         records::{api_token::ApiTokenRecord, session::SessionRecord, user::UserRecord},
-        users::UserCreation,
+        sled::trees::Trees,
+        users::{UserCreation, Users as _},
     },
 };
 
@@ -27,6 +28,17 @@ fn unversioned(record: Vec<u8>) -> Vec<u8> {
     let record = String::from_utf8(record).unwrap();
     assert!(record.starts_with("{\"v\":1,"), "{record}");
     record.replacen("\"v\":1,", "", 1).into_bytes()
+}
+
+/// Every user, by name.
+async fn listed(store: &dyn Store) -> Vec<User> {
+    let query = UserQuery {
+        limit: PageLimit::MAX,
+        ..UserQuery::default()
+    };
+    let page = store.list_users(query, NOW).await.unwrap();
+    assert_eq!(page.next, None);
+    page.users.iter().map(|user| User::clone(user)).collect()
 }
 
 impl FirstSchema {
@@ -74,6 +86,9 @@ impl FirstSchema {
     }
 
     async fn check(&self, store: &dyn Store) {
+        let mut users = self.users.clone();
+        users.sort_by(|one, other| one.username.cmp(&other.username));
+        assert_eq!(listed(store).await, users);
         for user in &self.users {
             let found = store.user_by_name(&user.username).await.unwrap();
             assert_eq!(found.as_deref(), Some(user));
@@ -111,7 +126,7 @@ async fn a_database_of_the_first_schema_is_upgraded_when_opened() {
         assert!(!trees.iter().any(|name| name == tree.as_bytes()), "{tree}");
     }
     let schema = db.open_tree("meta").unwrap().get("schema").unwrap();
-    assert_eq!(schema.as_deref(), Some(2_u32.to_be_bytes().as_slice()));
+    assert_eq!(schema.as_deref(), Some(3_u32.to_be_bytes().as_slice()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,4 +156,64 @@ async fn a_refused_upgrade_leaves_the_first_schema_as_it_was() {
         .await
         .unwrap();
     first.check(store.as_ref()).await;
+}
+
+/// A database of the second schema, which had no roster.
+async fn second_schema(users: usize) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let store = super::open(&directory, NOW);
+    for n in 0..users {
+        let created = store
+            .create_user(User::sample(&format!("user-{n}"), NOW), None)
+            .await;
+        assert_eq!(created.unwrap(), UserCreation::Created);
+    }
+    drop(store);
+    let db = sled::open(directory.path()).unwrap();
+    db.drop_tree("roster").unwrap();
+    let meta = db.open_tree("meta").unwrap();
+    meta.insert("schema", 2_u32.to_be_bytes().as_slice()).unwrap();
+    db.flush().unwrap();
+    directory
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_without_a_roster_gets_one_when_opened() {
+    let directory = second_schema(300).await;
+    for _ in 0..2 {
+        let store = super::open(&directory, NOW);
+        assert_eq!(listed(&store).await.len(), 300);
+        assert!(store.committer.read(Trees::roster_is_whole).unwrap());
+    }
+    let db = sled::open(directory.path()).unwrap();
+    let schema = db.open_tree("meta").unwrap().get("schema").unwrap();
+    assert_eq!(schema.as_deref(), Some(3_u32.to_be_bytes().as_slice()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_roster_in_doubt_is_made_anew() {
+    let directory = second_schema(300).await;
+    drop(super::open(&directory, NOW));
+    let tally = directory.path().join("tally");
+    for was_killed in [false, true] {
+        let db = sled::open(directory.path()).unwrap();
+        let roster = db.open_tree("roster").unwrap();
+        let (key, _) = roster.iter().next().unwrap().unwrap();
+        roster.remove(key).unwrap();
+        db.flush().unwrap();
+        drop((roster, db));
+        let left = fs::read_to_string(&tally).unwrap();
+        assert!(left.starts_with("clean"), "{left}");
+        if was_killed {
+            fs::write(&tally, left.replace("clean", "open ")).unwrap();
+        }
+        let store = super::open(&directory, NOW);
+        // Only a database that was not closed in good order is read whole.
+        assert_eq!(store.committer.read(Trees::roster_is_whole).unwrap(), was_killed);
+        assert_eq!(listed(&store).await.len() == 300, was_killed);
+        if was_killed {
+            continue;
+        }
+        store.committer.read(Trees::rebuild_roster).unwrap();
+    }
 }

@@ -7,6 +7,7 @@ mod fill;
 mod keys;
 pub(crate) mod meta;
 mod names;
+mod roster;
 mod sessions;
 mod upgrade;
 mod users;
@@ -17,8 +18,8 @@ use self::names::UsernameTable;
 use crate::store::error::StoreError;
 
 /// The version of the schema in the head of [`sled`](super).
-pub(crate) const SCHEMA: u32 = 2;
-/// The first version, which is upgraded.
+pub(crate) const SCHEMA: u32 = 3;
+/// The first version. It and those after it are upgraded.
 pub(crate) const FIRST_SCHEMA: u32 = 1;
 
 /// An open database.
@@ -28,6 +29,7 @@ pub(crate) struct Trees {
     meta: Tree,
     users: Tree,
     names: UsernameTable,
+    roster: Tree,
     sessions: Tree,
     api_tokens: Tree,
     attempts: Tree,
@@ -40,6 +42,7 @@ impl Trees {
             meta: tree("meta")?,
             users: tree("users")?,
             names: UsernameTable::of(&db)?,
+            roster: tree("roster")?,
             sessions: tree("sessions")?,
             api_tokens: tree("api_tokens")?,
             attempts: tree("attempts")?,

@@ -29,8 +29,9 @@ impl Trees {
         }
         let record = record.write()?;
         let place = self.names.place_of(user.username.as_str());
-        let trees = (&self.meta, &self.users, &self.names.tree);
-        let done = trees.transaction(|(meta, users, names)| {
+        let change = self.roster_change(None, Some(user))?;
+        let trees = (&self.meta, &self.users, &self.names.tree, &self.roster);
+        let done = trees.transaction(|(meta, users, names, roster)| {
             let rows = names.get(place.key())?;
             for id in names::candidates(rows.as_ref(), place).map_err(ConflictableTransactionError::Abort)? {
                 let other = users.get(id.as_bytes())?;
@@ -44,6 +45,7 @@ impl Trees {
             let count = count.map_err(ConflictableTransactionError::Abort)? + 1;
             meta.insert(USERS, &count.to_be_bytes())?;
             names::add(names, place, user.id)?;
+            change.make(roster)?;
             users.insert(user.id.as_bytes(), record.as_slice())?;
             Ok(UserCreation::Created)
         });
@@ -78,13 +80,15 @@ impl Trees {
 
     /// Writes `user`, and removes what `ended`.
     pub(crate) fn put_user(&self, user: &User, ended: &Ended) -> Result<(), StoreError> {
-        let record = match self.user_record(user.id)? {
-            Some(known) => known.update(user),
-            None => UserRecord::of(user),
+        let (before, record) = match self.user_record(user.id)? {
+            Some(known) => (Some(known.user(user.id)?), known.update(user)),
+            None => (None, UserRecord::of(user)),
         };
         let record = record.write()?;
-        let trees = (&self.users, &self.sessions, &self.api_tokens);
-        let done = trees.transaction(|(users, sessions, api_tokens)| {
+        let change = self.roster_change(before.as_ref(), Some(user))?;
+        let trees = (&self.users, &self.roster, &self.sessions, &self.api_tokens);
+        let done = trees.transaction(|(users, roster, sessions, api_tokens)| {
+            change.make(roster)?;
             users.insert(user.id.as_bytes(), record.as_slice())?;
             Ok(end(sessions, api_tokens, ended)?)
         });
@@ -141,18 +145,21 @@ impl Trees {
     /// Removes a user with the username, and what `ended`.
     pub(crate) fn remove_user(&self, user: &User, ended: &Ended) -> Result<(), StoreError> {
         let place = self.names.place_of(user.username.as_str());
+        let change = self.roster_change(Some(user), None)?;
         let trees = (
             &self.meta,
             &self.users,
             &self.names.tree,
+            &self.roster,
             &self.sessions,
             &self.api_tokens,
         );
-        let done = trees.transaction(|(meta, users, names, sessions, api_tokens)| {
+        let done = trees.transaction(|(meta, users, names, roster, sessions, api_tokens)| {
             let count = format::counter(meta.get(USERS)?.as_deref());
             let count = count.map_err(ConflictableTransactionError::Abort)?;
             meta.insert(USERS, &count.saturating_sub(1).to_be_bytes())?;
             names::remove(names, place, user.id)?;
+            change.make(roster)?;
             users.remove(user.id.as_bytes())?;
             Ok(end(sessions, api_tokens, ended)?)
         });

@@ -1,0 +1,187 @@
+//! The roster stays what the users' records say, in parts that are neither long nor many; and damage to it is noticed.
+
+use std::collections::BTreeSet;
+
+use sled::Tree;
+
+use super::{list::List, part::LONGEST};
+use crate::{
+    clock::Timestamp,
+    domain::{PageLimit, Role, Roles, User, UserChange, UserQuery, random},
+    store::{
+        sled::{memory::index::Ended, trees::Trees},
+        users::UserCreation,
+    },
+};
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+fn trees() -> Trees {
+    Trees::of(sled::Config::new().temporary(true).open().unwrap()).unwrap()
+}
+
+fn below(limit: usize) -> usize {
+    usize::try_from(u32::from_ne_bytes(random())).unwrap() % limit
+}
+
+fn roles() -> Roles {
+    let names = ["CLIENT", "ADMIN", "EDITOR"].map(|name| Role::parse(name).unwrap());
+    names.into_iter().filter(|_| below(2) == 0).collect()
+}
+
+fn create(trees: &Trees, name: &str) -> Option<User> {
+    let user = User {
+        roles: roles(),
+        ..User::sample(name, NOW)
+    };
+    let creation = trees.create_user(&user, None).unwrap();
+    (creation == UserCreation::Created).then_some(user)
+}
+
+fn change(trees: &Trees, user: &mut User, change: UserChange) {
+    *user = user.clone().with(change);
+    trees.put_user(user, &Ended::default()).unwrap();
+}
+
+/// Every username, with all filters off.
+fn names(trees: &Trees) -> Vec<String> {
+    let mut query = UserQuery {
+        limit: PageLimit::MAX,
+        ..UserQuery::default()
+    };
+    let mut names = Vec::new();
+    loop {
+        let page = trees.list_users(&query).unwrap();
+        names.extend(page.users.iter().map(|user| user.username.to_string()));
+        if page.next.is_none() {
+            return names;
+        }
+        query.after = page.next;
+    }
+}
+
+#[test]
+fn the_roster_follows_every_change_in_short_parts() {
+    let trees = trees();
+    let mut users: Vec<User> = Vec::new();
+    assert!(trees.roster_is_whole().unwrap());
+    for step in 0..3000 {
+        let known = below(users.len() + 1);
+        match below(6) {
+            // The longest names too.
+            0..=2 => users.extend(create(
+                &trees,
+                &format!("{:x<1$}", below(500), [3, 12, 64][below(3)]),
+            )),
+            3 if known < users.len() => change(&trees, &mut users[known], UserChange::Roles(roles())),
+            4 if known < users.len() => {
+                change(&trees, &mut users[known], UserChange::Disabled(below(2) == 0));
+            }
+            5 if known < users.len() => {
+                let gone = users.swap_remove(known);
+                trees.remove_user(&gone, &Ended::default()).unwrap();
+            }
+            _ => {}
+        }
+        if step % 300 == 0 {
+            assert!(trees.roster_is_whole().unwrap());
+            let expected: BTreeSet<_> = users.iter().map(|user| user.username.to_string()).collect();
+            assert_eq!(names(&trees), expected.into_iter().collect::<Vec<_>>());
+        }
+    }
+    assert!(users.len() > 200, "{}", users.len());
+    let lengths: Vec<_> = trees
+        .roster
+        .iter()
+        .values()
+        .map(|part| part.unwrap().len())
+        .collect();
+    assert!(lengths.iter().all(|length| (1..=LONGEST).contains(length)));
+    for gone in users.drain(..) {
+        trees.remove_user(&gone, &Ended::default()).unwrap();
+    }
+    assert!(trees.roster.is_empty(), "no empty part is left");
+    assert!(trees.roster_is_whole().unwrap());
+}
+
+#[test]
+fn names_in_any_order_fill_the_parts() {
+    for in_order in [true, false] {
+        let trees = trees();
+        for n in 0..2000 {
+            let number = if in_order { n } else { n * 7 % 2000 };
+            let user = User::sample(&format!("user-{number:06}"), NOW);
+            let _ = trees.create_user(&user, None).unwrap();
+        }
+        // 28 bytes each.
+        let least = 2000 * 28 / LONGEST;
+        let grown = trees.roster.len();
+        assert!((least..=3 * least).contains(&grown), "{grown} parts of {least}");
+        trees.rebuild_roster().unwrap();
+        assert!(trees.roster.len() <= grown, "{}", trees.roster.len());
+        assert!(trees.roster_is_whole().unwrap());
+        assert_eq!(names(&trees).len(), 2000);
+        // There is room for more.
+        let _ = trees
+            .create_user(&User::sample("user-000000x", NOW), None)
+            .unwrap();
+        assert!(trees.roster_is_whole().unwrap());
+    }
+}
+
+/// What is wrong, and what makes it so.
+type Damage<'a> = (&'a str, &'a dyn Fn(&Tree));
+
+#[test]
+fn each_damage_to_the_roster_is_noticed_and_mended() {
+    let trees = trees();
+    let mut users: Vec<_> = (0..200)
+        .filter_map(|n| create(&trees, &format!("user-{n}")))
+        .collect();
+    change(&trees, &mut users[0], UserChange::Disabled(true));
+    let whole: Vec<_> = trees.roster.iter().map(Result::unwrap).collect();
+    let (key, part) = whole.iter().find(|(key, _)| key.len() > 6).unwrap();
+    let damage: [Damage<'_>; 8] = [
+        ("a part is lost", &|roster| {
+            roster.remove(key).unwrap();
+        }),
+        ("a part is empty", &|roster| {
+            roster.insert(key, &[]).unwrap();
+        }),
+        ("a part is cut short", &|roster| {
+            roster.insert(key, &part[..part.len() - 1]).unwrap();
+        }),
+        ("a member is lost", &|roster| {
+            let first = 17 + usize::from(part[0]);
+            roster.insert(key, &part[first..]).unwrap();
+        }),
+        ("a member has another id", &|roster| {
+            let mut other = part.to_vec();
+            *other.last_mut().unwrap() ^= 1;
+            roster.insert(key, other).unwrap();
+        }),
+        ("members are not in order", &|roster| {
+            let (first, rest) = part.split_at(17 + usize::from(part[0]));
+            roster.insert(key, [rest, first].concat()).unwrap();
+        }),
+        ("a part is at another place", &|roster| {
+            roster.remove(key).unwrap();
+            let mut other = key.to_vec();
+            other.push(b'~');
+            roster.insert(other, part).unwrap();
+        }),
+        ("there is a list of no user", &|roster| {
+            roster
+                .insert(List::of_users(None, true).key(b"zz"), part)
+                .unwrap();
+        }),
+    ];
+    for (what, damage) in damage {
+        assert!(trees.roster_is_whole().unwrap());
+        damage(&trees.roster);
+        assert!(!trees.roster_is_whole().unwrap(), "{what}");
+        trees.rebuild_roster().unwrap();
+        assert!(trees.roster_is_whole().unwrap(), "{what}");
+    }
+    assert_eq!(names(&trees).len(), users.len());
+}
