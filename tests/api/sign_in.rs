@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jwt_server::{clock::Stopwatch, domain::UserChange};
-use serde_json::json;
+use serde_json::{Value, json};
 use warp::http::StatusCode;
 
 use crate::server::{Answer, PASSWORD, claims, request, seconds, spawn, spawn_with};
@@ -93,7 +93,11 @@ async fn whatever_is_wrong_the_answer_is_the_same() {
 
 #[tokio::test]
 async fn whatever_is_wrong_the_answer_takes_as_long() {
-    let server = spawn_with(|config| config.password.bcrypt_cost = 8).await;
+    let server = spawn_with(|config| {
+        config.password.bcrypt_cost = 8;
+        config.throttle.account_failures = 100;
+    })
+    .await;
     for name in ["ada", "bob"] {
         server
             .sign_up(name, PASSWORD)
@@ -102,19 +106,28 @@ async fn whatever_is_wrong_the_answer_takes_as_long() {
     }
     server.change("bob", UserChange::Disabled(true)).await;
     let long = "x".repeat(100);
+    let device = server.sign_in("ada", PASSWORD).await.json()["device_token"].clone();
+    let others = spawn().await;
+    others.user("ada").await;
+    let foreign = others.sign_in("ada", PASSWORD).await.json()["device_token"].clone();
+    let none = Value::Null;
     let kinds = [
-        ("ada", "wrong password"),
-        ("nobody", PASSWORD),
-        ("bob", "wrong password"),
-        ("no name!", PASSWORD),
-        ("ada", long.as_str()),
+        ("ada", "wrong password", &none),
+        ("ada", "wrong password", &device),
+        ("ada", "wrong password", &foreign),
+        ("nobody", PASSWORD, &none),
+        ("nobody", PASSWORD, &foreign),
+        ("bob", "wrong password", &none),
+        ("no name!", PASSWORD, &foreign),
+        ("ada", long.as_str(), &none),
     ];
     let mut times = kinds.map(|_| Vec::new());
     // In turn, so that other load of the machine slows all kinds alike.
     for _ in 0..11 {
-        for ((name, password), times) in kinds.iter().zip(&mut times) {
+        for ((name, password, device), times) in kinds.iter().zip(&mut times) {
+            let body = json!({"username": name, "password": password, "device_token": device});
             let stopwatch = Stopwatch::start();
-            assert_wrong(&server.sign_in(name, password).await);
+            assert_wrong(&server.post("/signin", &body).await);
             times.push(stopwatch.milliseconds());
         }
     }

@@ -71,9 +71,10 @@ class Server:
     def rotate(self):
         subprocess.run([BINARY, "key", "rotate", *self.flags], cwd=self.home, check=True, stdout=subprocess.DEVNULL)
 
-    def ask(self, path, body=None):
+    def ask(self, path, body=None, token=None):
         data = json.dumps(body).encode() if body else None
-        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        request = urllib.request.Request(self.url + path, data, headers)
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
 
@@ -280,6 +281,30 @@ def run_introspection():
     print(f"introspection: {', '.join(clients)} ask what tokens are worth")
 
 
+def run_new_password():
+    """A client that follows the answer of a new password goes on, and a copy of the old token is worth nothing."""
+    server = Server("EdDSA")
+    server.start()
+    ada, other = {"username": "ada", "password": PASSWORD}, PASSWORD[::-1]
+    server.ask("/signup", ada)
+    old = server.ask("/signin", ada)
+    change = {"current_password": PASSWORD, "new_password": other, "device_token": old["device_token"]}
+    fresh = server.ask("/me/password", change, old["access_token"])
+    assert server.ask("/me", token=fresh["access_token"])["username"] == "ada"
+    for path in ["/me", "/refresh", "/me/sessions"]:
+        try:
+            said = server.ask(path, token=old["access_token"])
+        except urllib.error.HTTPError as refusal:
+            assert refusal.code == 401, (path, refusal)
+            continue
+        raise SystemExit(f"{path} accepted a token from before the new password: {said}")
+    again = server.ask("/signin", {"username": "ada", "password": other, "device_token": fresh["device_token"]})
+    assert again["device_token"] == fresh["device_token"] != old["device_token"]
+    server.stop()
+    print("a new password: its answer goes on, and no older token does")
+
+
 run_introspection()
+run_new_password()
 for algorithm in ALGORITHMS:
     run(algorithm)
