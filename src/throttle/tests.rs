@@ -20,6 +20,7 @@ use crate::{
     clock::{Clock, ManualClock, Timestamp},
     config::Config,
     config::StoreConfig,
+    domain::{DeviceSignIn, Session},
     store::{self, UserCreation},
 };
 
@@ -137,6 +138,96 @@ async fn concurrent_attempts_are_admitted_as_if_in_turn() {
         let attempt = throttle.admit(Some(&ada.username), Some(&ada), Some(home)).await;
         assert!(attempt.is_ok(), "no password was checked");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_token_has_a_hundred_failures_however_they_come() {
+    let directory = tempfile::tempdir().unwrap();
+    let throttle = throttle(&directory).await;
+    let (ada, eve) = (User::sample("ada", NOW), User::sample("eve", NOW));
+    let (own, other) = ([1; 32], [2; 32]);
+    let [own, other] = [own, other].map(DeviceTokenHash::from_bytes);
+    for user in [&ada, &eve] {
+        let created = throttle.0.store.create_user(user.clone(), None).await;
+        assert_eq!(created.unwrap(), UserCreation::Created);
+    }
+    let hour = Duration::from_hours(1);
+    for token in [own, other] {
+        let (session, _) = Session::start(ada.id, hour, hour, NOW);
+        let given = Some(DeviceSignIn::Given(token));
+        let opened = throttle.0.store.open_session(session, 0, 9, given).await;
+        assert!(opened.unwrap().is_some());
+    }
+    let mut running = Vec::new();
+    for _ in 0..200 {
+        running.extend(throttle.admit_device(Some(&ada), Some(own)).await.unwrap());
+    }
+    assert_eq!(running.len(), 100);
+    let of = |user: Option<User>, token| {
+        let throttle = &throttle;
+        async move {
+            throttle
+                .admit_device(user.as_ref(), token)
+                .await
+                .unwrap()
+                .is_some()
+        }
+    };
+    assert!(of(Some(ada.clone()), Some(other)).await, "each by itself");
+    for (user, token) in [
+        (Some(eve), Some(own)),
+        (None, Some(own)),
+        (Some(ada.clone()), None),
+    ] {
+        assert!(!of(user, token).await);
+    }
+    // One that was not checked is taken back, and a right password takes back all.
+    running.pop().unwrap().unchecked();
+    assert!(of(Some(ada.clone()), Some(own)).await);
+    assert!(!of(Some(ada.clone()), Some(own)).await);
+    running.pop().unwrap().right();
+    for _ in 0..100 {
+        assert!(of(Some(ada.clone()), Some(own)).await);
+    }
+    assert!(!of(Some(ada), Some(own)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn known_accounts_at_one_address_get_no_more_than_turns() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await;
+    let clock = Arc::new(ManualClock::new(NOW));
+    let config = Config::default().throttle;
+    let throttle = Throttle::load(&config, Arc::clone(&store), Arc::clone(&clock) as _)
+        .await
+        .unwrap();
+    let home = ClientAddress::new([192, 0, 2, 1].into());
+    let users: Vec<_> = (0..20).map(|n| User::sample(&format!("user{n}"), NOW)).collect();
+    for user in &users {
+        let created = store.create_user(user.clone(), Some(home.network())).await;
+        assert_eq!(created.unwrap(), UserCreation::Created);
+    }
+    let mut admitted = vec![0; users.len()];
+    let mut unchecked = 0;
+    for second in 0..1800 {
+        for (user, admitted) in users.iter().zip(&mut admitted) {
+            let attempt = throttle.admit(Some(&user.username), Some(user), Some(home)).await;
+            match attempt {
+                // A full queue costs no turn: the same account has it again.
+                Ok(attempt) if second % 7 == 3 => {
+                    attempt.unchecked();
+                    unchecked += 1;
+                }
+                Ok(_) => *admitted += 1,
+                Err(_) => {}
+            }
+        }
+        clock.advance(Duration::from_secs(1));
+    }
+    let all: u32 = admitted.iter().sum();
+    assert!(unchecked > 0 && all <= 100 + 2 * 180 + 2, "{all} in half an hour");
+    // Those that had the hundred of the address are the first ones; the turns go around.
+    assert!(admitted.iter().all(|of_one| *of_one >= 7), "{admitted:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,9 @@ use std::{fs, path::Path};
 
 use super::{HOUR, NOW, config};
 use crate::{
-    domain::{ApiToken, ClientAddress, Network, PageLimit, Session, User, UserQuery},
+    domain::{
+        ApiToken, ClientAddress, DeviceSignIn, DeviceTokenHash, Network, PageLimit, Session, User, UserQuery,
+    },
     event::Listeners,
     store::{
         self,
@@ -127,6 +129,29 @@ async fn a_database_of_the_first_schema_is_upgraded_when_opened() {
     }
     let schema = db.open_tree("meta").unwrap().get("schema").unwrap();
     assert_eq!(schema.as_deref(), Some(3_u32.to_be_bytes().as_slice()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_from_before_there_were_devices_take_device_tokens() {
+    let first = FirstSchema::new();
+    let token = DeviceTokenHash::from_bytes([7; 32]);
+    let open = async || {
+        store::open(&config(first.path()), NOW, Listeners::default())
+            .await
+            .unwrap()
+    };
+    let store = open().await;
+    for user in &first.users {
+        assert_eq!(store.last_sign_in_with(user.id, token).await.unwrap(), None);
+    }
+    let ada = &first.users[2];
+    let (session, _) = Session::start(ada.id, HOUR, HOUR, NOW);
+    let given = Some(DeviceSignIn::Given(token));
+    assert!(store.open_session(session, 0, 9, given).await.unwrap().is_some());
+    drop(store);
+    let store = open().await;
+    assert_eq!(store.last_sign_in_with(ada.id, token).await.unwrap(), Some(NOW));
+    first.check(store.as_ref()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
