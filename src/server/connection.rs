@@ -106,12 +106,15 @@ impl Connection {
             let mut http = self.rules.http.clone();
             http.timer(HeadTimer(Arc::clone(&self.place)));
             // In a box, so that it takes no memory while the connection is idle.
-            let mut served = Box::new(http.serve_connection(TokioIo::new(wire), service));
+            let served = http.serve_connection(TokioIo::new(wire), service);
+            let mut served = Box::new(served.with_upgrades());
             self.alarm.unset();
             let since = Instant::now();
             let mut is_told = false;
             let ended = poll_fn(|context| self.poll_served(context, &mut served, since, &mut is_told)).await;
-            let parts = served.into_parts();
+            let Some(parts) = served.into_parts() else {
+                return self.outlast_upgrade().await;
+            };
             (wire, service) = (parts.io.into_inner(), parts.service);
             match ended {
                 Ended::Idle => wire.take_back(&parts.read_buf),
@@ -145,12 +148,12 @@ impl Connection {
     fn poll_served<T, S>(
         &mut self,
         context: &mut Context<'_>,
-        served: &mut http1::Connection<TokioIo<Wire<T>>, S>,
+        served: &mut http1::UpgradeableConnection<TokioIo<Wire<T>>, S>,
         since: Instant,
         is_told: &mut bool,
     ) -> Poll<Ended>
     where
-        T: AsyncRead + AsyncWrite,
+        T: AsyncRead + AsyncWrite + Send + 'static,
         S: hyper::service::Service<Request<Incoming>, Response = Response> + Unpin,
         S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
@@ -185,6 +188,22 @@ impl Connection {
             ready!(self.alarm.poll(context, next));
         }
         Poll::Pending
+    }
+
+    /// Waits until the route that has taken the connection over closes it. When the server stops, the route reads the end of the
+    /// stream; it can write until the server no longer waits for it.
+    async fn outlast_upgrade(&mut self) {
+        let place = CutWhenDropped(Arc::clone(&self.place));
+        poll_fn(|context| {
+            let Some(upgrade) = place.0.upgrade() else {
+                return Poll::Ready(());
+            };
+            if self.watcher.has_begun(context) {
+                upgrade.tell();
+            }
+            upgrade.poll_closed(context)
+        })
+        .await;
     }
 
     /// Notes since when a part of a header has been there.
@@ -273,6 +292,17 @@ impl Connection {
             self.alarm.poll(context, until)
         })
         .await;
+    }
+}
+
+/// Ends the stream of a route that took the connection over, when this is dropped: also if the server no longer waits for it.
+struct CutWhenDropped(Arc<Place>);
+
+impl Drop for CutWhenDropped {
+    fn drop(&mut self) {
+        if let Some(upgrade) = self.0.upgrade() {
+            upgrade.cut();
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod socket;
 mod stop;
 mod timer;
 mod unix_socket;
+mod upgrade;
 mod wire;
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};

@@ -5,7 +5,7 @@ use std::{
     cmp::{Ordering, Reverse},
     collections::{BinaryHeap, HashMap},
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     task::Context,
     time::Duration,
 };
@@ -13,7 +13,10 @@ use std::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use tokio::{sync::Notify, time::Instant};
 
-use super::activity::{Activity, FIRST_MOMENT, Moment, State};
+use super::{
+    activity::{Activity, FIRST_MOMENT, Moment, State},
+    upgrade::Upgrade,
+};
 
 /// The networks that an IPv6 address is counted in: their prefix, and how many times the share of one address they have.
 const IPV6_SHARES: [(u8, usize); 3] = [(64, 1), (56, 2), (48, 4)];
@@ -28,6 +31,8 @@ pub(super) struct Places(Arc<Shared>);
 pub(super) struct Place {
     shared: Arc<Shared>,
     taken: Arc<Taken>,
+    /// There if a request asked for it.
+    upgrade: OnceLock<Box<Upgrade>>,
 }
 
 struct Shared {
@@ -122,6 +127,7 @@ impl Places {
         Ok(Place {
             shared: Arc::clone(shared),
             taken,
+            upgrade: OnceLock::new(),
         })
     }
 }
@@ -176,6 +182,17 @@ impl Place {
     /// Whether the place was given to another connection. If it is later, this task is woken.
     pub(super) fn is_given_up(&self, context: &Context<'_>) -> bool {
         self.taken.activity.is_ended(context)
+    }
+
+    /// A request asks that its route may take the connection over.
+    pub(super) fn expect_upgrade(&self) {
+        self.upgrade.get_or_init(Box::default);
+    }
+
+    /// What the route that took the connection over and the server tell each other. `None` if no request asked for that.
+    #[inline]
+    pub(super) fn upgrade(&self) -> Option<&Upgrade> {
+        self.upgrade.get().map(Box::as_ref)
     }
 
     /// What else is known of the connection.

@@ -17,7 +17,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::places::Place;
+use super::{places::Place, upgrade::Upgrade};
 
 /// How much is read at a time of what is not looked at.
 const SINK: usize = 4096;
@@ -121,6 +121,11 @@ impl<T: AsyncRead + AsyncWrite> AsyncRead for Wire<T> {
             buffer.put_slice(&self.unread.split_to(length));
             return Poll::Ready(Ok(()));
         }
+        if let Some(upgrade) = self.place.upgrade()
+            && upgrade.is_over(context)
+        {
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         ready!(self.stream.as_mut().poll_read(context, buffer))?;
         if buffer.filled().len() > before {
@@ -139,6 +144,9 @@ impl<T: AsyncRead + AsyncWrite> AsyncWrite for Wire<T> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.place.upgrade().is_some_and(Upgrade::is_cut) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         let written = self.stream.as_mut().poll_write(context, bytes);
         self.watch(context, written)
     }
@@ -152,5 +160,13 @@ impl<T: AsyncRead + AsyncWrite> AsyncWrite for Wire<T> {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let shut = self.stream.as_mut().poll_shutdown(context);
         self.watch(context, shut)
+    }
+}
+
+impl<T> Drop for Wire<T> {
+    fn drop(&mut self) {
+        if let Some(upgrade) = self.place.upgrade() {
+            upgrade.close();
+        }
     }
 }

@@ -3,7 +3,10 @@
 use std::{cell::RefCell, convert::Infallible, sync::Arc};
 
 use futures_util::future::{Either, Pending, pending};
-use hyper::body::{Body, Incoming};
+use hyper::{
+    body::{Body, Incoming},
+    upgrade::OnUpgrade,
+};
 use tower_service::Service;
 use warp::{http::Request, reply::Response};
 
@@ -58,6 +61,9 @@ where
 
     #[inline]
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        if request.extensions().get::<OnUpgrade>().is_some() {
+            self.place.expect_upgrade();
+        }
         if self.place.work(!request.body().is_end_stream()) {
             Either::Left(self.service.borrow_mut().call(request))
         } else {
