@@ -1,8 +1,22 @@
 //! Single segments of sled's log as a power cut can leave them, and as none can, made by hand. The tests check where the log then
 //! ends, and that the database is refused if that is too early.
 
-use super::*;
-use crate::store::sled::trees::meta::Moments;
+use std::{thread, time::Duration};
+
+use super::{
+    super::{
+        file::{log_file, open, tally},
+        trees::{Trees, meta::Moments},
+    },
+    LIFETIME, NOW, config,
+    image::{Image, SEGMENT},
+    outcome::Tallied,
+    place,
+};
+use crate::{
+    domain::{Session, SessionId, UserId},
+    store::OpenError,
+};
 
 /// A group of writes begins two segments, and a cut leaves only the later one.
 #[test]
@@ -247,7 +261,7 @@ enum Outcome {
     Whole(Trees),
     /// Refused as damaged, for this reason.
     Refused(String),
-    /// Without the last group of writes. With a tally it was refused.
+    /// Without the last group of writes, or the last two. With a tally it was refused.
     OnlyTheTallyTells,
 }
 
@@ -265,7 +279,13 @@ fn outcome(image: &Image, whole: &Image, segment: usize, commits: u64) -> Outcom
     if found.commits == commits {
         return Outcome::Whole(found.trees);
     }
-    assert_eq!(found.commits, commits - 1, "segment {segment}");
+    // The group before the last one may have ended within the bytes that are missing. Where a group ends depends on when sled's own
+    // thread flushes. No group is so short that a third one could have.
+    assert!(
+        (commits - 2..commits).contains(&found.commits),
+        "segment {segment}: {} of {commits}",
+        found.commits
+    );
     let begins = begins(&whole.data()[segment * SEGMENT..]);
     assert!(
         begins >= Some(tail(whole.data())),
