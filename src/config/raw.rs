@@ -68,7 +68,11 @@ impl Raw {
     pub(super) fn of(value: &DeValue<'_>) -> Self {
         match value {
             DeValue::String(text) => Raw::Text(text.to_string()),
-            DeValue::Integer(number) => Raw::Integer(number.to_string()),
+            DeValue::Integer(number) => {
+                // TOML has hexadecimal, octal and binary numbers too. A number too large for any setting is shown as written.
+                let decimal = i64::from_str_radix(number.as_str(), number.radix());
+                Raw::Integer(decimal.map_or_else(|_| number.to_string(), |decimal| decimal.to_string()))
+            }
             DeValue::Boolean(value) => Raw::Boolean(*value),
             DeValue::Array(items) => {
                 let texts = items

@@ -177,6 +177,25 @@ fn a_shown_value_is_toml_that_reads_back_as_the_same() {
 }
 
 #[test]
+fn a_number_may_have_any_form_that_toml_knows() {
+    for number in ["12", "+12", "1_2", "0x0C", "0x0c", "0o14", "0b1100"] {
+        let config = file(&format!("[password]\nbcrypt_cost = {number}")).unwrap();
+        assert_eq!(config.password.bcrypt_cost, 12, "{number}");
+    }
+    assert_eq!(
+        file("password.hash_threads = -0").unwrap().password.hash_threads,
+        0
+    );
+    for number in ["0x11", "-12", "0xffffffffffffffffffff", "12.0"] {
+        let error = file(&format!("[password]\nbcrypt_cost = {number}")).unwrap_err();
+        assert!(
+            error.contains("password.bcrypt_cost can't be "),
+            "{number}: {error}"
+        );
+    }
+}
+
+#[test]
 fn a_file_that_is_not_toml_is_refused_with_its_line() {
     let error = file("[token]\nlifetime = ").unwrap_err();
     assert!(error.starts_with("jwt-server.toml, line 2: "), "{error}");
