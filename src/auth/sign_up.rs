@@ -1,6 +1,6 @@
 //! Sign-up: a client makes a user of its own.
 
-use super::{Auth, AuthError};
+use super::{Auth, AuthError, PasswordRejection};
 use crate::{
     domain::{Password, RequestContext, User, Username},
     event::{Actor, EventKind, SignUpRefusal},
@@ -17,6 +17,14 @@ impl Auth {
         }
         self.refused_sign_up(SignUpRefusal::Closed, context);
         Err(AuthError::SignupClosed)
+    }
+
+    /// Whether a new password is long enough by the settings.
+    ///
+    /// # Errors
+    /// [`PasswordRejection::TooShort`] if not.
+    pub fn check_length(&self, password: &Password) -> Result<(), PasswordRejection> {
+        self.0.accounts.passwords.check_length(password)
     }
 
     /// Adds a user with the roles of the settings. If `context` says where the client is, the user is known from there, and the

@@ -32,6 +32,8 @@ pub(super) fn fields(
 pub(super) struct Fields {
     left: Vec<(String, Value)>,
     errors: Vec<FieldError>,
+    /// The errors that are reported only beside others.
+    beside: Vec<FieldError>,
 }
 
 impl Fields {
@@ -55,6 +57,7 @@ impl Fields {
         Ok(Self {
             left: members,
             errors: Vec::new(),
+            beside: Vec::new(),
         })
     }
 
@@ -69,6 +72,13 @@ impl Fields {
         parse(text)
             .map_err(|problem| self.errors.push(FieldError::new(name, &problem)))
             .ok()
+    }
+
+    /// Notes why the verb is going to refuse the field `name`, which has a value of the right form. [`finish`](Self::finish)
+    /// reports it beside other errors. Without another one, the verb refuses the value and emits its event.
+    pub(super) fn expect_refusal(&mut self, name: &'static str, problem: Option<&impl FieldProblem>) {
+        self.beside
+            .extend(problem.map(|problem| FieldError::new(name, problem)));
     }
 
     /// Whether there is a field `name`.
@@ -158,6 +168,9 @@ impl Fields {
             detail: "This request has no such field.".to_owned(),
         };
         errors.extend(self.left.into_iter().map(unknown));
+        if !errors.is_empty() {
+            errors.extend(self.beside);
+        }
         taken
             .filter(|_| errors.is_empty())
             .ok_or(ApiError::InvalidFields(errors))

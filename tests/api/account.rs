@@ -112,6 +112,9 @@ async fn a_new_password_needs_the_old_one_and_ends_every_session() {
         let refused = change_password(&server, &token, PASSWORD, new).await;
         refused.assert_fields(&[("new_password", code)]);
     }
+    let two_faults = json!({"current_password": PASSWORD, "new_password": "short", "keep_api_tokens": 7});
+    let refused = send(&server, "POST", "/me/password", &token, &two_faults).await;
+    refused.assert_fields(&[("keep_api_tokens", "wrong_type"), ("new_password", "too_short")]);
     server.welcome(&other).await.assert_status(StatusCode::OK);
 
     let changed = change_password(&server, &token, PASSWORD, NEW).await;

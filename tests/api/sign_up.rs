@@ -64,6 +64,18 @@ async fn every_field_that_is_wrong_is_named_at_once() {
             &[("username", "bad_character"), ("password", "bad_character")],
         ),
         (
+            json!({"username": "a", "password": "short", "roles": ["ADMIN"]}),
+            &[
+                ("username", "too_short"),
+                ("roles", "unknown"),
+                ("password", "too_short"),
+            ],
+        ),
+        (
+            json!({"username": "ada", "password": "short", "roles": ["ADMIN"]}),
+            &[("roles", "unknown"), ("password", "too_short")],
+        ),
+        (
             json!({"username": "admin:x:ADMIN", "password": PASSWORD}),
             &[("username", "bad_character")],
         ),

@@ -39,6 +39,8 @@ async fn change_password(
     let (principal, mut fields) = (principal?, fields?);
     let current = fields.take_text("current_password").map(SecretString::from);
     let new = fields.take("new_password", |text| Password::parse(text.into()));
+    let refusal = new.as_ref().and_then(|new| auth.check_length(new).err());
+    fields.expect_refusal("new_password", refusal.as_ref());
     let keeps_api_tokens = fields.take_flag("keep_api_tokens");
     let device_token = fields.take_optional_text("device_token");
     let change = current.zip(new).zip(keeps_api_tokens);

@@ -50,6 +50,8 @@ async fn sign_up(
     let mut fields = fields?;
     let username = fields.take("username", |text| Username::parse(&text));
     let password = fields.take("password", |text| Password::parse(text.into()));
+    let refusal = password.as_ref().and_then(|new| auth.check_length(new).err());
+    fields.expect_refusal("password", refusal.as_ref());
     let (username, password) = fields.finish(username.zip(password))?;
     let user = auth.sign_up(username, password, &context).await?;
     let id = user.id;
