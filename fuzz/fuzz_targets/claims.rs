@@ -1,4 +1,5 @@
-//! Tokens with a valid signature: header and claims from the fuzzer, signed with the server's own key.
+//! Tokens with a valid signature: header and claims from the fuzzer, signed with the server's own key. A token is accepted if
+//! and only if it says what a token of the server says.
 //!
 //! The input is the header, a `00`, and the claims. Bytes that no JSON can have stand for what only the server knows:
 //!
@@ -7,6 +8,11 @@
 //! | `01` | the `kid` |
 //! | `02` `03` `04` | `sub`, `sid` and `jti` of an accepted token |
 //! | `05` `06` | its `iat` and `exp` |
+//! | `07` `08` | `sid` and `jti` of another session of the same user |
+//! | `0b` `0c` `0e` | `sub`, `sid` and `jti` of a token of another user |
+//! | `0f` `10` | `sid` and `jti` of a session that was logged out |
+//!
+//! The judge reads header and claims with a reader of JSON of its own, and compares them with the tokens that were issued.
 
 #![no_main]
 
@@ -14,29 +20,50 @@ use std::cell::OnceCell;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
-use jwt_server_fuzz::{NAME, SECRET, Server};
+use jwt_server_fuzz::{
+    NAME, SECRET, Server,
+    json::{self, Json},
+};
 use libfuzzer_sys::{Corpus, fuzz_target};
-use serde_json::Value;
-use warp::http::{Request, StatusCode, header::AUTHORIZATION};
+use warp::http::{Request, header::AUTHORIZATION};
+
+const ANOTHER: &str = "grace";
+/// The longest text that is a token.
+const MAX_TOKEN: usize = 8192;
 
 struct World {
     server: Server,
     key: EncodingKey,
-    header: Value,
-    claims: Value,
+    kid: String,
+    first: Issued,
+    second: Issued,
+    others: Issued,
+    ended: Issued,
+}
+
+/// The claims of a token that the server issued.
+struct Issued {
+    username: &'static str,
+    sub: String,
+    sid: String,
+    jti: String,
+    iat: String,
+    exp: String,
 }
 
 impl World {
     fn new() -> Self {
         let server = Server::new(|_| {});
-        let token = server.sign_in();
-        let part = |n: usize| {
-            let part = token.split('.').nth(n).expect("three parts");
-            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64url")).expect("JSON")
-        };
+        server.sign_up(ANOTHER);
+        let (first, ended) = (server.sign_in(), server.sign_in());
+        server.log_out(&ended);
+        let kid = claim(&part(&first, 0), "kid");
         Self {
-            header: part(0),
-            claims: part(1),
+            kid,
+            first: Issued::of(&first, NAME),
+            second: Issued::of(&server.sign_in(), NAME),
+            others: Issued::of(&server.sign_in_as(ANOTHER), ANOTHER),
+            ended: Issued::of(&ended, NAME),
             key: EncodingKey::from_secret(SECRET),
             server,
         }
@@ -45,22 +72,101 @@ impl World {
     fn fill(&self, template: &[u8]) -> Vec<u8> {
         let mut text = Vec::new();
         for byte in template {
-            match byte {
-                1 => text.extend(plain(&self.header["kid"]).bytes()),
-                2 => text.extend(plain(&self.claims["sub"]).bytes()),
-                3 => text.extend(plain(&self.claims["sid"]).bytes()),
-                4 => text.extend(plain(&self.claims["jti"]).bytes()),
-                5 => text.extend(plain(&self.claims["iat"]).bytes()),
-                6 => text.extend(plain(&self.claims["exp"]).bytes()),
-                other => text.push(*other),
-            }
+            let known = match byte {
+                0x01 => &self.kid,
+                0x02 => &self.first.sub,
+                0x03 => &self.first.sid,
+                0x04 => &self.first.jti,
+                0x05 => &self.first.iat,
+                0x06 => &self.first.exp,
+                0x07 => &self.second.sid,
+                0x08 => &self.second.jti,
+                0x0b => &self.others.sub,
+                0x0c => &self.others.sid,
+                0x0e => &self.others.jti,
+                0x0f => &self.ended.sid,
+                0x10 => &self.ended.jti,
+                other => {
+                    text.push(*other);
+                    continue;
+                }
+            };
+            text.extend(known.bytes());
         }
         text
     }
+
+    /// The issued token that has this header and these claims, which is accepted.
+    fn accepted(&self, header: &[u8], claims: &[u8]) -> Option<&Issued> {
+        let expected = [("alg", "HS256"), ("typ", "JWT"), ("kid", &self.kid)];
+        let header = members(header)?;
+        let is_written = |(name, text): (&str, &str)| {
+            let is_it = |(own, value): &(String, Json)| own == name && value.text() == Some(text);
+            header.iter().filter(|member| is_it(member)).count() == 1
+        };
+        if header.len() != expected.len() || !expected.into_iter().all(is_written) {
+            return None;
+        }
+        let tokens = [&self.first, &self.second, &self.others];
+        let claims = members(claims)?;
+        tokens.into_iter().find(|issued| issued.says(&claims))
+    }
 }
 
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+impl Issued {
+    fn of(token: &str, username: &'static str) -> Self {
+        let claims = part(token, 1);
+        let read = |name: &str| claim(&claims, name);
+        Self {
+            username,
+            sub: read("sub"),
+            sid: read("sid"),
+            jti: read("jti"),
+            iat: read("iat"),
+            exp: read("exp"),
+        }
+    }
+
+    /// Whether these are the claims of this token. The server reads name and roles from its store, so a token may say any.
+    fn says(&self, claims: &[(String, Json)]) -> bool {
+        let is_expected = |(name, value): &(String, Json)| match (name.as_str(), value) {
+            ("iss", Json::Text(text)) => text == "jwt-server",
+            ("sub", Json::Text(text)) => *text == self.sub,
+            ("sid", Json::Text(text)) => *text == self.sid,
+            ("jti", Json::Text(text)) => *text == self.jti,
+            ("iat", Json::Number(digits)) => *digits == self.iat,
+            ("exp", Json::Number(digits)) => *digits == self.exp,
+            ("username", Json::Text(_)) | ("aud", Json::Null) => true,
+            ("roles", Json::List(roles)) => roles.iter().all(|role| role.text().is_some()),
+            _ => false,
+        };
+        let stands_once = |name: &str| claims.iter().filter(|(own, _)| own == name).count() == 1;
+        let required = ["iss", "sub", "sid", "jti", "iat", "exp", "username", "roles"];
+        let has_audience = usize::from(stands_once("aud"));
+        claims.len() == required.len() + has_audience
+            && required.into_iter().all(stands_once)
+            && claims.iter().all(is_expected)
+    }
+}
+
+fn members(text: &[u8]) -> Option<Vec<(String, Json)>> {
+    match json::read(text)?.value {
+        Json::Object(members) => Some(members),
+        _ => None,
+    }
+}
+
+fn part(token: &str, at: usize) -> Json {
+    let part = token.split('.').nth(at).expect("three parts");
+    let part = URL_SAFE_NO_PAD.decode(part).expect("base64url");
+    json::read(&part).expect("JSON").value
+}
+
+fn claim(part: &Json, name: &str) -> String {
+    match part.member(name) {
+        Some(Json::Text(text) | Json::Number(text)) => text.clone(),
+        other => panic!("{name} is {other:?}"),
+    }
 }
 
 thread_local! {
@@ -72,10 +178,11 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         return Corpus::Reject;
     };
     let (header, claims) = (&input[..middle], &input[middle + 1..]);
-    WORLD.with(|world| attack(world.get_or_init(World::new), header, claims))
+    WORLD.with(|world| attack(world.get_or_init(World::new), header, claims));
+    Corpus::Keep
 });
 
-fn attack(world: &World, header: &[u8], claims: &[u8]) -> Corpus {
+fn attack(world: &World, header: &[u8], claims: &[u8]) {
     let (header, claims) = (world.fill(header), world.fill(claims));
     let signed = format!(
         "{}.{}",
@@ -83,44 +190,22 @@ fn attack(world: &World, header: &[u8], claims: &[u8]) -> Corpus {
         URL_SAFE_NO_PAD.encode(&claims)
     );
     let signature = crypto::sign(signed.as_bytes(), &world.key, Algorithm::HS256).expect("a signature");
-    let value = format!("Bearer {signed}.{signature}");
-    let request = Request::get("/me").header(AUTHORIZATION, value);
+    let token = format!("{signed}.{signature}");
+    let request = Request::get("/me").header(AUTHORIZATION, format!("Bearer {token}"));
     let answer = world.server.send(request.body(Vec::new()).expect("a request"));
-    if answer.status != StatusCode::OK {
-        // A text longer than a token can be is malformed; a shorter one has the form of a token.
-        let too_long = signed.len() + 1 + signature.len() > 8192;
-        assert_eq!(
-            answer.status,
-            if too_long {
-                StatusCode::BAD_REQUEST
-            } else {
-                StatusCode::UNAUTHORIZED
-            }
-        );
-        return Corpus::Keep;
-    }
-    assert_eq!(answer.json()["username"], NAME);
-    let (header, claims) = (object(&header), object(&claims));
-    for (name, value) in header.as_object().expect("the header is an object") {
-        assert_eq!(*value, world.header[name], "{name} of the header");
-    }
-    assert_eq!(header.as_object().map(|header| header.len()), Some(3));
-    for name in ["iss", "sub", "sid", "jti", "iat", "exp"] {
-        assert_eq!(claims[name], world.claims[name], "{name}");
-    }
-    // The server reads these from its store, so they may have any value of their type.
-    assert!(claims["username"].is_string());
-    assert!(
-        claims["roles"]
-            .as_array()
-            .is_some_and(|roles| roles.iter().all(Value::is_string))
-    );
-    let others = claims.as_object().expect("the claims are an object");
-    let null_audience = others.get("aud").is_some_and(Value::is_null);
-    assert_eq!(others.len(), 8 + usize::from(null_audience));
-    Corpus::Keep
-}
 
-fn object(text: &[u8]) -> Value {
-    serde_json::from_slice(text).expect("what was accepted is JSON")
+    let (status, code) = answer.outcome();
+    let outcome = (status, code.as_str());
+    if token.len() > MAX_TOKEN {
+        return assert_eq!(outcome, (400, "invalid_request"));
+    }
+    let Some(issued) = world.accepted(&header, &claims) else {
+        return assert_eq!(outcome, (401, "invalid_token"));
+    };
+    assert_eq!(outcome, (200, ""), "a token of the server was refused");
+    let me = answer.json();
+    assert_eq!(
+        (&me["username"], &me["session_id"]),
+        (&issued.username.into(), &issued.sid.as_str().into())
+    );
 }

@@ -1,4 +1,9 @@
-//! What the targets share: a server over a store of its own, and the checks that each answer must pass.
+//! What the targets share: a server over a store of its own, the checks that each answer must pass, and a reader of JSON that
+//! is not the server's.
+//!
+//! A target talks to the server as a client does. So a new setting, body field or function of the library changes no target.
+
+pub mod json;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -7,15 +12,13 @@ use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use jwt_server::{
     Api, Auth, Config,
-    auth::{Credentials, Parts},
+    auth::Parts,
     clock::{Clock, ManualClock, Timestamp},
     config::{Origin, Secret},
-    domain::{BearerToken, Password, RequestContext, Username},
     event::Listeners,
     store,
 };
-use secrecy::ExposeSecret;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tower_service::Service;
@@ -35,7 +38,6 @@ pub const SECRET: &[u8] = b"a signing secret for fuzzing, known to the fuzzer";
 
 /// A server in this process. At the start its only user is [`NAME`].
 pub struct Server {
-    auth: Auth,
     app: BoxedFilter<(Response,)>,
     runtime: Runtime,
     clock: Arc<ManualClock>,
@@ -71,50 +73,55 @@ impl Server {
             let store = store::open(&config.store, clock.now(), Listeners::default()).await;
             let store = store.expect("a new database opens");
             let auth = Auth::new(&config, Parts::new(store, Arc::clone(&clock) as _)).await;
-            let auth = auth.expect("a new server starts");
-            let name = Username::parse(NAME).expect("a good name");
-            let password = Password::parse(PASSWORD.into()).expect("a good password");
-            auth.sign_up(name, password, &RequestContext::default())
-                .await
-                .expect("the first sign-up");
-            auth
+            auth.expect("a new server starts")
         });
-        let app = Api::new(auth.clone(), &config).app().boxed();
-        Self {
-            auth,
-            app,
+        let server = Self {
+            app: Api::new(auth, &config).app().boxed(),
             runtime,
             clock,
             _directory: directory,
-        }
+        };
+        server.sign_up(NAME);
+        server
     }
 
     pub fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// An access token of a new session.
+    /// Adds the user `name`, with [`PASSWORD`].
+    pub fn sign_up(&self, name: &str) {
+        let account = json!({"username": name, "password": PASSWORD});
+        assert_eq!(self.post("/signup", None, &account).status, StatusCode::CREATED);
+    }
+
+    /// An access token of a new session of [`NAME`].
     pub fn sign_in(&self) -> String {
-        let claimed = Credentials::new(NAME, PASSWORD.into());
-        let issued = self
-            .runtime
-            .block_on(self.auth.sign_in(claimed, &RequestContext::default()));
-        issued
-            .expect("the right password")
-            .token
-            .expose_secret()
-            .to_owned()
+        self.sign_in_as(NAME)
+    }
+
+    /// An access token of a new session of `name`.
+    pub fn sign_in_as(&self, name: &str) -> String {
+        let account = json!({"username": name, "password": PASSWORD});
+        let answer = self.post("/signin", None, &account);
+        assert_eq!(answer.status, StatusCode::OK);
+        answer.text("access_token")
     }
 
     /// Ends the session of `token`.
     pub fn log_out(&self, token: &str) {
-        let token = BearerToken::parse(token).expect("a token");
-        let logged_out = async {
-            let user = self.auth.authenticate(&token).await?.signed_in()?;
-            self.auth.log_out(&user, &RequestContext::default()).await
-        };
-        let answer = self.runtime.block_on(logged_out);
-        answer.expect("a token that is accepted");
+        let answer = self.post("/logout", Some(token), &Value::Null);
+        assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    }
+
+    /// Posts `body` with `token`.
+    pub fn post(&self, path: &str, token: Option<&str>, body: &Value) -> Answer {
+        let mut request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let body = vec![Bytes::from(body.to_string())];
+        self.send(request.body(body).expect("a request"))
     }
 
     /// Sends the request, its body in chunks, and checks what must hold of each answer.
@@ -144,6 +151,28 @@ impl Server {
 impl Answer {
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("an answer that is JSON")
+    }
+
+    /// The text of the member `name`.
+    pub fn text(&self, name: &str) -> String {
+        self.json()[name].as_str().expect("a text").to_owned()
+    }
+
+    /// The status and the problem's code; an empty code if the request succeeded.
+    pub fn outcome(&self) -> (u16, String) {
+        let status = self.status.as_u16();
+        let code = if status < 400 {
+            String::new()
+        } else {
+            self.text("code")
+        };
+        (status, code)
+    }
+
+    /// The seconds after which the client may try again.
+    pub fn retry_after(&self) -> u64 {
+        let seconds = self.header(header::RETRY_AFTER).expect("a Retry-After");
+        seconds.parse().expect("whole seconds")
     }
 
     fn header(&self, name: header::HeaderName) -> Option<&str> {
