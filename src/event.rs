@@ -210,6 +210,12 @@ pub enum ThrottleAxis {
     Caller,
     /// Sign-ups, by the network of the client.
     SignUps,
+    /// Tokens with a wrong signature, by the network of the client.
+    ForgedTokens,
+    /// Durable changes, by the session and its user.
+    Changes,
+    /// Refreshes, by the session.
+    Refreshes,
 }
 
 /// Who did something.

@@ -38,7 +38,8 @@ impl Auth {
     ///
     /// # Errors
     /// [`AuthError::ApiTokenRejected`] with every reason,
-    /// [`TooManyApiTokens`](AuthError::TooManyApiTokens), [`TokenRefused`](AuthError::TokenRefused) if the session has ended
+    /// [`TooManyApiTokens`](AuthError::TooManyApiTokens), [`TooManyAttempts`](AuthError::TooManyAttempts) after too many changes,
+    /// [`TokenRefused`](AuthError::TokenRefused) if the session has ended
     /// meanwhile, or a failure of the server.
     pub async fn create_api_token(
         &self,
@@ -51,6 +52,7 @@ impl Auth {
         if !rejections.is_empty() {
             return Err(AuthError::ApiTokenRejected(rejections));
         }
+        self.admit_change(user, context)?;
         let (text, hash) = api_token::fresh();
         let now = self.now();
         let record = ApiToken {
@@ -90,13 +92,14 @@ impl Auth {
     /// Revokes one of the user's API tokens. Returns `false` if they have no such token.
     ///
     /// # Errors
-    /// As [`api_tokens`](Self::api_tokens).
+    /// [`AuthError::TooManyAttempts`] after too many changes, or a failure of the store.
     pub async fn end_api_token(
         &self,
         user: &SignedIn,
         id: ApiTokenId,
         context: &RequestContext,
     ) -> Result<bool, AuthError> {
+        self.admit_change(user, context)?;
         self.remove_api_token(user.id(), id, user.actor(), context).await
     }
 

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod api_tokens;
+mod budget;
 mod device;
 mod error;
 mod follow_clock;

@@ -38,13 +38,15 @@ impl Auth {
     /// Gives the user another display name, or none, and returns the user as they are now.
     ///
     /// # Errors
-    /// [`AuthError::AccountGone`], or a failure of the server.
+    /// [`AuthError::AccountGone`]; [`TooManyAttempts`](AuthError::TooManyAttempts) after too many changes, as every verb with which a
+    /// user changes something; or a failure of the server.
     pub async fn rename(
         &self,
         user: &SignedIn,
         name: Option<DisplayName>,
         context: &RequestContext,
     ) -> Result<Arc<User>, AuthError> {
+        self.admit_change(user, context)?;
         let (change, kind) = (UserChange::DisplayName(name), EventKind::DisplayNameChanged);
         let accounts = &self.0.accounts;
         let changed = accounts.change(user.id(), change, kind, user.actor(), context);
@@ -67,6 +69,7 @@ impl Auth {
     ) -> Result<IssuedToken, AuthError> {
         let passwords = &self.0.accounts.passwords;
         passwords.check_length(&change.new)?;
+        self.admit_change(signed_in, context)?;
         let user = self
             .check_current_password(signed_in, change.current, &change.device, context)
             .await?;
@@ -106,6 +109,7 @@ impl Auth {
         device: &DeviceClaim,
         context: &RequestContext,
     ) -> Result<(), AuthError> {
+        self.admit_change(signed_in, context)?;
         let user = self
             .check_current_password(signed_in, current, device, context)
             .await?;
@@ -131,7 +135,7 @@ impl Auth {
     /// Ends one of the user's sessions. Returns `false` if they have no such session.
     ///
     /// # Errors
-    /// As [`sessions`](Self::sessions).
+    /// [`AuthError::TooManyAttempts`] after too many changes, or a failure of the store.
     pub async fn end_session(
         &self,
         user: &SignedIn,
@@ -142,6 +146,7 @@ impl Auth {
         if !theirs.iter().any(|one| one.id == session) {
             return Ok(false);
         }
+        self.admit_change(user, context)?;
         let kind = EventKind::SessionEnded { session };
         self.close_session(session, kind, Some(user.actor()), context)
             .await?;
@@ -152,13 +157,14 @@ impl Auth {
     /// known only from the network of `context` and by the device token of this session; if it ends too, by nothing.
     ///
     /// # Errors
-    /// As [`sessions`](Self::sessions).
+    /// As [`end_session`](Self::end_session).
     pub async fn end_sessions(
         &self,
         user: &SignedIn,
         which: Ending,
         context: &RequestContext,
     ) -> Result<usize, AuthError> {
+        self.admit_change(user, context)?;
         let kept = Kept {
             session: (!which.this_session).then_some(user.session_id()),
             api_tokens: !which.api_tokens,

@@ -111,6 +111,9 @@ impl Auth {
                 Axis::Account => ThrottleAxis::Account,
                 Axis::Caller(_) => ThrottleAxis::Caller,
                 Axis::SignUps => ThrottleAxis::SignUps,
+                Axis::ForgedTokens => ThrottleAxis::ForgedTokens,
+                Axis::Changes(_) => ThrottleAxis::Changes,
+                Axis::Refreshes => ThrottleAxis::Refreshes,
             };
             self.emit(
                 EventKind::Throttled { axis, retry_after },

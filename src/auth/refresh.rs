@@ -13,17 +13,29 @@ impl Auth {
     /// same token returns the same successor.
     ///
     /// # Errors
-    /// As [`authenticate`](Self::authenticate), and [`SessionRequired`](AuthError::SessionRequired) for an API token.
+    /// As [`authenticate`](Self::authenticate); [`SessionRequired`](AuthError::SessionRequired) for an API token;
+    /// [`TooManyAttempts`](AuthError::TooManyAttempts) after too many refreshes inside the window.
     pub async fn refresh(&self, token: &BearerToken) -> Result<IssuedToken, AuthError> {
         let _minting = self.0.minting.read().await;
         let user = self.authenticate(token).await?.signed_in()?;
         let (presented, of) = (user.token(), user.of());
+        if self.0.policy.window_opens(presented, of.ends_at) <= self.now() {
+            self.admit_refresh(
+                of.session,
+                Some(user.id()),
+                user.actor(),
+                &RequestContext::default(),
+            )?;
+        }
         let (successor, minted) = match self
             .store()
             .refresh(of.session, presented.id, self.0.policy, self.now())
             .await?
         {
-            Refresh::Minted(successor) => (successor, true),
+            Refresh::Minted(successor) => {
+                self.0.budgets.note_minted(of.session);
+                (successor, true)
+            }
             Refresh::Stands(standing) => (standing, false),
             Refresh::Refused => return Err(AuthError::TokenRefused(TokenRefusal::NotOnTheWhitelist)),
         };
@@ -44,7 +56,8 @@ impl Auth {
     /// the grace ends its session.
     ///
     /// # Errors
-    /// [`AuthError::TokenRefused`], or a failure of the server.
+    /// [`AuthError::TokenRefused`], [`TooManyAttempts`](AuthError::TooManyAttempts) after too many refreshes of the session, or a
+    /// failure of the server.
     pub async fn refresh_with(
         &self,
         refresh_token: &SecretString,
@@ -58,12 +71,16 @@ impl Auth {
         let Some((session, generation)) = self.0.refresh_tokens.read(refresh_token.expose_secret()) else {
             return refused(TokenRefusal::NotARefreshToken);
         };
+        self.admit_refresh(session, None, Actor::Anonymous, context)?;
         let (store, now) = (self.store(), self.now());
         let rotation = store
             .rotate(session, generation, self.0.policy, lifetime, now)
             .await?;
         let (token, grant, minted) = match rotation {
-            RefreshTokenOutcome::Minted(token, grant) => (token, grant, true),
+            RefreshTokenOutcome::Minted(token, grant) => {
+                self.0.budgets.note_minted(session);
+                (token, grant, true)
+            }
             RefreshTokenOutcome::Stands(token, grant) => (token, grant, false),
             RefreshTokenOutcome::Reused(user) => {
                 let kind = EventKind::RefreshTokenReused { session };

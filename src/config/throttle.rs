@@ -44,6 +44,16 @@ section! {
         sign_ups: NonZeroU32 = 100, BUDGET;
         /// How long the address then waits for each further sign-up. 1m allows 1,440 a day and address.
         sign_up_refill: Duration = "1m", Seconds(1..=DAY);
+        /// How many tokens with a wrong signature one address (IPv6: /64) may present before such tokens are answered 429,
+        /// and so held back. A good token never counts, and is never refused.
+        forged_tokens: NonZeroU32 = 300, BUDGET;
+        /// How long it then takes until the address may present one more.
+        forged_token_refill: Duration = "1s", Seconds(1..=DAY);
+        /// How many changes one session may make at once: of the user's account, sessions and API tokens; and how many tokens
+        /// it may be refreshed for. All sessions of a user may make four times as many changes. Log-outs do not count.
+        changes: NonZeroU32 = 60, BUDGET;
+        /// How long the session then waits for each further change.
+        change_refill: Duration = "1s", Seconds(1..=DAY);
     }
 }
 

@@ -24,6 +24,17 @@ pub(super) fn context() -> impl Filter<Extract = (RequestContext,), Error = Reje
         .and_then(|address, headers| future::ready(Ok::<_, Rejection>(of(address, &headers))))
 }
 
+/// What the server's layers found of the request that is being answered. Nothing where the routes are served by other means.
+pub(super) fn found() -> RequestContext {
+    RequestContext {
+        client: Client {
+            address: trace::client(),
+            device: None,
+        },
+        request_id: trace::request_id(),
+    }
+}
+
 fn of(address: Option<ClientAddress>, headers: &HeaderMap) -> RequestContext {
     let agent = headers
         .get(header::USER_AGENT)

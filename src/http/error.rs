@@ -93,7 +93,7 @@ impl ApiError {
                 | AuthError::WrongPassword(user)
                 | AuthError::SessionRequired(user)
                 | AuthError::TooManyAttempts {
-                    axis: Axis::Caller(user),
+                    axis: Axis::Caller(user) | Axis::Changes(user),
                     ..
                 },
             ) => Some(*user),

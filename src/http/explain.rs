@@ -235,6 +235,9 @@ impl Problem {
         let problem = match axis {
             Axis::Address | Axis::Account => attempts("Too many sign-ins have failed."),
             Axis::Caller(_) => attempts("Too many of these tokens were not issued by this server."),
+            Axis::ForgedTokens => attempts("Too many tokens from your network were forged."),
+            Axis::Changes(_) => requests("You change your account too often."),
+            Axis::Refreshes => requests("This session is refreshed too often."),
             Axis::SignUps => requests("Too many sign-ups came from your network."),
         };
         problem.retry_after(retry_after)

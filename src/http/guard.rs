@@ -12,6 +12,7 @@ use warp::{
 };
 
 use super::{
+    context::found,
     credential::{Credential, credential},
     error::ApiError,
 };
@@ -128,7 +129,10 @@ pub(super) fn principal(
             // In a box, because this future is much larger than the one for a known token.
             None => Either::Right(credential.bearer().map(|token| {
                 let auth = auth.clone();
-                Box::pin(async move { auth.authenticate_anew(&token).await })
+                Box::pin(async move {
+                    let checked = auth.authenticate_anew(&token).await;
+                    checked.map_err(|refused| auth.count_forged(refused, &found()))
+                })
             })),
         };
         async move {

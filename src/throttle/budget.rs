@@ -68,15 +68,25 @@ impl Budget {
     ) -> Result<(), Duration> {
         let from: Vec<_> = self.places(from).collect();
         self.with_accounts(|accounts| {
-            let mut spent = Vec::with_capacity(from.len());
-            for (place, shares) in from {
-                spent.push((place, accounts.after_one_more(place, shares, now)?));
-            }
-            for (place, full_at) in spent {
-                accounts.full_at[place] = full_at;
+            let spent = accounts.after_one_more(&from, now)?;
+            for ((place, _), full_at) in from.iter().zip(spent) {
+                accounts.full_at[*place] = full_at;
             }
             Ok(())
         })
+    }
+
+    /// Fails as [`spend`](Self::spend) does, and spends nothing.
+    ///
+    /// # Errors
+    /// How long an account stays empty, in whole seconds.
+    pub(super) fn check<K: Hash>(
+        &self,
+        from: impl Iterator<Item = (K, usize)>,
+        now: Timestamp,
+    ) -> Result<(), Duration> {
+        let from: Vec<_> = self.places(from).collect();
+        self.with_accounts(|accounts| accounts.after_one_more(&from, now).map(drop))
     }
 
     fn places<K: Hash>(
@@ -98,23 +108,20 @@ impl Budget {
 }
 
 impl Accounts {
-    /// When the account at `place` is full again, if one more is spent from it.
-    fn after_one_more(&self, place: usize, shares: usize, now: Timestamp) -> Result<u64, Duration> {
+    /// When each of these accounts is full again, if one more is spent from it.
+    fn after_one_more(&self, from: &[(usize, usize)], now: Timestamp) -> Result<Vec<u64>, Duration> {
         let now = now.as_secs().saturating_mul(1000);
         let latest = now.saturating_add(self.rate.one(1).saturating_mul(self.rate.holds.get().into()));
-        // An account takes no longer than that to refill, unless the clock has gone back since.
-        let full_at = Some(self.full_at[place])
-            .filter(|full_at| (now..=latest).contains(full_at))
-            .unwrap_or(now);
-        let full_at = full_at.saturating_add(self.rate.one(shares));
-        if full_at <= latest {
-            Ok(full_at)
-        } else {
-            let wait = Duration::from_millis(full_at - latest);
-            Err(Duration::from_secs(
-                wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX),
-            ))
-        }
+        let after = |(place, shares): &(usize, usize)| {
+            // An account takes no longer than that to refill, unless the clock has gone back since.
+            let full_at = Some(self.full_at[*place]).filter(|full_at| (now..=latest).contains(full_at));
+            let full_at = full_at.unwrap_or(now).saturating_add(self.rate.one(*shares));
+            match full_at.checked_sub(latest) {
+                None | Some(0) => Ok(full_at),
+                Some(wait) => Err(Duration::from_secs(wait.div_ceil(1000))),
+            }
+        };
+        from.iter().map(after).collect()
     }
 }
 
@@ -155,6 +162,14 @@ mod tests {
             assert_eq!(spend(&budget, "a", NOW), Ok(()));
         }
         assert_eq!(spend(&budget, "a", NOW), Err(SECONDS(10)));
+        for _ in 0..9 {
+            assert_eq!(
+                budget.check([("b", 1)].into_iter(), NOW),
+                Ok(()),
+                "that spends nothing"
+            );
+        }
+        assert_eq!(budget.check([("a", 1)].into_iter(), NOW), Err(SECONDS(10)));
         assert_eq!(spend(&budget, "b", NOW), Ok(()), "another account");
         let later = |seconds| NOW.plus(SECONDS(seconds));
         assert_eq!(spend(&budget, "a", later(9)), Err(SECONDS(1)));

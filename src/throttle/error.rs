@@ -40,4 +40,13 @@ pub enum Axis {
     /// Sign-ups, by the client's network.
     #[error("too many sign-ups from the address")]
     SignUps,
+    /// Tokens with a wrong signature, by the client's network.
+    #[error("too many forged tokens from the address")]
+    ForgedTokens,
+    /// Durable changes, by the session and its user.
+    #[error("too many changes by the session or its user")]
+    Changes(UserId),
+    /// Refreshes, by the session.
+    #[error("too many refreshes of the session")]
+    Refreshes,
 }

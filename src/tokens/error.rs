@@ -63,6 +63,11 @@ pub enum TokenRefusal {
 }
 
 impl TokenRefusal {
+    /// Whether its signature was verified and is wrong: the server had the cost of that.
+    pub(crate) fn is_forged(self) -> bool {
+        matches!(self, Self::BadSignature | Self::NotARefreshToken)
+    }
+
     /// Whether this server can never have issued it: the client guesses, or asks the wrong server.
     pub(crate) fn is_foreign(self) -> bool {
         match self {

@@ -12,7 +12,7 @@ mod error;
 mod jws;
 mod jwt;
 mod key;
-mod refresh_token;
+pub(crate) mod refresh_token;
 
 pub use self::{claims::Audience, error::TokenRefusal};
 pub(crate) use self::{

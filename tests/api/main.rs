@@ -10,6 +10,7 @@ mod api_tokens;
 mod authorization;
 mod bodies;
 mod broken_store;
+mod budgets;
 mod clock;
 mod device_tokens;
 mod events;

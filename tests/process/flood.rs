@@ -198,3 +198,21 @@ fn a_flood_of_sign_ins_keeps_no_other_network_from_signing_in() {
         flood.join().unwrap();
     }
 }
+
+#[test]
+fn forged_tokens_are_turned_away_and_a_good_one_is_served() {
+    let home = Home::new();
+    let server = home.server().flag("--throttle.forged_tokens", "5").start();
+    server.sign_up("ada", PASSWORD).assert_status(201);
+    let token = server.sign_in("ada", PASSWORD).token();
+    let (claims, signature) = token.rsplit_once('.').unwrap();
+    let forged = |number: usize| format!("{claims}.{number:04}{}", &signature[4..]);
+    for number in 0..5 {
+        server.me(&forged(number)).assert_problem(401, "invalid_token");
+    }
+    server.me(&forged(5)).assert_problem(429, "too_many_attempts");
+    // Also one that the server has not seen before.
+    for token in [token.clone(), server.sign_in("ada", PASSWORD).token()] {
+        server.me(&token).assert_status(200);
+    }
+}

@@ -30,7 +30,11 @@ pub(super) fn sign_in_route(api: &Api) -> impl Endpoint + use<> {
 }
 
 pub(super) fn refresh_route(api: &Api) -> impl Endpoint + use<> {
-    let refresh = with(api).and(bearer()).and(accepts_text()).then(refresh);
+    let refresh = with(api)
+        .and(bearer())
+        .and(context())
+        .and(accepts_text())
+        .then(refresh);
     let auth = api.auth().clone();
     let refresh_with = only_if(move || auth.has_refresh_tokens())
         .and(with(api))
@@ -65,9 +69,12 @@ async fn sign_in(
 async fn refresh(
     auth: Auth,
     token: Result<BearerToken, ApiError>,
+    context: RequestContext,
     as_text: bool,
 ) -> Result<Response, ApiError> {
-    Ok(token_answer(&auth.refresh(&token?).await?, as_text))
+    let issued = auth.refresh(&token?).await;
+    let issued = issued.map_err(|refused| auth.count_forged(refused, &context))?;
+    Ok(token_answer(&issued, as_text))
 }
 
 /// Refreshes with the refresh token in the body; without one as [`refresh`] does.
@@ -83,13 +90,14 @@ async fn refresh_with(
         Ok(mut fields) if no_bearer || fields.has("refresh_token") => {
             let refresh_token = fields.take_text("refresh_token");
             let refresh_token: SecretString = fields.finish(refresh_token)?.into();
-            let issued = auth.refresh_with(&refresh_token, &context).await?;
+            let issued = auth.refresh_with(&refresh_token, &context).await;
+            let issued = issued.map_err(|refused| auth.count_forged(refused, &context))?;
             Ok(token_answer(&issued, as_text))
         }
         // The body does not claim to be JSON.
-        Ok(_) | Err(ApiError::UnsupportedMediaType { .. }) => refresh(auth, token, as_text).await,
+        Ok(_) | Err(ApiError::UnsupportedMediaType { .. }) => refresh(auth, token, context, as_text).await,
         Err(error) if no_bearer => Err(error),
-        Err(_) => refresh(auth, token, as_text).await,
+        Err(_) => refresh(auth, token, context, as_text).await,
     }
 }
 

@@ -1,0 +1,51 @@
+//! What the verbs spend from the budgets of the throttle.
+
+use super::{Auth, AuthError, SignedIn};
+use crate::{
+    domain::{RequestContext, SessionId, UserId},
+    event::Actor,
+};
+
+impl Auth {
+    /// Permission for one durable change on behalf of `user`. Each verb with which a signed-in user changes something begins with
+    /// this, so that one user cannot keep the disk busy. Only a log-out does not: it must always be possible.
+    ///
+    /// # Errors
+    /// [`AuthError::TooManyAttempts`].
+    pub(super) fn admit_change(&self, user: &SignedIn, context: &RequestContext) -> Result<(), AuthError> {
+        let admitted = self.0.budgets.admit_change(user.session_id(), user.id());
+        admitted.map_err(|error| self.throttled(error, Some(user.id()), user.actor(), context))
+    }
+
+    /// Permission for one refresh of `session` that may mint a token. It has a budget of its own: a client with a copy of the
+    /// session's token could otherwise end the session by changes.
+    ///
+    /// # Errors
+    /// [`AuthError::TooManyAttempts`].
+    pub(super) fn admit_refresh(
+        &self,
+        session: SessionId,
+        user: Option<UserId>,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        let admitted = self.0.budgets.admit_refresh(session);
+        admitted.map_err(|error| self.throttled(error, user, actor, context))
+    }
+
+    /// Counts a token that was refused because it is forged, by the network of `context`. Returns `refused`, or
+    /// [`AuthError::TooManyAttempts`] if that network has presented too many: then the answer is held back. The server counts
+    /// only after the verification, so a flood of forged tokens harms no good one of the same network.
+    pub(crate) fn count_forged(&self, refused: AuthError, context: &RequestContext) -> AuthError {
+        let AuthError::TokenRefused(why) = &refused else {
+            return refused;
+        };
+        if !why.is_forged() {
+            return refused;
+        }
+        match self.0.budgets.admit_forged_token(context.client.address) {
+            Ok(()) => refused,
+            Err(error) => self.throttled(error, None, Actor::Anonymous, context),
+        }
+    }
+}
