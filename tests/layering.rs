@@ -95,7 +95,7 @@ const OWNERS: [(&str, &[&str]); 12] = [
             "src/store/sled/file/log_file.rs",
         ],
     ),
-    ("jsonwebtoken", &["src/tokens/key.rs", "src/tokens/tests.rs"]),
+    ("jsonwebtoken", &["src/tokens/key.rs", "src/tokens/tests/keys.rs"]),
     ("smol_str", &["src/domain/username.rs"]),
     ("triomphe", &["src/tokens/cache/set.rs"]),
     ("warp", &["src/http/", "src/server/"]),
