@@ -38,6 +38,8 @@ where
     B: Buf,
 {
     check_headers(&headers, media_type, limits)?;
+    // They can be as large as the body.
+    drop(headers);
     let collected = tokio::time::timeout(limits.time, collect(body, limits.size)).await;
     collected.map_err(|_| ApiError::BodyTooSlow)?
 }

@@ -31,6 +31,7 @@ pub(super) struct Activity {
     waker: OnceLock<Waker>,
     // The rest belongs to the connection's own thread.
     awaits_head: AtomicBool,
+    awaits_bytes: AtomicBool,
     has_part_of_head: AtomicBool,
     has_had_request: AtomicBool,
     /// When the header of a request with a body had come; zero for one without.
@@ -56,6 +57,7 @@ impl Activity {
             state: AtomicU64::new(now),
             waker: OnceLock::new(),
             awaits_head: AtomicBool::new(true),
+            awaits_bytes: AtomicBool::new(true),
             has_part_of_head: AtomicBool::new(false),
             has_had_request: AtomicBool::new(false),
             body_since: AtomicU64::new(0),
@@ -117,9 +119,15 @@ impl Activity {
 
     /// Bytes have come.
     pub(super) fn read(&self) {
+        self.awaits_bytes.store(false, Relaxed);
         if self.awaits_head.load(Relaxed) {
             self.has_part_of_head.store(true, Relaxed);
         }
+    }
+
+    /// All bytes that have come were read and looked at.
+    pub(super) fn await_bytes(&self) {
+        self.awaits_bytes.store(true, Relaxed);
     }
 
     /// The client does not read its answer.
@@ -140,6 +148,11 @@ impl Activity {
             let _ = self.waker.set(context.waker().clone());
         }
         self.state() == State::Ended
+    }
+
+    /// Whether nothing can go on before more bytes come. It is `false` while a request waits behind another one.
+    pub(super) fn awaits_bytes(&self) -> bool {
+        self.awaits_bytes.load(Relaxed)
     }
 
     /// Whether a part of the awaited header has come.

@@ -108,16 +108,20 @@ impl Connection {
             // In a box, so that it takes no memory while the connection is idle.
             let served = http.serve_connection(TokioIo::new(wire), service);
             let mut served = Box::new(served.with_upgrades());
+            let buffered = self.place.buffer();
             self.alarm.unset();
             let since = Instant::now();
             let mut is_told = false;
             let ended = poll_fn(|context| self.poll_served(context, &mut served, since, &mut is_told)).await;
+            drop(buffered);
             let Some(parts) = served.into_parts() else {
                 return self.outlast_upgrade().await;
             };
             (wire, service) = (parts.io.into_inner(), parts.service);
+            wire.take_back(&parts.read_buf);
+            drop(parts.read_buf);
             match ended {
-                Ended::Idle => wire.take_back(&parts.read_buf),
+                Ended::Idle => {}
                 Ended::Cut => return,
                 Ended::Done(outcome) => return self.finish(&mut wire, outcome).await,
             }
@@ -172,6 +176,11 @@ impl Connection {
             return Poll::Ready(Ended::Cut);
         }
         self.note_head();
+        // What waits for more bytes has written all that it had to write.
+        let is_idle = |place: &Place| place.activity().awaits_bytes() && place.waits_since().is_some();
+        if self.place.are_buffers_scarce() && is_idle(&self.place) && !*is_told {
+            return Poll::Ready(Ended::Idle);
+        }
         while self.alarm.is_due() {
             let now = Instant::now();
             let mut next = now + self.tick();
@@ -180,7 +189,7 @@ impl Connection {
                 if limit <= now {
                     return Poll::Ready(Ended::Cut);
                 }
-                if keep_until <= now && !*is_told {
+                if keep_until <= now && is_idle(&self.place) && !*is_told {
                     return Poll::Ready(Ended::Idle);
                 }
                 next = next.min(limit);

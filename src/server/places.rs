@@ -5,7 +5,10 @@ use std::{
     cmp::{Ordering, Reverse},
     collections::{BinaryHeap, HashMap},
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     task::Context,
     time::Duration,
 };
@@ -20,6 +23,8 @@ use super::{
 
 /// The networks that an IPv6 address is counted in: their prefix, and how many times the share of one address they have.
 const IPV6_SHARES: [(u8, usize); 3] = [(64, 1), (56, 2), (48, 4)];
+/// This part of all connections may have buffers while they wait. Beyond that, one that begins to wait gives them back at once.
+const BUFFERED_PART: usize = 4;
 /// The most connections that have given up their places and are not closed yet.
 const MOST_ENDING: usize = 32;
 
@@ -39,6 +44,8 @@ struct Shared {
     most: usize,
     most_of_address: usize,
     begun: Instant,
+    /// How many connections have buffers.
+    buffered: AtomicUsize,
     book: Mutex<Book>,
     /// Told of each place that may have become free.
     changed: Notify,
@@ -82,6 +89,7 @@ impl Places {
             most,
             most_of_address,
             begun: Instant::now(),
+            buffered: AtomicUsize::new(0),
             book: Mutex::default(),
             changed: Notify::new(),
         }))
@@ -159,6 +167,11 @@ impl Place {
         self.taken.activity.read();
     }
 
+    /// All bytes that have come were read and looked at.
+    pub(super) fn await_bytes(&self) {
+        self.taken.activity.await_bytes();
+    }
+
     /// A header has come whole. Returns `false` if the place was given to another connection: then the request must not be
     /// answered.
     pub(super) fn work(&self, has_body: bool) -> bool {
@@ -177,6 +190,17 @@ impl Place {
             State::Waiting(since) => Some(self.shared.instant(since)),
             State::Busy | State::Ended => None,
         }
+    }
+
+    /// The connection has buffers until the result is dropped.
+    pub(super) fn buffer(&self) -> Buffered {
+        self.shared.buffered.fetch_add(1, Relaxed);
+        Buffered(Arc::clone(&self.shared))
+    }
+
+    /// Whether so many connections have buffers that those that wait should give their own back.
+    pub(super) fn are_buffers_scarce(&self) -> bool {
+        self.shared.buffered.load(Relaxed) > self.shared.most / BUFFERED_PART
     }
 
     /// Whether the place was given to another connection. If it is later, this task is woken.
@@ -203,6 +227,15 @@ impl Place {
     fn list(&self, since: Moment) {
         self.shared.book().list(since, Arc::clone(&self.taken));
         self.shared.changed.notify_one();
+    }
+}
+
+/// Counts a connection as one that has buffers.
+pub(super) struct Buffered(Arc<Shared>);
+
+impl Drop for Buffered {
+    fn drop(&mut self) {
+        self.0.buffered.fetch_sub(1, Relaxed);
     }
 }
 

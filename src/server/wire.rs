@@ -117,6 +117,7 @@ impl<T: AsyncRead + AsyncWrite> AsyncRead for Wire<T> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if !self.unread.is_empty() {
+            self.place.read();
             let length = self.unread.len().min(buffer.remaining());
             buffer.put_slice(&self.unread.split_to(length));
             return Poll::Ready(Ok(()));
@@ -127,7 +128,11 @@ impl<T: AsyncRead + AsyncWrite> AsyncRead for Wire<T> {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
-        ready!(self.stream.as_mut().poll_read(context, buffer))?;
+        let read = self.stream.as_mut().poll_read(context, buffer);
+        if read.is_pending() {
+            self.place.await_bytes();
+        }
+        ready!(read)?;
         if buffer.filled().len() > before {
             self.place.read();
         } else {

@@ -130,9 +130,20 @@ fn silence_before_or_after_a_request_is_cut_off() {
 /// The server gives the buffers of an idle connection back after a second.
 #[test]
 fn a_request_in_pieces_is_the_same_request() {
-    let scene = Home::new();
-    let server = scene.start();
-    let pause = || thread::sleep(Duration::from_millis(1400));
+    let home = Home::new();
+    send_in_pieces(&home.start(), Duration::from_millis(1400));
+}
+
+/// The server gives the buffers of an idle connection back at once if a quarter of all connections has some.
+#[test]
+fn a_request_in_pieces_is_the_same_without_buffers() {
+    let home = Home::new();
+    let server = home.server().flag("--server.max_connections", "2").start();
+    send_in_pieces(&server, Duration::from_millis(50));
+}
+
+fn send_in_pieces(server: &Server, pause: Duration) {
+    let pause = || thread::sleep(pause);
     let mut connection = server.connect();
     let (one, rest) = NOBODY.split_at(9);
     let (other, last) = rest.split_at(9);
@@ -159,6 +170,11 @@ fn a_request_in_pieces_is_the_same_request() {
     pause();
     connection.send("\r\n").unwrap();
     connection.answer().unwrap().assert_problem(401, "missing_token");
+    // More than the server answers at a time.
+    connection.send(NOBODY.repeat(100)).unwrap();
+    for _ in 0..100 {
+        connection.answer().unwrap().assert_problem(401, "missing_token");
+    }
 }
 
 #[test]
