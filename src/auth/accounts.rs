@@ -61,20 +61,11 @@ impl Accounts {
             .hash_new(password, &username, HashFor::SignUp(network));
         let password_hash = hashed.await?;
         let now = self.parts.now();
-        let user = User {
-            id: UserId::generate(now),
-            username,
-            password_hash,
-            password_version: 0,
-            roles,
-            disabled: false,
-            display_name: None,
-            created_at: now,
-        };
+        let user = User::new(username, password_hash, roles.into(), now);
         let known = network.filter(|_| actor == Actor::Anonymous);
         match self.parts.store.create_user(user.clone(), known).await? {
             UserCreation::Created => {
-                let roles = user.roles.clone();
+                let roles = user.roles.at(now);
                 self.parts
                     .emit(EventKind::UserCreated { roles }, Some(user.id), actor, context);
                 Ok(user)
@@ -96,7 +87,7 @@ impl Accounts {
         context: &RequestContext,
     ) -> Result<Option<Arc<User>>, AuthError> {
         let kind = EventKind::RolesChanged { roles: roles.clone() };
-        let change = UserChange::Roles(roles);
+        let change = UserChange::Roles(roles.into());
         self.change(user, change, kind, actor, context).await
     }
 

@@ -148,7 +148,7 @@ impl Auth {
         if user.disabled {
             return Err(AuthError::TokenRefused(TokenRefusal::AccountDisabled));
         }
-        Ok(Principal::of_api_token(user, token))
+        Ok(Principal::of_api_token(user, token, self.now()))
     }
 
     async fn look_up(&self, token: &BearerToken) -> Result<AcceptedApiToken, AuthError> {

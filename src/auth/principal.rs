@@ -29,19 +29,19 @@ enum Proof {
 }
 
 impl Principal {
-    /// The principal of an access token of a session.
-    pub(super) fn of_session(user: SharedUser, of: Of, token: TokenRecord) -> Self {
+    /// The principal of an access token of a session, at `now`.
+    pub(super) fn of_session(user: SharedUser, of: Of, token: TokenRecord, now: Timestamp) -> Self {
         Self {
-            user,
+            user: as_of(user, now),
             proof: Proof::AccessToken(token, of),
         }
     }
 
-    /// The principal of an API token of `user`.
-    pub(super) fn of_api_token(user: SharedUser, token: Arc<ApiToken>) -> Self {
-        let roles = token.roles_as_of(&user);
+    /// The principal of an API token of `user`, at `now`.
+    pub(super) fn of_api_token(user: SharedUser, token: Arc<ApiToken>, now: Timestamp) -> Self {
+        let roles = token.roles_as_of(&user, now);
         Self {
-            user,
+            user: as_of(user, now),
             proof: Proof::ApiToken(token, roles),
         }
     }
@@ -62,7 +62,8 @@ impl Principal {
     #[must_use]
     pub fn roles(&self) -> &Roles {
         match &self.proof {
-            Proof::AccessToken(..) => &self.user.roles,
+            // Those that hold at the moment of the request: see `as_of`.
+            Proof::AccessToken(..) => self.user.roles.lasting(),
             Proof::ApiToken(_, roles) => roles,
         }
     }
@@ -162,4 +163,12 @@ impl Principal {
             api_token: self.api_token_id(),
         }
     }
+}
+
+/// The user with the roles that hold at `now`. A user whose roles have no end is shared, and not copied.
+fn as_of(user: SharedUser, now: Timestamp) -> SharedUser {
+    if user.roles.ending().is_empty() {
+        return user;
+    }
+    Arc::new(user.at(now)).into()
 }

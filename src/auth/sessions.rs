@@ -9,6 +9,7 @@ use super::{
     issue::Of, password_check::Claimant,
 };
 use crate::{
+    clock::Timestamp,
     domain::{BearerToken, Password, RequestContext, SessionId, User, UserId, Username},
     event::{Actor, EventKind, SignInFailure},
     store::Accepted,
@@ -121,8 +122,9 @@ impl Auth {
     /// What [`authenticate`](Self::authenticate) returns for `text`, if it is at hand: exactly that text was accepted before, and
     /// its session in memory is not outdated.
     pub(crate) fn recognise(&self, text: &[u8]) -> Option<Result<Principal, AuthError>> {
-        let (claims, accepted) = self.0.tokens.recognise(text, self.now())?;
-        Some(admit(claims, accepted))
+        let now = self.now();
+        let (claims, accepted) = self.0.tokens.recognise(text, now)?;
+        Some(admit(claims, accepted, now))
     }
 
     /// What [`authenticate`](Self::authenticate) returns for a token that is not recognised.
@@ -146,7 +148,7 @@ impl Auth {
             Some(answered) => answered,
             None => (None, store.accepted(said.session, said.token.id, now).await?),
         };
-        let principal = admit(said, accepted)?;
+        let principal = admit(said, accepted, now)?;
         tokens.remember(&found, session);
         Ok(principal)
     }
@@ -205,8 +207,8 @@ fn failure(error: &AuthError) -> Option<SignInFailure> {
     }
 }
 
-/// The principal of a verified token, if the whitelist accepts it.
-fn admit(claims: VerifiedClaims, accepted: Option<Accepted>) -> Result<Principal, AuthError> {
+/// The principal of a verified token at `now`, if the whitelist accepts it.
+fn admit(claims: VerifiedClaims, accepted: Option<Accepted>, now: Timestamp) -> Result<Principal, AuthError> {
     let accepted = accepted.ok_or(AuthError::TokenRefused(TokenRefusal::NotOnTheWhitelist))?;
     let user: &User = &accepted.user;
     if user.id != claims.user || !accepted.token.is_shown_by(&claims.token) {
@@ -219,5 +221,5 @@ fn admit(claims: VerifiedClaims, accepted: Option<Accepted>) -> Result<Principal
         session: claims.session,
         ends_at: accepted.session_ends_at,
     };
-    Ok(Principal::of_session(accepted.user, of, accepted.token))
+    Ok(Principal::of_session(accepted.user, of, accepted.token, now))
 }

@@ -36,7 +36,8 @@ impl SignedIn {
     /// The user's roles.
     #[must_use]
     pub fn roles(&self) -> &Roles {
-        &self.user.roles
+        // Those that hold at the moment of the request: a principal has no others.
+        self.user.roles.lasting()
     }
 
     /// The session that they presented.

@@ -79,7 +79,7 @@ pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure
     say(&format!(
         "added user {} with roles [{}] to the database {}; id {}\n",
         user.username,
-        user.roles,
+        user.roles.lasting(),
         database::name(config),
         user.id
     ));

@@ -28,11 +28,11 @@ pub struct ApiToken {
 }
 
 impl ApiToken {
-    /// The roles that it has while its `user` is this one: never more than the user has. So a role that is taken from the
-    /// user is taken from their tokens.
+    /// The roles that it has at `now` while its `user` is this one: never more than the user has. So a role that ends, or is taken
+    /// from the user, is taken from their tokens.
     #[must_use]
-    pub fn roles_as_of(&self, user: &User) -> Roles {
-        self.roles.shared_with(&user.roles)
+    pub fn roles_as_of(&self, user: &User, now: Timestamp) -> Roles {
+        self.roles.shared_with(&user.roles.at(now))
     }
 
     /// The token as it would be if the clock had not been ahead `by` so much. What is left of its life stays the same.
@@ -102,12 +102,12 @@ mod tests {
         let mut user = User::sample("ada", NOW);
         let mut token = ApiToken::sample_of(user.id, NOW);
         token.roles = roles(&[Role::CLIENT, Role::ADMIN]);
-        user.roles = roles(&[Role::ADMIN, Role::CLIENT]);
-        assert_eq!(token.roles_as_of(&user), token.roles);
-        user.roles = roles(&[Role::CLIENT]);
-        assert_eq!(token.roles_as_of(&user), user.roles);
-        user.roles = roles(&[]);
-        assert!(token.roles_as_of(&user).is_empty());
+        user.roles = roles(&[Role::ADMIN, Role::CLIENT]).into();
+        assert_eq!(token.roles_as_of(&user, NOW), token.roles);
+        user.roles = roles(&[Role::CLIENT]).into();
+        assert_eq!(&token.roles_as_of(&user, NOW), user.roles.lasting());
+        user.roles = roles(&[]).into();
+        assert!(token.roles_as_of(&user, NOW).is_empty());
     }
 
     #[test]

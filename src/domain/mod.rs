@@ -5,6 +5,7 @@
 mod algorithm;
 mod api_token;
 mod attempts;
+mod attributes;
 mod bearer;
 mod block;
 mod client;
@@ -22,6 +23,7 @@ mod session;
 mod token;
 mod user;
 mod user_query;
+mod user_roles;
 mod username;
 
 pub use algorithm::Algorithm;
@@ -30,6 +32,7 @@ pub use attempts::{
     FORGOTTEN_AFTER, FailedAttempts, LONGEST_LINE, LinePolicy, MAX_FAILURES, admit_stranger, forgive,
     readmit_stranger,
 };
+pub use attributes::{AttributeError, AttributeValue, Attributes};
 pub use bearer::BearerToken;
 pub use block::Block;
 pub use client::{Client, ClientAddress, Network};
@@ -48,4 +51,5 @@ pub use session::{MAX_ACCEPTED, Refresh, Session};
 pub use token::{RefreshGrant, TokenPolicy, TokenRecord, Whitelist, WhitelistEntry};
 pub use user::{SharedUser, User, UserChange};
 pub use user_query::{UserCursor, UserPage, UserQuery};
+pub use user_roles::UserRoles;
 pub use username::{Username, UsernameError, UsernamePrefix};

@@ -1,6 +1,6 @@
 //! The names that users choose: their own display name, and the names of their API tokens. One rule holds for both.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
@@ -11,7 +11,8 @@ macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq)]
-        pub struct $name(Box<str>);
+        // One pointer, because each session in memory has its user.
+        pub struct $name(Arc<String>);
 
         impl $name {
             /// The name `input`, without the white space around it.
@@ -28,7 +29,7 @@ macro_rules! name {
             /// # Errors
             /// [`NameError`] if it is empty, has more than 64 characters, or has a control character.
             pub fn parse_stored(input: &str) -> Result<Self, NameError> {
-                check(input).map(|name| Self(name.into()))
+                check(input).map(|name| Self(Arc::new(name.to_owned())))
             }
 
             /// The name.

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Deref, sync::Arc};
 
-use super::{DisplayName, PasswordHash, Role, Roles, UserId, Username};
+use super::{Attributes, DisplayName, PasswordHash, Role, UserId, UserRoles, Username};
 use crate::clock::Timestamp;
 
 /// A user.
@@ -16,12 +16,16 @@ pub struct User {
     pub password_hash: PasswordHash,
     /// The number of that password: each change of the password adds one, a rehash under another cost does not.
     pub password_version: u32,
+    /// Whether the user must change that password, which another person chose, before anything else.
+    pub must_change_password: bool,
     /// Their roles.
-    pub roles: Roles,
+    pub roles: UserRoles,
     /// Whether the user is disabled: a disabled user can't sign in, and none of their tokens is accepted.
     pub disabled: bool,
     /// The name under which they are shown; `None` if they have not chosen one.
     pub display_name: Option<DisplayName>,
+    /// What administrators note of them.
+    pub attributes: Attributes,
     /// When the user was created.
     pub created_at: Timestamp,
 }
@@ -32,6 +36,8 @@ pub struct User {
 pub enum UserChange {
     /// Another password.
     Password(PasswordHash),
+    /// Another password, which the user must change before anything else.
+    TemporaryPassword(PasswordHash),
     /// The same password under another cost. It takes effect only while the hash is still `from`, so a rehash never undoes a
     /// password change that came between.
     Rehash {
@@ -41,19 +47,30 @@ pub enum UserChange {
         to: PasswordHash,
     },
     /// Other roles.
-    Roles(Roles),
+    Roles(UserRoles),
+    /// One more role, or another end of one: `None` for a role without an end.
+    GiveRole(Role, Option<Timestamp>),
+    /// One role less.
+    TakeRole(Role),
     /// Disabled, or enabled again.
     Disabled(bool),
     /// Another display name, or none.
     DisplayName(Option<DisplayName>),
+    /// Other attributes.
+    Attributes(Attributes),
 }
 
 impl User {
     /// This user after `change`.
     #[must_use]
     pub fn with(mut self, change: UserChange) -> Self {
+        self.must_change_password = match change {
+            UserChange::Password(_) => false,
+            UserChange::TemporaryPassword(_) => true,
+            _ => self.must_change_password,
+        };
         match change {
-            UserChange::Password(hash) => {
+            UserChange::Password(hash) | UserChange::TemporaryPassword(hash) => {
                 self.password_hash = hash;
                 self.password_version = self.password_version.wrapping_add(1);
             }
@@ -62,14 +79,43 @@ impl User {
             UserChange::Roles(roles) => self.roles = roles,
             UserChange::Disabled(disabled) => self.disabled = disabled,
             UserChange::DisplayName(name) => self.display_name = name,
+            UserChange::GiveRole(role, until) => self.roles = self.roles.with(role, until),
+            UserChange::TakeRole(role) => self.roles = self.roles.without(&role),
+            UserChange::Attributes(attributes) => self.attributes = attributes,
         }
         self
     }
 
-    /// Whether the user is an administrator who can act: not disabled.
+    /// A new user without a display name, whose password nothing asks to be changed.
+    #[must_use]
+    pub fn new(username: Username, password_hash: PasswordHash, roles: UserRoles, now: Timestamp) -> Self {
+        Self {
+            id: UserId::generate(now),
+            username,
+            password_hash,
+            password_version: 0,
+            must_change_password: false,
+            roles,
+            disabled: false,
+            display_name: None,
+            attributes: Attributes::default(),
+            created_at: now,
+        }
+    }
+
+    /// This user with the roles that hold at `now`, as if they were all.
+    #[must_use]
+    pub fn at(&self, now: Timestamp) -> Self {
+        Self {
+            roles: self.roles.at(now).into(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether the user is an administrator who can act: not disabled, and with a role that does not end.
     #[must_use]
     pub fn is_administrator(&self) -> bool {
-        !self.disabled && self.roles.contains(&Role::ADMIN)
+        !self.disabled && self.roles.lasting().contains(&Role::ADMIN)
     }
 
     /// Whether this user stops being an [administrator](Self::is_administrator) by becoming `after`, or by being deleted if that
@@ -122,17 +168,9 @@ impl fmt::Debug for SharedUser {
 impl User {
     /// A user without roles, whose hash belongs to no known password.
     pub(crate) fn sample(username: &str, created_at: Timestamp) -> Self {
-        let hash = format!("$2b$04${}", ".".repeat(53));
-        Self {
-            id: UserId::generate(created_at),
-            username: Username::parse(username).unwrap(),
-            password_hash: PasswordHash::parse(&hash).unwrap(),
-            password_version: 0,
-            roles: Roles::default(),
-            disabled: false,
-            display_name: None,
-            created_at,
-        }
+        let hash = PasswordHash::parse(&format!("$2b$04${}", ".".repeat(53))).unwrap();
+        let username = Username::parse(username).unwrap();
+        Self::new(username, hash, UserRoles::default(), created_at)
     }
 }
 
@@ -150,7 +188,7 @@ mod tests {
     fn each_change_changes_only_what_it_names() {
         let user = User::sample("ada", NOW);
         let name = DisplayName::parse("Ada").unwrap();
-        let roles: Roles = [Role::ADMIN].into_iter().collect();
+        let roles: UserRoles = [Role::ADMIN].into_iter().collect();
         for (change, expected) in [
             (
                 UserChange::Password(hash("a")),
@@ -187,6 +225,26 @@ mod tests {
     }
 
     #[test]
+    fn a_temporary_password_is_to_be_changed_until_it_is() {
+        let user = User::sample("ada", NOW);
+        assert!(!user.must_change_password);
+        let given = user.with(UserChange::TemporaryPassword(hash("a")));
+        let renamed = given.with(UserChange::DisplayName(None));
+        assert!(renamed.must_change_password && renamed.password_version == 1);
+        let changed = renamed.with(UserChange::Password(hash("b")));
+        assert!(!changed.must_change_password && changed.password_version == 2);
+    }
+
+    #[test]
+    fn one_role_is_given_and_taken_without_the_others() {
+        let user = User::sample("ada", NOW).with(UserChange::GiveRole(Role::CLIENT, None));
+        let given = user.clone().with(UserChange::GiveRole(Role::ADMIN, Some(NOW)));
+        assert_eq!(given.roles.ending(), [(Role::ADMIN, NOW)]);
+        assert_eq!(given.roles.lasting().to_string(), "CLIENT");
+        assert_eq!(given.with(UserChange::TakeRole(Role::ADMIN)), user);
+    }
+
+    #[test]
     fn a_rehash_never_undoes_a_password_change() {
         let user = User::sample("ada", NOW);
         let rehash = UserChange::Rehash {
@@ -207,6 +265,8 @@ mod tests {
             [Role::CLIENT, Role::ADMIN].into_iter().collect(),
         ));
         let disabled = admin.clone().with(UserChange::Disabled(true));
+        let until = Some(NOW.plus(std::time::Duration::from_secs(1)));
+        let for_a_while = admin.clone().with(UserChange::GiveRole(Role::ADMIN, until));
         let renamed = admin.clone().with(UserChange::DisplayName(None));
         for (before, after, stops) in [
             (&user, None, false),
@@ -214,6 +274,8 @@ mod tests {
             (&admin, Some(&renamed), false),
             (&admin, Some(&user), true),
             (&admin, Some(&disabled), true),
+            (&admin, Some(&for_a_while), true),
+            (&for_a_while, None, false),
             (&admin, None, true),
             (&disabled, None, false),
         ] {

@@ -5,13 +5,14 @@ use std::{fmt, sync::Arc};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{PageLimit, Role, User, Username, UsernamePrefix};
+use crate::clock::Timestamp;
 
 /// Which users to list. A field that is `None` excludes no user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserQuery {
     /// Those whose usernames start with this.
     pub prefix: Option<UsernamePrefix>,
-    /// Those who have this role.
+    /// Those who have this role at the moment of the query.
     pub role: Option<Role>,
     /// Those who are disabled, or those who are not.
     pub disabled: Option<bool>,
@@ -22,13 +23,16 @@ pub struct UserQuery {
 }
 
 impl UserQuery {
-    /// Whether the list has `user`, on whichever page.
+    /// Whether the list has `user` at `now`, on whichever page.
     #[must_use]
-    pub fn matches(&self, user: &User) -> bool {
+    pub fn matches(&self, user: &User, now: Timestamp) -> bool {
         self.prefix
             .as_ref()
             .is_none_or(|prefix| prefix.starts(&user.username))
-            && self.role.as_ref().is_none_or(|role| user.roles.contains(role))
+            && self
+                .role
+                .as_ref()
+                .is_none_or(|role| user.roles.contains(role, now))
             && self.disabled.is_none_or(|disabled| user.disabled == disabled)
     }
 }
@@ -79,7 +83,6 @@ impl fmt::Display for UserCursor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
 
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
@@ -94,9 +97,9 @@ mod tests {
         let with = |change: &dyn Fn(&mut UserQuery)| {
             let mut query = everything.clone();
             change(&mut query);
-            query.matches(&user)
+            query.matches(&user, NOW)
         };
-        assert!(everything.matches(&user));
+        assert!(everything.matches(&user, NOW));
         assert!(with(&|query| query.prefix = prefix("ad")) && !with(&|query| query.prefix = prefix("da")));
         assert!(with(&|query| query.role = Some(Role::CLIENT)));
         assert!(!with(&|query| query.role = Some(Role::ADMIN)));

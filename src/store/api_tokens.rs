@@ -51,6 +51,12 @@ pub trait ApiTokens: Send + Sync + 'static {
     /// [`StoreError`]; the token may or may not be revoked then.
     async fn remove_api_token(&self, user: UserId, id: ApiTokenId) -> Result<bool, StoreError>;
 
+    /// Revokes every API token of `user`, and returns how many there were.
+    ///
+    /// # Errors
+    /// [`StoreError`]; either all of them are revoked then, or none.
+    async fn remove_api_tokens(&self, user: UserId) -> Result<usize, StoreError>;
+
     /// Writes the moment of last use of up to `at_most` API tokens and returns how many it wrote. Until then a backend may keep
     /// the moment in memory alone. It need not write one that moved by less than an hour, so a request costs no write.
     ///

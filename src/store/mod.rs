@@ -28,5 +28,7 @@ pub use self::{
     keys::{KeyMaterial, KeyRingUpdate, Keys, StoredRing},
     open::{exists, open},
     sessions::{Accepted, Kept, LiveSession, Outdated, Sessions},
-    users::{MAX_NETWORKS, PasswordReplacement, UserCreation, UserDeletion, UserUpdate, Users},
+    users::{
+        MAX_NETWORKS, PasswordReplacement, PasswordReset, UserCreation, UserDeletion, UserUpdate, Users,
+    },
 };

@@ -62,6 +62,15 @@ pub trait Users: Send + Sync + 'static {
     /// [`StoreError`]; either all of the change or none of it has happened then.
     async fn change_password(&self, change: PasswordReplacement) -> Result<Option<Arc<User>>, StoreError>;
 
+    /// Gives a user a password that another person chose, and returns the user as changed; `None` if there is no such user. Ends
+    /// every session of the user and, unless the reset keeps them, every API token, and forgets from where and with which
+    /// device tokens the user has signed in.
+    ///
+    /// # Errors
+    /// [`StoreError`]; either all of the change or none of it has happened then.
+    async fn reset_password(&self, id: UserId, reset: PasswordReset)
+    -> Result<Option<Arc<User>>, StoreError>;
+
     /// Deletes a user with every session and API token, and frees the username. Refuses it if `verified` is a version and not
     /// that of the user's present password, or if the user is the last administrator, however many callers ask at once.
     ///
@@ -90,6 +99,17 @@ pub struct PasswordReplacement {
     pub session: Session,
     /// The device token that the client of the session is given; `None` if it keeps none.
     pub device: Option<DeviceTokenHash>,
+}
+
+/// A password that another person chose for a user.
+#[derive(Clone, Debug)]
+pub struct PasswordReset {
+    /// The hash of the new password.
+    pub to: PasswordHash,
+    /// Whether the user must change it before anything else.
+    pub must_change: bool,
+    /// Whether the user's API tokens stay.
+    pub keeps_api_tokens: bool,
 }
 
 /// The outcome of [`change_user`](Users::change_user).

@@ -73,7 +73,7 @@ impl Tokens {
         self.verified.begin_anew();
     }
 
-    /// Signs `token` for `user` in `session`. The key is the one that signed when the token was issued, so that no token outlives
+    /// Signs `token` for `user` in `session`, with the roles that hold when it is issued. The key is the one that signed when the token was issued, so that no token outlives
     /// its key; if that one can no longer sign, the newest that can.
     ///
     /// # Errors
@@ -85,11 +85,12 @@ impl Tokens {
         token: TokenRecord,
         ahead: Duration,
     ) -> Result<SecretString, SigningError> {
+        let roles = user.roles.at(token.issued_at);
         let claims = Claims {
             iss: Text::of(&self.issuer),
             sub: Text(user.id.to_string().into()),
             username: Text::of(user.username.as_str()),
-            roles: user.roles.iter().map(|role| Text::of(role.as_str())).collect(),
+            roles: roles.iter().map(|role| Text::of(role.as_str())).collect(),
             iat: token.issued_at.minus(ahead),
             exp: token.expires_at.minus(ahead),
             jti: Text(token.id.to_string().into()),

@@ -23,8 +23,7 @@ use crate::{
     clock::Timestamp,
     config::Config,
     domain::{
-        Algorithm, BearerToken, KeyRing, PasswordHash, Role, SessionId, TokenId, TokenRecord, User, UserId,
-        Username,
+        Algorithm, BearerToken, KeyRing, PasswordHash, Role, SessionId, TokenId, TokenRecord, User, Username,
     },
     keys::KeyPair,
     store::{Accepted, LiveSession, Outdated},
@@ -117,16 +116,9 @@ fn unsigned(header: &[u8], payload: &[u8]) -> String {
 }
 
 fn user() -> User {
-    User {
-        id: UserId::generate(NOW),
-        username: Username::parse("ada").unwrap(),
-        password_hash: PasswordHash::parse(&format!("$2b$04${}", ".".repeat(53))).unwrap(),
-        password_version: 0,
-        roles: [Role::CLIENT, Role::ADMIN].into_iter().collect(),
-        disabled: false,
-        display_name: None,
-        created_at: NOW,
-    }
+    let hash = PasswordHash::parse(&format!("$2b$04${}", ".".repeat(53))).unwrap();
+    let roles = [Role::CLIENT, Role::ADMIN].into_iter().collect();
+    User::new(Username::parse("ada").unwrap(), hash, roles, NOW)
 }
 
 /// A token as this server issues it, good for five minutes from `NOW`.

@@ -18,8 +18,8 @@ use jwt_server::{
     },
     store::{
         Accepted, AcceptedApiToken, ApiTokenCreation, ApiTokens, Attempts, Devices, Kept, KeptAttempts,
-        KeyMaterial, KeyRingUpdate, Keys, PasswordReplacement, Sessions, Store, StoreCounts, StoreError,
-        StoredRing, UserCreation, UserDeletion, UserUpdate, Users,
+        KeyMaterial, KeyRingUpdate, Keys, PasswordReplacement, PasswordReset, Sessions, Store, StoreCounts,
+        StoreError, StoredRing, UserCreation, UserDeletion, UserUpdate, Users,
     },
 };
 use secrecy::SecretSlice;
@@ -75,6 +75,14 @@ impl Users for BrokenStore {
 
     async fn change_password(&self, change: PasswordReplacement) -> Result<Option<Arc<User>>, StoreError> {
         self.inner.change_password(change).await
+    }
+
+    async fn reset_password(
+        &self,
+        id: UserId,
+        reset: PasswordReset,
+    ) -> Result<Option<Arc<User>>, StoreError> {
+        self.inner.reset_password(id, reset).await
     }
 
     async fn delete_user(&self, id: UserId, verified: Option<u32>) -> Result<UserDeletion, StoreError> {
@@ -193,6 +201,10 @@ impl ApiTokens for BrokenStore {
 
     async fn remove_api_token(&self, user: UserId, id: ApiTokenId) -> Result<bool, StoreError> {
         self.inner.remove_api_token(user, id).await
+    }
+
+    async fn remove_api_tokens(&self, user: UserId) -> Result<usize, StoreError> {
+        self.inner.remove_api_tokens(user).await
     }
 
     async fn keep_api_token_uses(&self, at_most: usize) -> Result<usize, StoreError> {

@@ -499,7 +499,7 @@ async fn a_change_by_the_operator_is_one_event() {
     let (accounts, context) = (server.auth.accounts(), RequestContext::default());
     let roles = Roles::from_iter([Role::ADMIN]);
     let changed = accounts.set_roles(ada, roles.clone(), OPERATOR, &context).await;
-    assert_eq!(changed.unwrap().unwrap().roles, roles);
+    assert_eq!(changed.unwrap().unwrap().roles, roles.clone().into());
     let changed = EventKind::RolesChanged { roles };
     assert_event(&server.events.take_one(), &changed, Some(ada), OPERATOR);
     server.welcome(&token).await.assert_welcome("ada", "ADMIN");

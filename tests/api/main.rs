@@ -13,6 +13,7 @@ mod broken_store;
 mod budgets;
 mod clock;
 mod device_tokens;
+mod ending_roles;
 mod events;
 mod guard;
 mod introspect;

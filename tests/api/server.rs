@@ -7,7 +7,7 @@ use jwt_server::{
     Api, Auth, Config,
     auth::{Parts, SigningKeys},
     clock::{Clock, ManualClock, Timestamp},
-    domain::{ClientAddress, PasswordHash, Role, Roles, User, UserChange, UserId, Username},
+    domain::{ClientAddress, PasswordHash, Role, User, UserChange, UserRoles, Username},
     store::{self, Store},
 };
 use serde_json::{Value, json};
@@ -255,19 +255,12 @@ impl Server {
 
     /// Gives a user these roles. There is another administrator from then on, so that the role can be taken again.
     pub(crate) async fn set_roles(&self, username: &str, roles: &[&str]) {
-        let another = User {
-            id: UserId::generate(START),
-            username: Username::parse("another-administrator").unwrap(),
-            password_hash: self.password_hash(username).await,
-            password_version: 0,
-            roles: [Role::ADMIN].into_iter().collect(),
-            disabled: false,
-            display_name: None,
-            created_at: START,
-        };
+        let name = Username::parse("another-administrator").unwrap();
+        let hash = self.password_hash(username).await;
+        let another = User::new(name, hash, [Role::ADMIN].into_iter().collect(), START);
         // Only the first time.
         let _ = self.store.create_user(another, None).await.unwrap();
-        let roles: Roles = roles.iter().map(|role| Role::parse(role).unwrap()).collect();
+        let roles: UserRoles = roles.iter().map(|role| Role::parse(role).unwrap()).collect();
         self.change(username, UserChange::Roles(roles)).await;
     }
 

@@ -17,7 +17,7 @@ use jwt_server::{
     clock::{Clock, SystemClock, Timestamp},
     config::Settings,
     domain::{
-        Client, ClientAddress, Device, PasswordHash, RequestContext, Role, Roles, Session, User, UserId,
+        Client, ClientAddress, Device, PasswordHash, RequestContext, Role, Session, User, UserId,
         Username,
     },
     event::Listeners,
@@ -212,16 +212,8 @@ impl Filler {
     }
 
     async fn add(&self, name: &str, number: usize, hash: &PasswordHash) -> Result<UserId> {
-        let user = User {
-            id: UserId::generate(self.now),
-            username: Username::parse(name)?,
-            password_hash: hash.clone(),
-            password_version: 0,
-            roles: Roles::from_iter([Role::CLIENT]),
-            disabled: false,
-            display_name: None,
-            created_at: self.now,
-        };
+        let roles = [Role::CLIENT].into_iter().collect();
+        let user = User::new(Username::parse(name)?, hash.clone(), roles, self.now);
         let id = user.id;
         let network = client(number).address.map(ClientAddress::network);
         match self.store.create_user(user, network).await? {

@@ -18,7 +18,7 @@ use futures_util::future::try_join_all;
 use jwt_server::{
     Config,
     clock::{Clock, SystemClock},
-    domain::{PasswordHash, Roles, Session, SessionId, User, UserId, Username},
+    domain::{PasswordHash, Session, SessionId, User, UserRoles, Username},
     event::Listeners,
     server::Cores,
     store::{self, UserCreation},
@@ -128,16 +128,8 @@ async fn commits(scratch: &Path, sessions: usize, writers: usize) -> Result<f64>
     let mut config = Config::default().store;
     config.path = directory.path().join("data");
     let store = store::open(&config, now, Listeners::default()).await?;
-    let user = User {
-        id: UserId::generate(now),
-        username: Username::parse("ada")?,
-        password_hash: PasswordHash::parse(&format!("$2b$12${}", ".".repeat(53))).context("a hash")?,
-        password_version: 0,
-        roles: Roles::default(),
-        disabled: false,
-        display_name: None,
-        created_at: now,
-    };
+    let hash = PasswordHash::parse(&format!("$2b$12${}", ".".repeat(53))).context("a hash")?;
+    let user = User::new(Username::parse("ada")?, hash, UserRoles::default(), now);
     let id = user.id;
     ensure!(store.create_user(user, None).await? == UserCreation::Created);
     let hour = Duration::from_hours(1);

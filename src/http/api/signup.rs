@@ -35,7 +35,7 @@ impl From<User> for SignedUp {
         Self {
             id: user.id.to_string(),
             username: user.username.to_string(),
-            roles: user.roles.iter().map(ToString::to_string).collect(),
+            roles: user.roles.lasting().iter().map(ToString::to_string).collect(),
             created_at: user.created_at.to_string(),
         }
     }

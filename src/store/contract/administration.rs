@@ -4,13 +4,17 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     Backend,
-    support::{NOW, changed, created, deleted, name, role, user},
+    support::{
+        NOW, added, changed, created, deleted, hash, is_accepted, is_good, later, name, opened, role, user,
+    },
 };
 use crate::{
-    domain::{PageLimit, Role, User, UserChange, UserCursor, UserId, UserQuery, UsernamePrefix, random},
+    domain::{
+        Attributes, PageLimit, Role, User, UserChange, UserCursor, UserId, UserQuery, UsernamePrefix, random,
+    },
     store::{
         backend::Store,
-        users::{UserCreation, UserDeletion, UserUpdate},
+        users::{PasswordReset, UserCreation, UserDeletion, UserUpdate},
     },
 };
 
@@ -131,7 +135,7 @@ pub async fn each_filter_lists_exactly_its_users(backend: &impl Backend) {
                 };
                 let expected = users.iter().filter(|user| {
                     user.username.as_str().starts_with(start)
-                        && role.as_ref().is_none_or(|role| user.roles.contains(role))
+                        && role.as_ref().is_none_or(|role| user.roles.contains(role, NOW))
                         && disabled.is_none_or(|disabled| user.disabled == disabled)
                 });
                 let expected: BTreeSet<_> = expected.map(|user| user.username.to_string()).collect();
@@ -180,6 +184,99 @@ pub async fn each_filter_lists_exactly_its_users(backend: &impl Backend) {
     }
     drop(store);
     check(&backend.open(NOW).await, &users).await;
+}
+
+pub async fn a_role_that_has_ended_is_listed_no_more(backend: &impl Backend) {
+    let store = backend.open(NOW).await;
+    let (ada, eve) = (created(&store, "ada").await, created(&store, "eve").await);
+    let end = later(60);
+    changed(&store, ada.id, UserChange::GiveRole(role("FAMILY"), Some(end))).await;
+    changed(&store, eve.id, UserChange::GiveRole(role("FAMILY"), None)).await;
+    let family = async |store: &Arc<dyn Store>, now| {
+        let query = UserQuery {
+            role: Some(role("FAMILY")),
+            ..UserQuery::default()
+        };
+        let page = store.list_users(query, now).await.unwrap();
+        page.users.iter().map(|user| user.id).collect::<Vec<_>>()
+    };
+    assert_eq!(family(&store, later(59)).await, [ada.id, eve.id]);
+    assert_eq!(family(&store, end).await, [eve.id]);
+    drop(store);
+    let store = backend.open(end).await;
+    assert_eq!(family(&store, end).await, [eve.id]);
+    // It ends without a write, and is there until it is taken.
+    let found = store.user(ada.id).await.unwrap().unwrap();
+    assert_eq!(found.roles.ending(), [(role("FAMILY"), end)]);
+    changed(&store, ada.id, UserChange::TakeRole(role("FAMILY"))).await;
+    assert_eq!(store.user(ada.id).await.unwrap().as_deref(), Some(&ada));
+}
+
+pub async fn what_is_noted_of_a_user_is_kept(backend: &impl Backend) {
+    let store = backend.open(NOW).await;
+    let ada = created(&store, "ada").await;
+    let (session, token) = opened(&store, &ada, NOW).await;
+    let noted = serde_json::json!({"tenant": "north", "groups": ["a", "b"], "level": 7});
+    let noted = Attributes::parse(noted.as_object().unwrap()).unwrap();
+    let ada = changed(&store, ada.id, UserChange::Attributes(noted.clone())).await;
+    assert_eq!(ada.attributes, noted);
+    let accepted = store.accepted(session.id, token.id, NOW).await.unwrap().unwrap();
+    assert_eq!(accepted.user.attributes, noted);
+    drop(store);
+    let store = backend.open(NOW).await;
+    assert_eq!(store.user(ada.id).await.unwrap(), Some(ada));
+}
+
+pub async fn a_reset_ends_every_session_and_keeps_api_tokens_if_told(backend: &impl Backend) {
+    let store = backend.open(NOW).await;
+    let (ada, eve) = (created(&store, "ada").await, created(&store, "eve").await);
+    let (others, others_token) = opened(&store, &eve, NOW).await;
+    for (n, keeps_api_tokens) in [(1, true), (2, false)] {
+        let user = store.user(ada.id).await.unwrap().unwrap();
+        let (session, token) = opened(&store, &user, NOW).await;
+        let api_token = added(&store, &ada, &session, n).await;
+        let reset = PasswordReset {
+            to: hash('z'),
+            must_change: keeps_api_tokens,
+            keeps_api_tokens,
+        };
+        let user = store.reset_password(ada.id, reset).await.unwrap().unwrap();
+        assert_eq!(user.password_version, u32::from(n));
+        assert_eq!(user.must_change_password, keeps_api_tokens);
+        assert!(!is_accepted(&store, &session, token.id, NOW).await);
+        assert_eq!(is_good(&store, &api_token, NOW).await, keeps_api_tokens);
+        assert_eq!(store.user(ada.id).await.unwrap(), Some(user));
+    }
+    assert!(is_accepted(&store, &others, others_token.id, NOW).await);
+    deleted(&store, &ada, 2).await;
+    let reset = PasswordReset {
+        to: hash('y'),
+        must_change: false,
+        keeps_api_tokens: false,
+    };
+    assert_eq!(store.reset_password(ada.id, reset).await.unwrap(), None);
+}
+
+pub async fn every_api_token_of_a_user_is_revoked_at_once(backend: &impl Backend) {
+    let store = backend.open(NOW).await;
+    let (ada, eve) = (created(&store, "ada").await, created(&store, "eve").await);
+    let (session, token) = opened(&store, &ada, NOW).await;
+    let (other, _) = opened(&store, &eve, NOW).await;
+    let theirs = [
+        added(&store, &ada, &session, 1).await,
+        added(&store, &ada, &session, 2).await,
+    ];
+    let another = added(&store, &eve, &other, 3).await;
+    // However many callers ask at once, each token is counted once.
+    let (one, two) = tokio::join!(store.remove_api_tokens(ada.id), store.remove_api_tokens(ada.id));
+    assert_eq!(one.unwrap() + two.unwrap(), 2);
+    drop(store);
+    let store = backend.open(NOW).await;
+    for token in &theirs {
+        assert!(!is_good(&store, token, NOW).await);
+    }
+    assert!(is_good(&store, &another, NOW).await);
+    assert!(is_accepted(&store, &session, token.id, NOW).await);
 }
 
 async fn change_of(store: &Arc<dyn Store>, id: UserId, change: UserChange) -> User {

@@ -71,6 +71,10 @@ macro_rules! store_contract {
                 a_user_is_found_by_id_until_deleted,
                 users_are_listed_by_name_in_pages,
                 each_filter_lists_exactly_its_users,
+                a_role_that_has_ended_is_listed_no_more,
+                what_is_noted_of_a_user_is_kept,
+                a_reset_ends_every_session_and_keeps_api_tokens_if_told,
+                every_api_token_of_a_user_is_revoked_at_once,
                 the_last_administrator_stays,
                 of_racing_demotions_one_administrator_stays;
             sessions:
@@ -162,6 +166,6 @@ mod tests {
                 promises += 1;
             }
         }
-        assert_eq!(promises, 50);
+        assert_eq!(promises, 54);
     }
 }

@@ -57,15 +57,10 @@ pub(super) fn role(name: &str) -> Role {
 }
 
 pub(super) fn user(username: &str) -> User {
+    let roles = [Role::CLIENT, role("EDITOR")].into_iter().collect();
     User {
-        id: UserId::generate(NOW),
-        username: name(username),
-        password_hash: hash('a'),
-        password_version: 0,
-        roles: [Role::CLIENT, role("EDITOR")].into_iter().collect(),
-        disabled: false,
         display_name: DisplayName::parse("Ada ✨").ok(),
-        created_at: NOW,
+        ..User::new(name(username), hash('a'), roles, NOW)
     }
 }
 

@@ -11,9 +11,9 @@ use super::{
 use crate::{
     clock::Timestamp,
     domain::{
-        Algorithm, ApiToken, ApiTokenHash, ApiTokenId, ApiTokenName, Client, ClientAddress, Device,
-        DeviceSignIn, DeviceTokenHash, DisplayName, FailedAttempts, PasswordHash, RefreshGrant, Role,
-        Session, SessionId, TokenId, TokenRecord, User, UserId, Username, WhitelistEntry,
+        Algorithm, ApiToken, ApiTokenHash, ApiTokenId, ApiTokenName, Attributes, Client, ClientAddress,
+        Device, DeviceSignIn, DeviceTokenHash, DisplayName, FailedAttempts, PasswordHash, RefreshGrant, Role,
+        Session, SessionId, TokenId, TokenRecord, User, UserChange, UserId, Username, WhitelistEntry,
     },
     store::{error::StoreError, users::MAX_NETWORKS},
 };
@@ -54,15 +54,13 @@ fn user_id() -> UserId {
 }
 
 fn user() -> User {
+    let hash = PasswordHash::parse(&format!("$2b$12${}", "a".repeat(53))).unwrap();
+    let roles = [Role::ADMIN, Role::CLIENT].into_iter().collect();
     User {
         id: user_id(),
-        username: Username::parse("ada").unwrap(),
-        password_hash: PasswordHash::parse(&format!("$2b$12${}", "a".repeat(53))).unwrap(),
         password_version: 3,
-        roles: [Role::ADMIN, Role::CLIENT].into_iter().collect(),
-        disabled: false,
         display_name: DisplayName::parse("Ada ✨").ok(),
-        created_at: NOW,
+        ..User::new(Username::parse("ada").unwrap(), hash, roles, NOW)
     }
 }
 
@@ -139,6 +137,26 @@ fn a_user_is_read_as_written_with_and_without_a_version() {
         ..user()
     };
     assert_eq!(least.user(user_id()).unwrap(), expected);
+}
+
+#[test]
+fn what_an_administrator_gave_a_user_is_read_as_written() {
+    let record = fixture!("user-administered.json");
+    let read = UserRecord::read(user_id(), record.as_bytes()).unwrap();
+    let attributes = serde_json::json!({"groups": ["a", "b"], "level": 7, "staff": true, "tenant": "north"});
+    let expected = User {
+        must_change_password: true,
+        attributes: Attributes::parse(attributes.as_object().unwrap()).unwrap(),
+        ..user().with(UserChange::GiveRole(Role::CLIENT, Some(later(60))))
+    };
+    assert_eq!(read.user(user_id()).unwrap(), expected);
+    assert_eq!(text(read.write().unwrap()), record);
+    for (good, bad) in [("tenant", "sub"), ("CLIENT", "client"), ("7", "null")] {
+        let bad = record.replacen(good, bad, 1);
+        let record = UserRecord::read(user_id(), bad.as_bytes()).unwrap();
+        let refused = record.user(user_id());
+        assert!(matches!(refused, Err(StoreError::Unreadable(_))), "{bad}");
+    }
 }
 
 #[test]

@@ -9,8 +9,8 @@ use super::format::{Record, Version, from_json, to_json, unreadable};
 use crate::{
     clock::Timestamp,
     domain::{
-        ClientAddress, Device, DeviceSignIn, DeviceTokenHash, DisplayName, KnownDevice, KnownDevices,
-        Network, PasswordHash, Role, Session, SessionId, User, UserId, Username,
+        Attributes, ClientAddress, Device, DeviceSignIn, DeviceTokenHash, DisplayName, KnownDevice,
+        KnownDevices, Network, PasswordHash, Role, Session, SessionId, User, UserId, UserRoles, Username,
     },
     store::{error::StoreError, sessions::Kept, users::MAX_NETWORKS},
 };
@@ -26,10 +26,18 @@ pub(crate) struct UserRecord {
     username: String,
     password_hash: String,
     password_version: u32,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    must_change_password: bool,
+    /// The roles without an end.
     roles: Vec<String>,
+    /// The others, each with the first moment at which it does not hold. A reader that does not know them grants nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ending_roles: Vec<(String, Timestamp)>,
     disabled: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     display_name: Option<String>,
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    attributes: serde_json::Map<String, serde_json::Value>,
     created_at: Timestamp,
     /// An address of each network that the user signed in from, and when the user last did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -51,14 +59,20 @@ impl Record for UserRecord {
 impl UserRecord {
     /// The record of a user of whom no network and no device is known.
     pub(crate) fn of(user: &User) -> Self {
+        let (ending, attributes) = (user.roles.ending().iter(), user.attributes.iter());
         Self {
             v: Self::LATEST,
             username: user.username.to_string(),
             password_hash: user.password_hash.expose().to_owned(),
             password_version: user.password_version,
-            roles: user.roles.iter().map(ToString::to_string).collect(),
+            must_change_password: user.must_change_password,
+            roles: user.roles.lasting().iter().map(ToString::to_string).collect(),
+            ending_roles: ending.map(|(role, until)| (role.to_string(), *until)).collect(),
             disabled: user.disabled,
             display_name: user.display_name.as_ref().map(ToString::to_string),
+            attributes: attributes
+                .filter_map(|(name, value)| Some((name.to_owned(), serde_json::to_value(value).ok()?)))
+                .collect(),
             created_at: user.created_at,
             networks: Vec::new(),
             devices: Vec::new(),
@@ -89,16 +103,22 @@ impl UserRecord {
     /// Returns the user, whose id is `id`.
     pub(crate) fn user(&self, id: UserId) -> Result<User, StoreError> {
         let unreadable = || unreadable(format!("user {id}"));
-        let roles = self.roles.iter().map(|role| Role::parse(role));
+        let lasting = self.roles.iter().map(|role| Role::parse(role));
+        let lasting = lasting.collect::<Result<_, _>>().map_err(|_| unreadable())?;
+        let ending = self.ending_roles.iter();
+        let ending = ending.map(|(role, until)| Role::parse(role).map(|role| (role, *until)));
+        let ending: Vec<_> = ending.collect::<Result<_, _>>().map_err(|_| unreadable())?;
         let display_name = self.display_name.as_deref().map(DisplayName::parse_stored);
         Ok(User {
             id,
             username: Username::parse(&self.username).map_err(|_| unreadable())?,
             password_hash: PasswordHash::parse(&self.password_hash).ok_or_else(unreadable)?,
             password_version: self.password_version,
-            roles: roles.collect::<Result<_, _>>().map_err(|_| unreadable())?,
+            must_change_password: self.must_change_password,
+            roles: UserRoles::new(lasting, ending),
             disabled: self.disabled,
             display_name: display_name.transpose().map_err(|_| unreadable())?,
+            attributes: Attributes::parse(&self.attributes).map_err(|_| unreadable())?,
             created_at: self.created_at,
         })
     }

@@ -82,6 +82,22 @@ impl ApiTokens for SledStore {
             .await
     }
 
+    async fn remove_api_tokens(&self, user: UserId) -> Result<usize, StoreError> {
+        self.committer
+            .commit(move |trees, group| {
+                let mut ended = Ended::default();
+                for token in group.api_tokens_of(user) {
+                    // Memory has those that this group of writes has ended.
+                    if trees.has_api_token(token.id)? {
+                        ended.api_tokens.push(token);
+                    }
+                }
+                trees.remove(&ended)?;
+                Ok((ended.len(), Effect::End(ended)))
+            })
+            .await
+    }
+
     async fn keep_api_token_uses(&self, at_most: usize) -> Result<usize, StoreError> {
         let index = Arc::clone(&self.index);
         let used = blocking(move || index.api_tokens.uses_to_keep(at_most)).await?;

@@ -11,7 +11,7 @@ use crate::{
     store::{
         error::StoreError,
         sessions::Kept,
-        users::{PasswordReplacement, UserCreation, UserDeletion, UserUpdate, Users},
+        users::{PasswordReplacement, PasswordReset, UserCreation, UserDeletion, UserUpdate, Users},
     },
 };
 
@@ -39,7 +39,7 @@ impl Users for SledStore {
         // A page may lie in many places of the disk.
         let read = self
             .committer
-            .deferred_read(move |trees| trees.list_users(&query));
+            .deferred_read(move |trees| trees.list_users(&query, now));
         blocking(read).await?
     }
 
@@ -49,7 +49,8 @@ impl Users for SledStore {
                 let Some(before) = trees.user(id)? else {
                     return Ok((UserUpdate::NoSuchUser, Effect::None));
                 };
-                let is_password = matches!(change, UserChange::Password(_));
+                let is_password =
+                    matches!(change, UserChange::Password(_) | UserChange::TemporaryPassword(_));
                 let user = Arc::new(before.clone().with(change));
                 if before.stops_administering(Some(&user)) && !trees.has_administrator_besides(id)? {
                     return Ok((UserUpdate::LastAdministrator, Effect::None));
@@ -98,6 +99,33 @@ impl Users for SledStore {
                     session,
                 };
                 Ok((Some(user), effect))
+            })
+            .await
+    }
+
+    async fn reset_password(
+        &self,
+        id: UserId,
+        reset: PasswordReset,
+    ) -> Result<Option<Arc<User>>, StoreError> {
+        let change = if reset.must_change {
+            UserChange::TemporaryPassword(reset.to)
+        } else {
+            UserChange::Password(reset.to)
+        };
+        let kept = Kept {
+            api_tokens: reset.keeps_api_tokens,
+            ..Kept::default()
+        };
+        self.committer
+            .commit(move |trees, group| {
+                let Some(user) = trees.user(id)? else {
+                    return Ok((None, Effect::None));
+                };
+                let ended = group.all_but(id, kept);
+                let user = Arc::new(user.with(change));
+                trees.put_new_password(&user, &ended, None)?;
+                Ok((Some(Arc::clone(&user)), Effect::Change(user, ended)))
             })
             .await
     }

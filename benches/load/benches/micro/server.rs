@@ -8,7 +8,7 @@ use jwt_server::{
     auth::{Credentials, Parts},
     clock::{ManualClock, Timestamp},
     config::Settings,
-    domain::{BearerToken, Password, PasswordHash, RequestContext, Role, Roles, User, UserId, Username},
+    domain::{BearerToken, Password, PasswordHash, RequestContext, Role, User, Username},
     event::Listeners,
     store::{self, Store, UserCreation},
 };
@@ -183,15 +183,6 @@ fn bearer(token: &SecretString) -> BearerToken {
 }
 
 pub(crate) fn user(text: &str) -> User {
-    User {
-        id: UserId::generate(NOW),
-        username: name(text),
-        password_hash: PasswordHash::parse(&format!("$2b$12${}", ".".repeat(53)))
-            .expect("the form of a hash"),
-        password_version: 0,
-        roles: Roles::from_iter([Role::CLIENT]),
-        disabled: false,
-        display_name: None,
-        created_at: NOW,
-    }
+    let hash = PasswordHash::parse(&format!("$2b$12${}", ".".repeat(53))).expect("the form of a hash");
+    User::new(name(text), hash, [Role::CLIENT].into_iter().collect(), NOW)
 }

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     domain::{
-        ApiToken, ApiTokenHash, Refresh, Role, Roles, Session, SessionId, TokenId, TokenPolicy, TokenRecord,
-        User, UserChange, UserId, Username,
+        ApiToken, ApiTokenHash, Refresh, Role, Session, SessionId, TokenId, TokenPolicy, TokenRecord, User,
+        UserChange, UserId, UserRoles, Username,
     },
     store::{ApiTokenCreation, ApiTokens as _, Sessions as _, UserCreation, Users as _},
 };
@@ -230,7 +230,7 @@ pub(super) fn user() -> User {
 }
 
 /// Roles without that of administrators, of whom one would have to stay.
-fn roles(dice: &mut Dice) -> Roles {
+fn roles(dice: &mut Dice) -> UserRoles {
     let names = ["CLIENT", "EDITOR", "AUTHOR", "GUEST"].map(|name| Role::parse(name).unwrap());
     names.into_iter().filter(|_| dice.one_in(2)).collect()
 }

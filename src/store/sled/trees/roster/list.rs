@@ -23,7 +23,9 @@ impl List {
     /// Returns every list that has `user`.
     pub(super) fn all_with(user: &User) -> Vec<Self> {
         let mut lists = vec![Self::of_users(None, user.disabled)];
-        let roles = user.roles.iter();
+        // Whether a role has ended is known only when the list is read.
+        let (lasting, ending) = (user.roles.lasting().iter(), user.roles.ending().iter());
+        let roles = lasting.chain(ending.map(|(role, _)| role));
         lists.extend(roles.map(|role| Self::of_users(Some(role), user.disabled)));
         if user.is_administrator() {
             lists.push(Self::of_administrators());

@@ -7,7 +7,7 @@ use sled::Tree;
 use super::{list::List, part::LONGEST};
 use crate::{
     clock::Timestamp,
-    domain::{PageLimit, Role, Roles, User, UserChange, UserQuery, random},
+    domain::{PageLimit, Role, User, UserChange, UserQuery, UserRoles, random},
     store::{
         sled::{memory::index::Ended, trees::Trees},
         users::UserCreation,
@@ -24,7 +24,7 @@ fn below(limit: usize) -> usize {
     usize::try_from(u32::from_ne_bytes(random())).unwrap() % limit
 }
 
-fn roles() -> Roles {
+fn roles() -> UserRoles {
     let names = ["CLIENT", "ADMIN", "EDITOR"].map(|name| Role::parse(name).unwrap());
     names.into_iter().filter(|_| below(2) == 0).collect()
 }
@@ -51,7 +51,7 @@ fn names(trees: &Trees) -> Vec<String> {
     };
     let mut names = Vec::new();
     loop {
-        let page = trees.list_users(&query).unwrap();
+        let page = trees.list_users(&query, NOW).unwrap();
         names.extend(page.users.iter().map(|user| user.username.to_string()));
         if page.next.is_none() {
             return names;

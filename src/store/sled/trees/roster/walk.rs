@@ -7,6 +7,7 @@ use sled::{IVec, Tree};
 
 use super::{list::List, part::members};
 use crate::{
+    clock::Timestamp,
     domain::{PageLimit, UserCursor, UserId, UserPage, UserQuery, Username, UsernamePrefix},
     store::{error::StoreError, records::format, sled::trees::Trees},
 };
@@ -15,8 +16,8 @@ use crate::{
 const READ_AT_MOST: usize = PageLimit::MAX.get();
 
 impl Trees {
-    /// Returns the page that `query` asks for.
-    pub(crate) fn list_users(&self, query: &UserQuery) -> Result<UserPage, StoreError> {
+    /// Returns the page that `query` asks for at `now`.
+    pub(crate) fn list_users(&self, query: &UserQuery, now: Timestamp) -> Result<UserPage, StoreError> {
         let prefix = query
             .prefix
             .as_ref()
@@ -51,7 +52,7 @@ impl Trees {
             let name = username(&name)?;
             // What the record says counts: the user may have changed since the part was read.
             let user = self.user(id)?;
-            let user = user.filter(|user| user.username == name && query.matches(user));
+            let user = user.filter(|user| user.username == name && query.matches(user, now));
             page.users.extend(user.map(Arc::new));
             last = Some(name);
         }
