@@ -6,9 +6,10 @@ use sled::Tree;
 
 use super::{list::List, part::LONGEST};
 use crate::{
-    clock::Timestamp,
-    domain::{PageLimit, Role, User, UserChange, UserQuery, UserRoles, random},
+    clock::{Stopwatch, Timestamp},
+    domain::{PageLimit, Role, User, UserChange, UserQuery, UserRoles, UsernamePrefix, random},
     store::{
+        records::user::UserRecord,
         sled::{memory::index::Ended, trees::Trees},
         users::UserCreation,
     },
@@ -184,4 +185,48 @@ fn each_damage_to_the_roster_is_noticed_and_mended() {
         assert!(trees.roster_is_whole().unwrap(), "{what}");
     }
     assert_eq!(names(&trees).len(), users.len());
+}
+
+/// `JWT_SERVER_USERS` sets how many users there are; CONTRIBUTING.md has the long form, which prints the times.
+#[test]
+fn a_page_with_any_filter_reads_only_its_own_users() {
+    let many: usize = std::env::var("JWT_SERVER_USERS").map_or(2000, |number| number.parse().unwrap());
+    let trees = trees();
+    let names = ["ADMIN", "EDITOR", "CLIENT"].map(|name| Role::parse(name).unwrap());
+    let [admin, editor, client] = names;
+    for n in 0..many {
+        // One in a hundred, nearly half, and half of them. Names come in no order.
+        let role = [&client, &editor, &admin][usize::from(n % 2 == 0) + usize::from(n % 100 == 0)];
+        let user = User {
+            roles: [role.clone()].into_iter().collect(),
+            disabled: n % 1000 == 1,
+            ..User::sample(&format!("user-{:07}", n * 7919 % many), NOW)
+        };
+        let record = UserRecord::of(&user).write().unwrap();
+        trees.users.insert(user.id.as_bytes(), record).unwrap();
+    }
+    trees.rebuild_roster().unwrap();
+    let roles = [None, Some(admin), Some(editor), Some(client)];
+    let filters = roles.into_iter().flat_map(|role| {
+        let with = [None, Some(false), Some(true)].map(|disabled| (role.clone(), disabled));
+        with.into_iter()
+            .flat_map(|filter| [(filter.clone(), ""), (filter, "user-00012")])
+    });
+    for ((role, disabled), prefix) in filters {
+        for limit in [PageLimit::default(), PageLimit::MAX] {
+            let query = UserQuery {
+                prefix: UsernamePrefix::parse(prefix).ok(),
+                role: role.clone(),
+                disabled,
+                after: None,
+                limit,
+            };
+            let watch = Stopwatch::start();
+            let page = trees.list_users(&query, NOW).unwrap();
+            let (took, found) = (watch.milliseconds(), page.users.len());
+            assert!(page.users.iter().all(|user| query.matches(user, NOW)));
+            assert!(found == limit.get() || page.next.is_none());
+            println!("{many} users, {role:?} {disabled:?} {prefix:?}: {found} in {took:.2} ms");
+        }
+    }
 }
