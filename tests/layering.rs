@@ -64,6 +64,8 @@ const PARTS: [(&str, &str, &[&str]); 1] = [(
         "Credential",
         "Noted",
         "Traced",
+        "client",
+        "has_credential",
         "set_client",
         "set_only_credential",
         "take_noted",

@@ -26,5 +26,5 @@ pub use self::{
 pub(crate) use self::{
     credential::Credential,
     error::ApiError,
-    trace::{Noted, Traced, set_client, set_only_credential, take_noted},
+    trace::{Noted, Traced, client, has_credential, set_client, set_only_credential, take_noted},
 };

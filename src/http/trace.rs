@@ -40,7 +40,7 @@ pub(super) fn request_id() -> Option<RequestId> {
 }
 
 /// The client of the request that is being answered, as [`set_client`] left it.
-pub(super) fn client() -> Option<ClientAddress> {
+pub(crate) fn client() -> Option<ClientAddress> {
     with(|answering| answering.client).flatten()
 }
 
@@ -49,6 +49,11 @@ pub(super) fn client() -> Option<ClientAddress> {
 pub(super) fn is_only_credential(value: &HeaderValue) -> bool {
     let is_same = |only: &HeaderValue| std::ptr::eq(only.as_bytes(), value.as_bytes());
     with(|answering| answering.only_credential.as_ref().is_some_and(is_same)).unwrap_or(false)
+}
+
+/// Whether the request that is being answered has one `Authorization` header, as [`set_only_credential`] left it.
+pub(crate) fn has_credential() -> bool {
+    with(|answering| answering.only_credential.is_some()).unwrap_or(false)
 }
 
 /// Leaves the address of the client for the log and the handlers.

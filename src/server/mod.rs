@@ -46,7 +46,7 @@ pub use self::{
 use self::{
     connection::{Connection, Rules},
     connections::Connections,
-    layers::{MAX_HEADER, MAX_HEADER_LINES, RequestIds, Shared, X_REQUEST_ID},
+    layers::{HeldSeconds, MAX_HEADER, MAX_HEADER_LINES, RequestIds, Shared, X_REQUEST_ID},
     places::{Place, Places},
 };
 use crate::config::{ConfigError, ServerConfig};
@@ -62,7 +62,7 @@ const PREFLIGHT_MAX_AGE: Duration = Duration::from_mins(10);
 ///
 /// End your routes in [`.recover(jwt_server::recover)`](crate::recover): the bound on `routes` asks for that. A handler that
 /// panics answers 500, and the others go on. Each request gets a line in the log and an `X-Request-Id`. An answer of 429 or
-/// 503 is held back for a second, so that a client gains nothing by asking again at once.
+/// 503 is held back for a second, so that a client gains nothing by asking again at once, not even over another connection.
 ///
 /// # Errors
 /// [`ConfigError`] for each of the `limits` that its setting does not accept.
@@ -138,6 +138,7 @@ where
     let shared = Arc::new(Shared {
         proxies: Proxies::new(&limits.trusted_proxies, limits.forwarded_header),
         ids: RequestIds::new(),
+        held_seconds: Arc::new(HeldSeconds::new(limits.max_connections_per_address)),
     });
     let places = Places::new(limits.max_connections, limits.max_connections_per_address);
     let mut connections = Connections::on(runtimes);

@@ -13,7 +13,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    client::{PASSWORD, json_head},
+    client::{PASSWORD, json_head, sign_in, sign_up, with_token},
     server::Home,
 };
 
@@ -215,4 +215,73 @@ fn forged_tokens_are_turned_away_and_a_good_one_is_served() {
     for token in [token.clone(), server.sign_in("ada", PASSWORD).token()] {
         server.me(&token).assert_status(200);
     }
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long the flood lasts, and how long answers take, is what is tested"
+)]
+fn a_client_that_connects_anew_is_refused_no_more_often() {
+    const SHARE: usize = 8;
+    const LASTS: Duration = Duration::from_secs(3);
+    let home = Home::new();
+    let server = home
+        .server()
+        .flag("--throttle.sign_ups", "1")
+        .flag("--throttle.sign_up_refill", "1d")
+        .flag("--server.max_connections_per_address", &SHARE.to_string())
+        .start();
+    let client = server.client();
+    client.sign_up("ada", PASSWORD).assert_status(201);
+    let token = client.sign_in("ada", PASSWORD).token();
+    let begun = Instant::now();
+    let floods: Vec<_> = (0..2)
+        .map(|_| {
+            thread::spawn(move || {
+                while begun.elapsed() < LASTS {
+                    // It is closed without its answer.
+                    let connection = client.connect_from(Ipv4Addr::LOCALHOST);
+                    let _ = connection.and_then(|mut connection| connection.send(sign_up("eve", PASSWORD)));
+                    thread::sleep(Duration::from_millis(1));
+                }
+            })
+        })
+        .collect();
+    thread::sleep(LASTS / 3);
+    let elsewhere = Ipv4Addr::new(127, 0, 0, 2);
+    for request in [sign_up("bob", PASSWORD), sign_in("bob", PASSWORD)] {
+        let asked = Instant::now();
+        let mut connection = client.connect_from(elsewhere).unwrap();
+        connection.send(request).unwrap();
+        let status = connection.answer().unwrap().status;
+        assert!([200, 201].contains(&status), "{status}");
+        assert!(asked.elapsed() < PAUSE / 2, "{:?}", asked.elapsed());
+    }
+    // Also a signed-in user at the same address, once there is a place for the connection.
+    let mut answered = 0;
+    while begun.elapsed() < LASTS {
+        let asked = Instant::now();
+        if let Ok(answer) = client.try_ask(&with_token("GET", "/me", &token)) {
+            answer.assert_status(200);
+            assert!(asked.elapsed() < PAUSE / 2, "{:?}", asked.elapsed());
+            answered += 1;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(answered > 0);
+    for flood in floods {
+        flood.join().unwrap();
+    }
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
+    server.signal("TERM");
+    let log = server.wait().assert_success().err;
+    let lines = log.matches("status=429").count();
+    let sums = log.lines().filter_map(|line| line.split("refused=").nth(1));
+    let summed: usize = sums
+        .map(|rest| rest.split(' ').next().unwrap().parse::<usize>().unwrap())
+        .sum();
+    // Its share at once, its share a second, and what the last connections have asked.
+    let most = SHARE * (seconds + 2);
+    assert!((SHARE..=most).contains(&(lines + summed)), "{lines} and {summed}");
 }

@@ -5,6 +5,7 @@ mod check;
 mod client;
 mod credential;
 mod headers;
+mod held_seconds;
 mod hold;
 mod log;
 mod name;
@@ -15,6 +16,7 @@ mod stack;
 
 pub(super) use self::{
     check::{MAX_HEADER, MAX_HEADER_LINES},
+    held_seconds::HeldSeconds,
     name::X_REQUEST_ID,
     request_ids::RequestIds,
     shared::Shared,

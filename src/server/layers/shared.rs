@@ -1,10 +1,10 @@
 //! What the layers have in common.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
 use warp::reply::Response;
 
-use super::request_ids::RequestIds;
+use super::{held_seconds::HeldSeconds, request_ids::RequestIds};
 use crate::server::proxies::Proxies;
 
 /// What a layer answers.
@@ -14,4 +14,5 @@ pub(super) type Answer = Result<Response, Infallible>;
 pub(in crate::server) struct Shared {
     pub(in crate::server) proxies: Proxies,
     pub(in crate::server) ids: RequestIds,
+    pub(in crate::server) held_seconds: Arc<HeldSeconds>,
 }

@@ -24,14 +24,15 @@ pub(in crate::server) fn inner<S>(routes: S) -> CheckRequests<AnswerPanics<S>> {
 /// The layers of one connection around `service`, from the outermost to the innermost.
 pub(in crate::server) fn outer<S>(service: S, peer: Peer, shared: &Arc<Shared>) -> Outer<S> {
     let service = LogRequests(service);
+    let service = HoldBack::new(service, Arc::clone(&shared.held_seconds));
     let service = FindCredential(service);
     let service = FindClient::new(service, peer, Arc::clone(shared));
     let service = NameRequests::new(service, Arc::clone(shared));
-    HoldBack(AddHeaders(service))
+    AddHeaders(service)
 }
 
 pub(in crate::server) type Outer<S> =
-    HoldBack<AddHeaders<NameRequests<FindClient<FindCredential<LogRequests<S>>>>>>;
+    AddHeaders<NameRequests<FindClient<FindCredential<HoldBack<LogRequests<S>>>>>>;
 
 /// A service for hyper, which asks by a shared reference: a connection answers its requests one after the other.
 pub(in crate::server) struct OneConnection<S> {
