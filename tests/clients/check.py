@@ -47,8 +47,7 @@ class Server:
     """The server's binary on one port, through restarts."""
 
     def __init__(self, algorithm, *flags):
-        self.home = PLACE / algorithm
-        self.home.mkdir()
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix=f"{algorithm}-", dir=PLACE))
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.flags = ["--token.algorithm", algorithm, "--token.publish_ahead", f"{PUBLISH_AHEAD}s", *flags]
