@@ -32,9 +32,13 @@ fn idle_soon(server: &Server, last: u8) -> Connection {
     }
 }
 
+/// How long the server may take, after an answer, to note that the connection waits.
+const NOTED: Duration = Duration::from_millis(50);
+
 fn ask(connection: &mut Connection) {
     connection.send(WHOAMI).unwrap();
     connection.answer().unwrap().assert_status(200);
+    thread::sleep(NOTED);
 }
 
 /// A client that has sent a half of its request's body.
