@@ -17,8 +17,7 @@ use jwt_server::{
     clock::{Clock, SystemClock, Timestamp},
     config::Settings,
     domain::{
-        Client, ClientAddress, Device, PasswordHash, RequestContext, Role, Session, User, UserId,
-        Username,
+        Client, ClientAddress, Device, PasswordHash, RequestContext, Role, Session, User, UserId, Username,
     },
     event::Listeners,
     store::{self, Store, UserCreation},
