@@ -300,6 +300,15 @@ struct World {
     _directory: TempDir,
 }
 
+/// Two refreshes of one token, one after the other.
+async fn refresh_twice(
+    auth: &Auth,
+    token: &BearerToken,
+) -> (Result<IssuedToken, AuthError>, Result<IssuedToken, AuthError>) {
+    let first = auth.refresh(token).await;
+    (first, auth.refresh(token).await)
+}
+
 async fn log_out(auth: &Auth, token: &BearerToken) -> Result<(), AuthError> {
     let user = auth.authenticate(token).await?.signed_in()?;
     auth.log_out(&user, &RequestContext::default()).await
@@ -589,15 +598,9 @@ impl World {
         };
         let bearer = self.bearer(token);
         let auth = self.auth();
-        let (given, answer) = self.runtime.block_on(async {
-            tokio::join!(
-                async {
-                    let first = auth.refresh(&bearer).await;
-                    (first, auth.refresh(&bearer).await)
-                },
-                log_out(auth, &bearer),
-            )
-        });
+        let (given, answer) = self
+            .runtime
+            .block_on(async { tokio::join!(refresh_twice(auth, &bearer), log_out(auth, &bearer),) });
         let good = self.model.is_good(&self.model.tokens[token]);
         if !good {
             prop_assert!(answer.is_err());
@@ -627,13 +630,7 @@ impl World {
         let bearer = self.bearer(token);
         let auth = self.auth();
         let (given, answer) = self.runtime.block_on(async {
-            tokio::join!(
-                async {
-                    let first = auth.refresh(&bearer).await;
-                    (first, auth.refresh(&bearer).await)
-                },
-                change_password(auth, &bearer, user),
-            )
+            tokio::join!(refresh_twice(auth, &bearer), change_password(auth, &bearer, user),)
         });
         if !self.model.is_good(&self.model.tokens[token]) {
             prop_assert!(answer.is_err());

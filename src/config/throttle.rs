@@ -15,8 +15,8 @@ const BUDGET: Whole<NonZeroU32> = Whole(NonZeroU32::MIN..=NonZeroU32::new(1_000_
 
 section! {
     /// How fast passwords and tokens may be guessed, and how often clients may do what costs the server much. Times are whole
-    /// seconds. Of IPv6, a client is a /64; all clients of a /56 have four times as much together, and those of a /48
-    /// sixteen times.
+    /// seconds. Of IPv6, a client is a /64; all clients of a /56 have twice as much together, and those of a /48 four
+    /// times.
     #[derive(Copy)]
     pub struct ThrottleConfig in "throttle" {
         /// How many sign-ins may fail from one address (IPv6: /64) before it has to wait. Failures with a device token do

@@ -1,9 +1,9 @@
 //! API tokens: what a service presents instead of a user's password. An API token speaks for the user who made it, with some
 //! of that user's roles, until it expires. Its text is not handled here: see `tokens`.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-use super::{ApiTokenId, ApiTokenName, Roles, User, UserId};
+use super::{ApiTokenHash, ApiTokenId, ApiTokenName, Roles, User, UserId};
 use crate::clock::Timestamp;
 
 /// An API token, as the store keeps it.
@@ -54,38 +54,13 @@ impl ApiToken {
         Self {
             id: ApiTokenId::generate(created_at),
             user,
-            hash: ApiTokenHash(super::random()),
+            hash: ApiTokenHash::from_bytes(super::random()),
             name: ApiTokenName::parse("deploy").unwrap(),
             roles: Roles::default(),
             created_at,
             expires_at: created_at.plus(std::time::Duration::from_hours(24)),
             used_at: None,
         }
-    }
-}
-
-/// The SHA-256 of an API token's text. The text has 256 random bits, so it can't be guessed from its hash at any speed. Slow
-/// hashes are for passwords, which people choose.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ApiTokenHash([u8; 32]);
-
-impl ApiTokenHash {
-    /// Its bytes.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    /// The hash with these bytes.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-}
-
-impl fmt::Debug for ApiTokenHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ApiTokenHash(…)")
     }
 }
 

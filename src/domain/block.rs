@@ -7,7 +7,7 @@ use super::Network;
 
 /// The blocks of IPv6 that are counted: how many bits of the address they share, and how many shares all clients in one of
 /// them have together.
-const IPV6_BLOCKS: [(u8, usize); 3] = [(64, 1), (56, 4), (48, 16)];
+const IPV6_BLOCKS: [(u8, usize); 3] = [(64, 1), (56, 2), (48, 4)];
 
 /// A block of addresses whose clients are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,7 +47,7 @@ mod tests {
     fn a_network_of_ipv6_is_in_a_block_of_56_and_of_48_bits() {
         let here = blocks("2001:db8:1:aa11::1");
         let shares: Vec<_> = here.iter().map(|(_, shares)| *shares).collect();
-        assert_eq!(shares, [1, 4, 16]);
+        assert_eq!(shares, [1, 2, 4]);
         for (other, same) in [
             ("2001:db8:1:aa11::2", [true, true, true]),
             ("2001:db8:1:aaff::1", [false, true, true]),

@@ -2,37 +2,13 @@
 //! next one. A device token is no credential. It lets a client try a password at the expense of that token alone, so no failure
 //! of another client in the same network counts against it (the device cookies of OWASP).
 
-use std::{cmp::Reverse, fmt};
+use std::cmp::Reverse;
 
-use super::{Device, Session, SessionId};
+use super::{Device, DeviceTokenHash, Session, SessionId};
 use crate::clock::Timestamp;
 
 /// How many devices the server knows of each user.
 pub const MAX_DEVICES: usize = 16;
-
-/// The SHA-256 of a device token's text, which has 256 random bits.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct DeviceTokenHash([u8; 32]);
-
-impl DeviceTokenHash {
-    /// Its bytes.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    /// The hash with these bytes.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-}
-
-impl fmt::Debug for DeviceTokenHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DeviceTokenHash(…)")
-    }
-}
 
 /// The device token of a client that signs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

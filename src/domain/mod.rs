@@ -21,13 +21,14 @@ mod role;
 mod rotation;
 mod session;
 mod token;
+mod token_hash;
 mod user;
 mod user_query;
 mod user_roles;
 mod username;
 
 pub use algorithm::Algorithm;
-pub use api_token::{ApiToken, ApiTokenHash};
+pub use api_token::ApiToken;
 pub use attempts::{
     FORGOTTEN_AFTER, FailedAttempts, LONGEST_LINE, LinePolicy, MAX_FAILURES, admit_stranger, forgive,
     readmit_stranger,
@@ -40,7 +41,7 @@ pub use device::Device;
 pub(crate) use ids::random;
 pub use ids::{ApiTokenId, InvalidId, SessionId, TokenId, UserId};
 pub use key_ring::{KeyRing, KeyState, RingKey};
-pub use known_device::{DeviceSignIn, DeviceTokenHash, KnownDevice, KnownDevices, MAX_DEVICES};
+pub use known_device::{DeviceSignIn, KnownDevice, KnownDevices, MAX_DEVICES};
 pub use name::{ApiTokenName, DisplayName, NameError};
 pub use page::PageLimit;
 pub use password::{MAX_PASSWORD_BYTES, Password, PasswordError, PasswordHash};
@@ -49,6 +50,7 @@ pub use role::{Role, RoleError, Roles};
 pub use rotation::RefreshTokenOutcome;
 pub use session::{MAX_ACCEPTED, Refresh, Session};
 pub use token::{RefreshGrant, TokenPolicy, TokenRecord, Whitelist, WhitelistEntry};
+pub use token_hash::{ApiTokenHash, DeviceTokenHash};
 pub use user::{SharedUser, User, UserChange};
 pub use user_query::{UserCursor, UserPage, UserQuery};
 pub use user_roles::UserRoles;

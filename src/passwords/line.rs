@@ -234,7 +234,7 @@ mod tests {
             while line.take().unwrap() != HOME {
                 before += 1;
             }
-            assert!(before <= 16, "{before} of {name} were served first");
+            assert!(before <= 4, "{before} of {name} were served first");
         }
     }
 

@@ -13,16 +13,14 @@ use std::{
     time::Duration,
 };
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
     activity::{Activity, FIRST_MOMENT, Moment, State},
     upgrade::Upgrade,
 };
+use crate::domain::{Block, Network};
 
-/// The networks that an IPv6 address is counted in: their prefix, and how many times the share of one address they have.
-const IPV6_SHARES: [(u8, usize); 3] = [(64, 1), (56, 2), (48, 4)];
 /// This part of all connections may have buffers while they wait. Beyond that, one that begins to wait gives them back at once.
 const BUFFERED_PART: usize = 4;
 /// The most connections that have given up their places and are not closed yet.
@@ -54,7 +52,7 @@ struct Shared {
 /// A place that is taken. It is in the book until it is given back, or given to another connection.
 struct Taken {
     activity: Activity,
-    networks: Vec<IpNet>,
+    blocks: Vec<Block>,
 }
 
 #[derive(Default)]
@@ -62,7 +60,7 @@ struct Book {
     open: usize,
     /// How many have given up their places and are not closed yet.
     ending: usize,
-    networks: HashMap<IpNet, Vec<Arc<Taken>>>,
+    blocks: HashMap<Block, Vec<Arc<Taken>>>,
     /// The connections by the moment since which they wait, or an earlier one. Busy ones may be missing.
     waiting: BinaryHeap<Reverse<Listed>>,
 }
@@ -113,10 +111,14 @@ impl Places {
         if book.ending >= MOST_ENDING {
             return Err(NoPlace::InAll);
         }
-        let networks = address.map(networks).unwrap_or_default();
-        for (network, times) in &networks {
-            let members = book.networks.get(network).map_or(&[][..], Vec::as_slice);
-            if members.len() >= times * shared.most_of_address {
+        let blocks: Vec<_> = address
+            .map(Network::of)
+            .into_iter()
+            .flat_map(Network::blocks)
+            .collect();
+        for (block, shares) in &blocks {
+            let members = book.blocks.get(block).map_or(&[][..], Vec::as_slice);
+            if members.len() >= shares * shared.most_of_address {
                 let ended = end_longest_waiting(members).ok_or(NoPlace::OfNetwork)?;
                 book.end(&ended);
             }
@@ -128,7 +130,7 @@ impl Places {
         let now = shared.moment(Instant::now());
         let taken = Arc::new(Taken {
             activity: Activity::new(now),
-            networks: networks.into_iter().map(|(network, _)| network).collect(),
+            blocks: blocks.into_iter().map(|(block, _)| block).collect(),
         });
         book.add(&taken);
         book.list(now, Arc::clone(&taken));
@@ -265,20 +267,20 @@ impl Shared {
 impl Book {
     fn add(&mut self, taken: &Arc<Taken>) {
         self.open += 1;
-        for network in &taken.networks {
-            self.networks.entry(*network).or_default().push(Arc::clone(taken));
+        for block in &taken.blocks {
+            self.blocks.entry(*block).or_default().push(Arc::clone(taken));
         }
     }
 
     fn remove(&mut self, taken: &Arc<Taken>) {
         self.open -= 1;
-        for network in &taken.networks {
-            let Some(members) = self.networks.get_mut(network) else {
+        for block in &taken.blocks {
+            let Some(members) = self.blocks.get_mut(block) else {
                 continue;
             };
             members.retain(|member| !Arc::ptr_eq(member, taken));
             if members.is_empty() {
-                self.networks.remove(network);
+                self.blocks.remove(block);
             }
         }
     }
@@ -339,17 +341,6 @@ fn end_longest_waiting(members: &[Arc<Taken>]) -> Option<Arc<Taken>> {
     }
 }
 
-/// The networks that `address` is counted in, and how many times the share of one address they have.
-fn networks(address: IpAddr) -> Vec<(IpNet, usize)> {
-    match address.to_canonical() {
-        IpAddr::V4(address) => vec![(Ipv4Net::from(address).into(), 1)],
-        IpAddr::V6(address) => IPV6_SHARES
-            .iter()
-            .filter_map(|(prefix, times)| Some((Ipv6Net::new(address, *prefix).ok()?.trunc().into(), *times)))
-            .collect(),
-    }
-}
-
 impl PartialEq for Listed {
     fn eq(&self, other: &Self) -> bool {
         self.since == other.since
@@ -400,7 +391,7 @@ mod tests {
         drop(held);
         assert!(take(&places, "192.0.2.1").is_ok());
         let book = places.0.book();
-        assert_eq!((book.open, book.ending, book.networks.len()), (0, 0, 0));
+        assert_eq!((book.open, book.ending, book.blocks.len()), (0, 0, 0));
     }
 
     #[tokio::test]

@@ -122,6 +122,19 @@ impl Server {
         self.restart_with(|_| {}).await
     }
 
+    /// No file of the database has these bytes.
+    #[track_caller]
+    pub(crate) fn assert_has_no_file_with(&self, secret: &[u8]) {
+        for entry in std::fs::read_dir(&self.config.store.path).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                let content = std::fs::read(&path).unwrap();
+                let found = content.windows(secret.len()).any(|window| window == secret);
+                assert!(!found, "{}", path.display());
+            }
+        }
+    }
+
     /// The keys as the command line sees them.
     pub(crate) fn signing_keys(&self) -> SigningKeys {
         let parts = Parts {

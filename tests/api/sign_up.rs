@@ -284,7 +284,7 @@ async fn only_the_network_that_signs_up_often_has_to_wait() {
 
 #[tokio::test]
 async fn a_site_of_many_ipv6_networks_has_to_wait_too() {
-    for (site, networks) in [("2001:db8:0:7%::1", 4), ("2001:db8:0:%00::1", 16)] {
+    for (site, networks) in [("2001:db8:0:7%::1", 2), ("2001:db8:0:%00::1", 4)] {
         let server = spawn_with(|config| config.throttle.sign_ups = 1.try_into().unwrap()).await;
         let sign_up = async |number: usize| {
             let address = site.replace('%', &format!("{number:02x}"));

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::{
     client::{PASSWORD, json_head, sign_in, sign_up, with_token},
-    server::Home,
+    server::{Home, Program},
 };
 
 /// How long the server holds a refusal back.
@@ -102,6 +102,18 @@ fn in_a_flood_of_sign_ins_signed_in_users_are_served() {
     assert!(slowest < PAUSE, "{slowest:?}");
 }
 
+/// Where a flood comes from, and another place.
+const FLOOD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+/// A server behind a proxy on this machine, with one thread that hashes.
+fn with_one_thread(home: &Home) -> Program {
+    home.server()
+        .flag("--server.trusted_proxies", "127.0.0.1")
+        .flag("--password.bcrypt_cost", "8")
+        .flag("--password.hash_threads", "1")
+}
+
 /// A request of the client at `address`, which a proxy passes on.
 fn from(address: Ipv4Addr, path: &str, name: &str, password: &str) -> String {
     let body = json!({"username": name, "password": password}).to_string();
@@ -115,15 +127,8 @@ fn from(address: Ipv4Addr, path: &str, name: &str, password: &str) -> String {
 
 #[test]
 fn a_flood_of_sign_ups_keeps_no_user_from_signing_in() {
-    const FLOOD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
-    const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
     let home = Home::new();
-    let server = home
-        .server()
-        .flag("--server.trusted_proxies", "127.0.0.1")
-        .flag("--password.bcrypt_cost", "8")
-        .flag("--password.hash_threads", "1")
-        .start();
+    let server = with_one_thread(&home).start();
     let client = server.client();
     let answer = client.ask(&from(ELSEWHERE, "/signup", "ada", PASSWORD));
     answer.assert_status(201);
@@ -162,16 +167,8 @@ fn a_flood_of_sign_ups_keeps_no_user_from_signing_in() {
 
 #[test]
 fn a_flood_of_sign_ins_keeps_no_other_network_from_signing_in() {
-    const FLOOD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
-    const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
     let home = Home::new();
-    let server = home
-        .server()
-        .flag("--server.trusted_proxies", "127.0.0.1")
-        .flag("--password.bcrypt_cost", "8")
-        .flag("--password.hash_threads", "1")
-        .flag("--password.hash_queue", "8")
-        .start();
+    let server = with_one_thread(&home).flag("--password.hash_queue", "8").start();
     let client = server.client();
     for (name, address) in [("ada", ELSEWHERE), ("eve", FLOOD)] {
         client

@@ -11,7 +11,7 @@ use crate::{
 /// The unfinished header of a request.
 const HALF_A_HEADER: &str = "GET /me HTTP/1.1\r\nHost: loc";
 /// A request without credentials.
-const NOBODY: &str = "GET /me HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const WITHOUT_TOKEN: &str = "GET /me HTTP/1.1\r\nHost: localhost\r\n\r\n";
 /// `server.max_body`, in bytes.
 const MAX_BODY: usize = 16 * 1024;
 
@@ -112,14 +112,14 @@ fn silence_before_or_after_a_request_is_cut_off() {
     let late = Deadline::after(Duration::from_secs(2));
     for pause in [0, 1500] {
         thread::sleep(Duration::from_millis(pause));
-        silenced.send(NOBODY).unwrap();
+        silenced.send(WITHOUT_TOKEN).unwrap();
         silenced.answer().unwrap().assert_status(401);
     }
     assert_eq!(silenced.rest().unwrap(), b"");
     assert!(late.is_over(), "an idle connection was closed early");
     // A header that begins on an idle connection has no more time than another one.
     let mut slow = server.connect();
-    slow.send(NOBODY).unwrap();
+    slow.send(WITHOUT_TOKEN).unwrap();
     slow.answer().unwrap().assert_status(401);
     slow.send(HALF_A_HEADER).unwrap();
     let soon = Deadline::after(Duration::from_millis(1500));
@@ -145,9 +145,9 @@ fn a_request_in_pieces_is_the_same_without_buffers() {
 fn send_in_pieces(server: &Server, pause: Duration) {
     let pause = || thread::sleep(pause);
     let mut connection = server.connect();
-    let (one, rest) = NOBODY.split_at(9);
+    let (one, rest) = WITHOUT_TOKEN.split_at(9);
     let (other, last) = rest.split_at(9);
-    for (piece, wait) in [(one, true), (other, true), (last, false), (NOBODY, false)] {
+    for (piece, wait) in [(one, true), (other, true), (last, false), (WITHOUT_TOKEN, false)] {
         connection.send(piece).unwrap();
         if wait {
             pause();
@@ -157,7 +157,7 @@ fn send_in_pieces(server: &Server, pause: Duration) {
         connection.answer().unwrap().assert_problem(401, "missing_token");
     }
     pause();
-    connection.send([NOBODY, one].concat()).unwrap();
+    connection.send([WITHOUT_TOKEN, one].concat()).unwrap();
     connection.answer().unwrap().assert_problem(401, "missing_token");
     pause();
     connection.send(rest).unwrap();
@@ -171,7 +171,7 @@ fn send_in_pieces(server: &Server, pause: Duration) {
     connection.send("\r\n").unwrap();
     connection.answer().unwrap().assert_problem(401, "missing_token");
     // More than the server answers at a time.
-    connection.send(NOBODY.repeat(100)).unwrap();
+    connection.send(WITHOUT_TOKEN.repeat(100)).unwrap();
     for _ in 0..100 {
         connection.answer().unwrap().assert_problem(401, "missing_token");
     }
