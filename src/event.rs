@@ -61,7 +61,7 @@ pub enum EventKind {
         /// The session that ended.
         session: SessionId,
     },
-    /// One session of a user was ended from another one.
+    /// One session of a user was ended from another one, or by an administrator or the operator.
     SessionEnded {
         /// The session that ended.
         session: SessionId,
@@ -79,6 +79,8 @@ pub enum EventKind {
     },
     /// A signed-in client gave another password than the user's current one, for something that needs that password.
     CurrentPasswordWrong,
+    /// An administrator or the operator gave a user another password, and every session of theirs has ended.
+    PasswordSet,
     /// A user has other roles.
     RolesChanged {
         /// The roles that the user has now.
@@ -150,6 +152,7 @@ impl EventKind {
             Self::SessionsEnded { .. } => "sessions_ended",
             Self::PasswordChanged { .. } => "password_changed",
             Self::CurrentPasswordWrong => "current_password_wrong",
+            Self::PasswordSet => "password_set",
             Self::RolesChanged { .. } => "roles_changed",
             Self::DisplayNameChanged => "display_name_changed",
             Self::UserDisabled => "user_disabled",

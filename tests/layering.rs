@@ -68,6 +68,7 @@ const PARTS: [(&str, &str, &[&str]); 1] = [(
         "has_credential",
         "set_client",
         "set_only_credential",
+        "set_peer_uid",
         "take_noted",
     ],
 )];

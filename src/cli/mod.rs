@@ -2,16 +2,23 @@
 //! standard error (bad settings: a line each), and exit code 2 for a bad argument, 1 for any other failure.
 
 mod check_config;
+mod control;
 mod database;
+mod door;
 mod failure;
 mod flags;
 mod key_list;
 mod key_rotate;
-mod password_line;
+mod named;
+mod output;
+mod password;
 mod process;
 mod serve;
+mod sign_ins;
+mod status;
+mod table;
 mod threads;
-mod user_add;
+mod user;
 mod write_config;
 
 use std::{
@@ -72,11 +79,10 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
             say(&check_config::effective(&settings, &config));
             Ok(())
         }
-        Some(("user", user)) => match user.subcommand() {
-            Some(("add", add)) => user_add::run(add, &config),
-            // clap requires one of its commands.
-            _ => Ok(()),
-        },
+        Some(("user", arguments)) => user::run(arguments, &config),
+        Some(("session", arguments)) => sign_ins::run(sign_ins::SESSIONS, arguments, &config),
+        Some(("token", arguments)) => sign_ins::run(sign_ins::TOKENS, arguments, &config),
+        Some(("status", arguments)) => status::run(arguments, &config),
         Some(("key", key)) => match key.subcommand() {
             Some(("list", _)) => key_list::run(&config),
             Some(("rotate", rotate)) => key_rotate::run(rotate, &config),
@@ -113,13 +119,9 @@ fn command() -> Command {
         .subcommand(Command::new("serve").about("Serve until told to stop (the default)"))
         .subcommand(Command::new("check-config").about("Print the settings in force, and where each came from"))
         .subcommand(write_config::command())
-        .subcommand(
-            Command::new("user")
-                .about("Manage users, while the server is not running")
-                .subcommand_required(true)
-                .arg_required_else_help(true)
-                .subcommand(user_add::command()),
-        )
+        .subcommand(user::command())
+        .subcommands(sign_ins::commands())
+        .subcommand(status::command())
         .subcommand(
             Command::new("key")
                 .about("Manage the signing keys, while the server is not running")

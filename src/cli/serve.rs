@@ -8,6 +8,7 @@ use tokio::task::spawn_blocking;
 
 use self::banner::Banner;
 use super::{
+    control,
     failure::Failure,
     process::{say, start_log},
     threads,
@@ -63,7 +64,10 @@ async fn serve(config: &Config, warnings: &[String], cores: &Cores) -> Result<()
     };
     say(&banner.to_string());
     let app = Api::new(auth.clone(), config).app();
-    cores.serve(listeners, app, &config.server, stop).await?;
+    tokio::select! {
+        served = cores.serve(listeners, app, &config.server, stop) => served?,
+        never = control::run(auth.accounts().clone(), config) => match never {},
+    };
     if let Err(error) = auth.keep_attempts().await {
         tracing::error!(%error, "the failed attempts could not be written to the database");
     }

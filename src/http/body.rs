@@ -10,17 +10,17 @@ use warp::{
 
 use super::{
     error::ApiError,
-    settings::{Api, BodyLimits},
+    settings::{BodyLimits, CurrentSettings},
 };
 
 /// A request's body, which must say that it is of this media type.
 pub(super) fn bytes(
     media_type: &'static str,
-    api: &Api,
+    settings: &CurrentSettings,
 ) -> impl Filter<Extract = (Result<Bytes, ApiError>,), Error = Rejection> + Clone + use<> {
-    let api = api.clone();
+    let settings = settings.clone();
     warp::any()
-        .map(move || (media_type, api.settings().body))
+        .map(move || (media_type, settings.get().body))
         .untuple_one()
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())

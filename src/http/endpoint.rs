@@ -22,8 +22,8 @@ impl<F> Endpoint for F where
 {
 }
 
-/// Answers the requests for `path`, which is also the route's name in the log. Its last segment may be a parameter, such as
-/// `{id}`, which matches any text; the handler reads it with [`parameter`].
+/// Answers the requests for `path`, which is also the route's name in the log. A segment may be a parameter, such as `{id}`, which
+/// matches any text; the handler reads it with [`parameter`].
 pub(super) fn endpoint<F: Endpoint>(path: &'static str, handlers: Handlers<F>) -> impl Endpoint {
     let Handlers { methods, filter } = handlers;
     let refuse = move || ApiError::MethodNotAllowed { allow: Some(methods) }.into_response();
@@ -93,9 +93,16 @@ fn pass_if(wanted: bool) -> Ready<Result<(), Rejection>> {
     future::ready(if wanted { Ok(()) } else { Err(reject::not_found()) })
 }
 
-/// The text that stands for the parameter of the endpoint's path.
-pub(super) fn parameter() -> impl Filter<Extract = (String,), Error = Infallible> + Copy {
-    warp::path::peek().map(|asked: Peek| last_segment(asked.as_str()).to_owned())
+/// The text that stands for the parameter `name`, such as `{id}`, in the endpoint's `path`.
+pub(super) fn parameter(
+    path: &'static str,
+    name: &'static str,
+) -> impl Filter<Extract = (String,), Error = Infallible> + Copy {
+    warp::path::peek().map(move |asked: Peek| {
+        let segments = Pattern::of(path).0.split('/').zip(asked.as_str().split('/'));
+        let mut named = segments.filter(|(segment, _)| *segment == name);
+        named.next().map_or_else(String::new, |(_, text)| text.to_owned())
+    })
 }
 
 /// Hands the verbs to a handler.
@@ -106,41 +113,29 @@ pub(super) fn with(api: &Api) -> impl Filter<Extract = (Auth,), Error = Rejectio
 
 /// The path of an endpoint, without the slash at its beginning.
 #[derive(Clone, Copy)]
-struct Pattern {
-    /// All of it, or all before the parameter.
-    literal: &'static str,
-    has_parameter: bool,
-}
+struct Pattern(&'static str);
 
 impl Pattern {
     fn of(path: &'static str) -> Self {
-        let path = path.trim_start_matches('/');
-        match path.split_once('{') {
-            Some((literal, _)) => Self {
-                literal,
-                has_parameter: true,
-            },
-            None => Self {
-                literal: path,
-                has_parameter: false,
-            },
-        }
+        Self(path.trim_start_matches('/'))
     }
 
     /// Whether `asked` is such a path. A slash at its end makes no difference.
     fn matches(self, asked: &str) -> bool {
         let asked = asked.strip_suffix('/').unwrap_or(asked);
-        if !self.has_parameter {
-            return asked == self.literal;
+        if asked == self.0 {
+            return true;
         }
-        let parameter = asked.strip_prefix(self.literal);
-        parameter.is_some_and(|text| !text.is_empty() && !text.contains('/'))
+        let (mut own, mut asked) = (self.0.split('/'), asked.split('/'));
+        loop {
+            match (own.next(), asked.next()) {
+                (Some(segment), Some(text)) if segment.starts_with('{') && !text.is_empty() => {}
+                (Some(segment), Some(text)) if segment == text => {}
+                (None, None) => return true,
+                _ => return false,
+            }
+        }
     }
-}
-
-fn last_segment(asked: &str) -> &str {
-    let asked = asked.strip_suffix('/').unwrap_or(asked);
-    asked.rsplit('/').next().unwrap_or(asked)
 }
 
 #[cfg(test)]
@@ -169,22 +164,29 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_parameter_is_one_segment_with_a_text() {
-        let one = Pattern::of("/me/sessions/{id}");
-        for asked in ["me/sessions/x", "me/sessions/x/"] {
+    #[tokio::test]
+    async fn a_parameter_is_one_segment_with_a_text() {
+        const PATH: &str = "/users/{id}/sessions/{sid}";
+        let one = Pattern::of(PATH);
+        let (id, sid) = (parameter(PATH, "{id}"), parameter(PATH, "{sid}"));
+        for asked in ["users/x/sessions/y", "users/x/sessions/y/"] {
             assert!(one.matches(asked), "{asked}");
-            assert_eq!(last_segment(asked), "x");
+            let request = || warp::test::request().path(&format!("/{asked}"));
+            assert_eq!(request().filter(&id).await, Ok("x".to_owned()));
+            assert_eq!(request().filter(&sid).await, Ok("y".to_owned()));
         }
         for asked in [
-            "me/sessions",
-            "me/sessions/",
-            "me/sessions//",
-            "me/sessions//x",
-            "me/sessions/x/y",
+            "users/x/sessions",
+            "users/x/sessions/",
+            "users/x/sessions//",
+            "users//sessions/y",
+            "users/x/sessions/y/z",
+            "users/x/other/y",
+            "users/x/sessions//y",
         ] {
             assert!(!one.matches(asked), "{asked}");
         }
+        assert!(!Pattern::of("/me/sessions/{id}").matches("me/sessions"));
     }
 
     #[tokio::test]

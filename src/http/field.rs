@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     auth::{ApiTokenRejection, PasswordRejection},
-    domain::{NameError, PasswordError, RoleError, UsernameError},
+    domain::{MomentError, NameError, PasswordError, RoleError, UsernameError},
 };
 
 /// What is wrong with one field of a body.
@@ -68,6 +68,28 @@ impl FieldProblem for PasswordRejection {
             Self::TooShort { .. } => "too_short",
             Self::TooWeak => "too_weak",
         }
+    }
+}
+
+/// A parameter of a query is neither `true` nor `false`.
+#[derive(Debug, thiserror::Error)]
+#[error("This must be true or false.")]
+pub(crate) struct NotTruth;
+
+impl FieldProblem for NotTruth {
+    fn code(&self) -> &'static str {
+        "wrong_type"
+    }
+}
+
+/// Whether `text`, a parameter of a query, is true.
+pub(crate) fn truth(text: &str) -> Result<bool, NotTruth> {
+    text.parse().map_err(|_| NotTruth)
+}
+
+impl FieldProblem for MomentError {
+    fn code(&self) -> &'static str {
+        "bad_moment"
     }
 }
 

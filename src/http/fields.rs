@@ -1,6 +1,6 @@
 //! Bodies in JSON, taken apart field by field, so that one answer tells a client everything that is wrong with its body.
 
-use std::{fmt, time::Duration};
+use std::{convert::Infallible, fmt, time::Duration};
 
 use bytes::Bytes;
 use serde::{
@@ -14,17 +14,23 @@ use super::{
     body,
     error::ApiError,
     field::{FieldError, FieldProblem},
-    settings::Api,
+    pairs::{MAX_FIELDS, pairs},
+    settings::CurrentSettings,
 };
-
-/// The most fields that a body may have: more than any request needs, and few enough to compare each with each.
-pub(super) const MAX_FIELDS: usize = 16;
+use crate::domain::{Role, Roles};
 
 /// The fields of the JSON object in the request's body.
 pub(super) fn fields(
-    api: &Api,
+    settings: &CurrentSettings,
 ) -> impl Filter<Extract = (Result<Fields, ApiError>,), Error = Rejection> + Clone + use<> {
-    body::bytes("application/json", api).map(|body: Result<Bytes, ApiError>| Fields::parse(&body?))
+    body::bytes("application/json", settings).map(|body: Result<Bytes, ApiError>| Fields::parse(&body?))
+}
+
+/// The parameters of the request's query, as fields.
+pub(super) fn query() -> impl Filter<Extract = (Result<Fields, ApiError>,), Error = Infallible> + Clone {
+    let given = warp::query::raw().map(|query: String| Fields::of_query(&query));
+    let none = warp::any().map(|| Fields::of_query(""));
+    given.or(none).unify()
 }
 
 /// The fields that no `take…` has taken yet, and the errors of those that one has.
@@ -59,6 +65,30 @@ impl Fields {
             errors: Vec::new(),
             beside: Vec::new(),
         })
+    }
+
+    /// The parameters of a query, each of which is a string. An empty one counts as absent.
+    fn of_query(query: &str) -> Result<Self, ApiError> {
+        let given = pairs(query.as_bytes(), "query")?.into_iter();
+        let given = given.filter(|(_, value)| !value.is_empty());
+        Ok(Self {
+            left: given.map(|(name, value)| (name, Value::String(value))).collect(),
+            errors: Vec::new(),
+            beside: Vec::new(),
+        })
+    }
+
+    /// Takes the field `name` as [`take`](Self::take) does, if there is one.
+    pub(super) fn take_if_given<T, E: FieldProblem>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(String) -> Result<T, E>,
+    ) -> Option<T> {
+        if self.has(name) {
+            self.take(name, parse)
+        } else {
+            None
+        }
     }
 
     /// Takes the field `name`, which must be a string that `parse` accepts. Otherwise returns `None`, and
@@ -121,6 +151,24 @@ impl Fields {
         parse(texts)
             .map_err(|problem| self.errors.push(FieldError::new(name, &problem)))
             .ok()
+    }
+
+    /// Takes the field `name`, which must be a list of names of roles.
+    pub(super) fn take_roles(&mut self, name: &'static str) -> Option<Roles> {
+        self.take_list(name, |names| names.iter().map(|name| Role::parse(name)).collect())
+    }
+
+    /// Takes all of these fields that are there but the first, each as an error.
+    pub(super) fn take_all_but_one_of(&mut self, names: [&'static str; 3]) {
+        let given: Vec<_> = names.into_iter().filter(|name| self.has(name)).collect();
+        for name in given.into_iter().skip(1) {
+            self.left.retain(|(field, _)| field != name);
+            self.errors.push(FieldError {
+                field: name.to_owned(),
+                code: "one_at_a_time",
+                detail: format!("Send {name} in a request of its own."),
+            });
+        }
     }
 
     /// Takes the field `name`, which must be a whole number of seconds.

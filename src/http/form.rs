@@ -7,32 +7,22 @@
 use bytes::Bytes;
 use warp::{Filter, Rejection};
 
-use super::{body, error::ApiError, fields::MAX_FIELDS, settings::Api};
+use super::{body, error::ApiError, pairs::pairs, settings::CurrentSettings};
 
 /// The parameters of a form.
 pub(super) struct Form(Vec<(String, String)>);
 
 /// The form that came as a request's body.
 pub(super) fn form(
-    api: &Api,
+    settings: &CurrentSettings,
 ) -> impl Filter<Extract = (Result<Form, ApiError>,), Error = Rejection> + Clone + use<> {
-    body::bytes("application/x-www-form-urlencoded", api)
+    body::bytes("application/x-www-form-urlencoded", settings)
         .map(|body: Result<Bytes, ApiError>| Form::parse(&body?))
 }
 
 impl Form {
     fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        let mut parameters: Vec<(String, String)> = Vec::new();
-        for (name, value) in form_urlencoded::parse(body) {
-            if parameters.len() == MAX_FIELDS {
-                return Err(bad("The form has too many parameters."));
-            }
-            if parameters.iter().any(|(known, _)| *known == name) {
-                return Err(bad("The form has a parameter twice."));
-            }
-            parameters.push((name.into_owned(), value.into_owned()));
-        }
-        Ok(Self(parameters))
+        pairs(body, "form").map(Self)
     }
 
     /// The value of the parameter `name`, which must be there.

@@ -12,7 +12,28 @@ use crate::{auth::Auth, config::Config};
 #[derive(Clone)]
 pub struct Api {
     auth: Auth,
-    settings: Arc<RwLock<Arc<ApiSettings>>>,
+    settings: CurrentSettings,
+}
+
+/// The settings that apply now. Cheap to clone: every clone is a handle of the same ones.
+#[derive(Clone)]
+pub(super) struct CurrentSettings(Arc<RwLock<Arc<ApiSettings>>>);
+
+impl CurrentSettings {
+    pub(super) fn new(settings: ApiSettings) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(settings))))
+    }
+
+    pub(super) fn get(&self) -> Arc<ApiSettings> {
+        // A panic cannot leave the pointer half replaced.
+        let settings = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&settings)
+    }
+
+    fn replace(&self, settings: ApiSettings) {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(settings);
+    }
 }
 
 /// The settings that only HTTP needs.
@@ -52,7 +73,7 @@ impl Api {
     pub fn new(auth: Auth, settings: impl Into<ApiSettings>) -> Self {
         Self {
             auth,
-            settings: Arc::new(RwLock::new(Arc::new(settings.into()))),
+            settings: CurrentSettings::new(settings.into()),
         }
     }
 
@@ -65,15 +86,17 @@ impl Api {
     /// The settings that apply now.
     #[must_use]
     pub fn settings(&self) -> Arc<ApiSettings> {
-        // A panic cannot leave the pointer half replaced.
-        let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&settings)
+        self.settings.get()
+    }
+
+    /// The handle of the settings that apply now, for what does not need the verbs.
+    pub(super) fn current(&self) -> &CurrentSettings {
+        &self.settings
     }
 
     /// Replaces the settings, for every clone and from the next request on. A request that has begun keeps the settings that
     /// it began with.
     pub fn replace_settings(&self, settings: ApiSettings) {
-        let mut current = self.settings.write().unwrap_or_else(PoisonError::into_inner);
-        *current = Arc::new(settings);
+        self.settings.replace(settings);
     }
 }

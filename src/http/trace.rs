@@ -51,6 +51,16 @@ pub(super) fn is_only_credential(value: &HeaderValue) -> bool {
     with(|answering| answering.only_credential.as_ref().is_some_and(is_same)).unwrap_or(false)
 }
 
+/// The user of the operating system that sent the request that is being answered, as [`set_peer_uid`] left it.
+pub(super) fn peer_uid() -> Option<u32> {
+    with(|answering| answering.peer_uid).flatten()
+}
+
+/// Leaves the user of the operating system at the other end of a Unix socket for the handlers.
+pub(crate) fn set_peer_uid(uid: u32) {
+    with(|answering| answering.peer_uid = Some(uid));
+}
+
 /// Whether the request that is being answered has one `Authorization` header, as [`set_only_credential`] left it.
 pub(crate) fn has_credential() -> bool {
     with(|answering| answering.only_credential.is_some()).unwrap_or(false)
@@ -93,6 +103,7 @@ thread_local! {
 struct Answering {
     id: RequestId,
     client: Option<ClientAddress>,
+    peer_uid: Option<u32>,
     only_credential: Option<HeaderValue>,
     trace: Trace,
 }
@@ -117,6 +128,7 @@ impl<F> Traced<F> {
         let mut answering = Some(Answering {
             id,
             client: None,
+            peer_uid: None,
             only_credential: None,
             trace: Trace::default(),
         });

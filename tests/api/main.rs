@@ -6,6 +6,7 @@
 )]
 
 mod account;
+mod administration;
 mod api_tokens;
 mod authorization;
 mod bodies;

@@ -25,6 +25,9 @@ fn http() -> Vec<(String, String)> {
     code_below("src/http/")
 }
 
+/// The folder of the routes that have a page of their own.
+const ADMINISTRATION: &str = "src/http/admin/";
+
 /// The string literals of `code` that have no escapes, each with the code before it.
 fn literals(code: &str) -> Vec<(&str, &str)> {
     let mut found = Vec::new();
@@ -56,14 +59,28 @@ fn routes_of_the_page(page: &str) -> BTreeMap<&str, BTreeSet<&str>> {
 fn every_route_is_on_the_page_and_the_other_way_round() {
     let http = http();
     // A route's name, for the log, is the only text in `src/http` that begins with a slash.
-    let in_code: BTreeSet<&str> = http
-        .iter()
+    let public = http.iter().filter(|(file, _)| !file.starts_with(ADMINISTRATION));
+    let in_code: BTreeSet<&str> = public
         .flat_map(|(_, code)| literals(code))
         .map(|(_, text)| text)
         .filter(|text| text.starts_with('/'))
         .collect();
     let page = prose(PAGE);
     let on_page: BTreeSet<&str> = routes_of_the_page(&page).into_keys().collect();
+    assert_eq!(in_code, on_page);
+}
+
+#[test]
+fn every_route_of_the_administration_is_on_its_page_and_the_other_way_round() {
+    let code = code_below(ADMINISTRATION);
+    let literals = code.iter().flat_map(|(_, code)| literals(code));
+    let in_code: BTreeSet<&str> = literals
+        .map(|(_, text)| text)
+        .filter(|text| text.starts_with('/'))
+        .collect();
+    let page = prose("docs/administration.md");
+    let table = rows(section(&page, "## Requests"));
+    let on_page: BTreeSet<&str> = table.iter().flat_map(|row| code_words(row[1])).collect();
     assert_eq!(in_code, on_page);
 }
 

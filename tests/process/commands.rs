@@ -247,9 +247,18 @@ fn user_add_leaves_the_signing_key_and_every_session_alone() {
 }
 
 #[test]
-fn user_add_is_refused_while_the_server_runs() {
+fn user_add_reaches_the_running_server() {
     let home = Home::new();
     let server = home.start();
+    add(&home, &["ada"], PASSWORD).assert_success();
+    server.sign_in("ada", PASSWORD).assert_status(200);
+}
+
+#[test]
+fn user_add_is_refused_while_a_process_without_a_control_socket_has_the_database() {
+    let home = Home::new();
+    let server = home.start();
+    fs::remove_file(home.path("data/control.sock")).unwrap();
     let line = add(&home, &["ada"], PASSWORD).assert_refused(1);
     let holder = format!(
         "the database data is in use by another process (process {})",

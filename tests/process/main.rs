@@ -6,6 +6,7 @@
     reason = "a helper of the tests ends the test at a surprise"
 )]
 
+mod administration;
 mod client;
 mod clock;
 mod commands;

@@ -106,7 +106,8 @@ fn collect(root: &Path, directory: &Path, files: &mut BTreeMap<String, Vec<u8>>)
         let path = entry.unwrap().path();
         if path.is_dir() {
             collect(root, &path, files);
-        } else {
+        } else if path.is_file() {
+            // A killed server leaves its control socket, which has no content.
             let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
             files.insert(name, fs::read(&path).unwrap());
         }

@@ -10,7 +10,7 @@ use warp::{
 
 use crate::{
     auth::{Auth, IssuedApiToken, NewApiToken, Principal},
-    domain::{ApiTokenName, RequestContext, Role, Roles},
+    domain::{ApiTokenName, RequestContext, Role},
     http::{
         context::context,
         endpoint::{Endpoint, endpoint, on, with},
@@ -26,7 +26,7 @@ use crate::{
 pub(super) fn route(api: &Api) -> impl Endpoint + use<> {
     let create = with(api)
         .and(principal(api.auth()))
-        .and(fields(api))
+        .and(fields(api.current()))
         .and(context())
         .then(create);
     endpoint("/me/tokens", on(POST, create))
@@ -40,10 +40,7 @@ async fn create(
 ) -> Result<Response, ApiError> {
     let (principal, mut fields) = (principal?, fields?);
     let name = fields.take("name", |text| ApiTokenName::parse(&text));
-    let roles = fields.take_list("roles", |names| {
-        let roles = names.iter().map(|name| Role::parse(name));
-        roles.collect::<Result<Roles, _>>()
-    });
+    let roles = fields.take_roles("roles");
     let lifetime = fields.take_seconds("expires_in");
     let wanted = name.zip(roles).zip(lifetime);
     let wanted = wanted.map(|((name, roles), lifetime)| NewApiToken {

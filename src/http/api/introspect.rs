@@ -26,7 +26,7 @@ use crate::{
 pub(super) fn route(api: &Api) -> impl Endpoint + use<> {
     let introspect = with(api)
         .and(principal(api.auth()))
-        .and(form(api))
+        .and(form(api.current()))
         .and(context())
         .then(introspect);
     endpoint("/introspect", on(POST, introspect))

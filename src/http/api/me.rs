@@ -33,7 +33,7 @@ pub(super) fn welcome_route(api: &Api) -> impl Endpoint + use<> {
 
 pub(super) fn me_route(api: &Api) -> impl Endpoint + use<> {
     let me = principal(api.auth()).map(|principal| by_whom(principal, me));
-    let changes = with(api).and(principal(api.auth())).and(fields(api));
+    let changes = with(api).and(principal(api.auth())).and(fields(api.current()));
     let changes = changes.and(context());
     let rename = changes.clone().then(rename);
     let delete = changes.then(delete);

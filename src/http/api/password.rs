@@ -22,7 +22,7 @@ use crate::{
 pub(super) fn route(api: &Api) -> impl Endpoint + use<> {
     let change = with(api)
         .and(principal(api.auth()))
-        .and(fields(api))
+        .and(fields(api.current()))
         .and(context())
         .and(accepts_text())
         .then(change_password);

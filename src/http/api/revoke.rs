@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub(super) fn route(api: &Api) -> impl Endpoint + use<> {
-    let revoke = with(api).and(form(api)).and(context()).then(revoke);
+    let revoke = with(api).and(form(api.current())).and(context()).then(revoke);
     endpoint("/revoke", on(POST, revoke))
 }
 

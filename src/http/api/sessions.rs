@@ -5,7 +5,7 @@ use warp::{Filter, Reply, http::StatusCode, reply::Response};
 
 use crate::{
     auth::{Auth, Ending, Principal, SignedIn},
-    domain::{ApiToken, ApiTokenId, RequestContext, Role, Session, SessionId},
+    domain::{ApiTokenId, RequestContext, SessionId},
     http::{
         context::context,
         endpoint::{Endpoint, endpoint, on, parameter, with},
@@ -13,9 +13,12 @@ use crate::{
         guard::principal,
         method::{DELETE, GET},
         settings::Api,
+        sign_ins::{ApiTokenAnswer, SessionAnswer},
         trace::note,
     },
 };
+
+const ONE: &str = "/me/sessions/{id}";
 
 pub(super) fn all_route(api: &Api) -> impl Endpoint + use<> {
     let asked = with(api).and(principal(api.auth()));
@@ -27,10 +30,10 @@ pub(super) fn all_route(api: &Api) -> impl Endpoint + use<> {
 pub(super) fn one_route(api: &Api) -> impl Endpoint + use<> {
     let end = with(api)
         .and(principal(api.auth()))
-        .and(parameter())
+        .and(parameter(ONE, "{id}"))
         .and(context())
         .then(end);
-    endpoint("/me/sessions/{id}", on(DELETE, end))
+    endpoint(ONE, on(DELETE, end))
 }
 
 #[derive(Serialize)]
@@ -47,55 +50,18 @@ enum Entry<'a> {
 
 #[derive(Serialize)]
 struct MySession {
-    id: String,
-    created_at: String,
-    last_used_at: String,
-    expires_at: String,
-    address: Option<String>,
-    device: Option<String>,
+    #[serde(flatten)]
+    session: SessionAnswer,
     /// Whether the request presents a token of this session.
     current: bool,
 }
 
-impl MySession {
-    fn of(session: &Session, current: SessionId) -> Self {
-        Self {
-            id: session.id.to_string(),
-            created_at: session.created_at.to_string(),
-            last_used_at: session.used_at.to_string(),
-            expires_at: session.expires_at().to_string(),
-            address: session.client.address.map(|address| address.to_string()),
-            device: session.client.device.as_ref().map(ToString::to_string),
-            current: session.id == current,
-        }
-    }
-}
-
 #[derive(Serialize)]
 struct MyApiToken<'a> {
-    id: String,
-    name: &'a str,
-    /// The roles that it was made with, also if its user has lost one since.
-    roles: Vec<&'a str>,
-    created_at: String,
-    last_used_at: Option<String>,
-    expires_at: String,
+    #[serde(flatten)]
+    token: ApiTokenAnswer<'a>,
     /// Always `false`: an API token may not read the list.
     current: bool,
-}
-
-impl<'a> MyApiToken<'a> {
-    fn of(token: &'a ApiToken) -> Self {
-        Self {
-            id: token.id.to_string(),
-            name: token.name.as_str(),
-            roles: token.roles.iter().map(Role::as_str).collect(),
-            created_at: token.created_at.to_string(),
-            last_used_at: token.used_at.map(|at| at.to_string()),
-            expires_at: token.expires_at.to_string(),
-            current: false,
-        }
-    }
 }
 
 async fn list(auth: Auth, principal: Result<Principal, ApiError>) -> Result<Response, ApiError> {
@@ -103,10 +69,18 @@ async fn list(auth: Auth, principal: Result<Principal, ApiError>) -> Result<Resp
     let sessions = auth.sessions(&user).await?;
     let tokens = auth.api_tokens(&user).await?;
     let current = user.session_id();
-    let sessions = sessions
-        .iter()
-        .map(|session| Entry::Session(MySession::of(session, current)));
-    let tokens = tokens.iter().map(|token| Entry::ApiToken(MyApiToken::of(token)));
+    let sessions = sessions.iter().map(|session| {
+        Entry::Session(MySession {
+            session: session.into(),
+            current: session.id == current,
+        })
+    });
+    let tokens = tokens.iter().map(|token| {
+        Entry::ApiToken(MyApiToken {
+            token: token.into(),
+            current: false,
+        })
+    });
     let answer = warp::reply::json(&Sessions {
         sessions: sessions.chain(tokens).collect(),
     });

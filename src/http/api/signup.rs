@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub(super) fn route(api: &Api) -> impl Endpoint + use<> {
-    let sign_up = with(api).and(fields(api)).and(context()).then(sign_up);
+    let sign_up = with(api).and(fields(api.current())).and(context()).then(sign_up);
     endpoint("/signup", on(POST, sign_up))
 }
 

@@ -22,7 +22,7 @@ use crate::{
 
 pub(super) fn sign_in_route(api: &Api) -> impl Endpoint + use<> {
     let sign_in = with(api)
-        .and(fields(api))
+        .and(fields(api.current()))
         .and(context())
         .and(accepts_text())
         .then(sign_in);
@@ -39,7 +39,7 @@ pub(super) fn refresh_route(api: &Api) -> impl Endpoint + use<> {
     let refresh_with = only_if(move || auth.has_refresh_tokens())
         .and(with(api))
         .and(bearer())
-        .and(fields(api))
+        .and(fields(api.current()))
         .and(context())
         .and(accepts_text())
         .then(refresh_with);

@@ -13,7 +13,11 @@ use warp::{
 };
 
 use super::shared::Shared;
-use crate::{domain::ClientAddress, http::set_client, server::listener::Peer};
+use crate::{
+    domain::ClientAddress,
+    http::{set_client, set_peer_uid},
+    server::listener::Peer,
+};
 
 #[derive(Clone)]
 pub(in crate::server) struct FindClient<S> {
@@ -62,6 +66,9 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        if let Peer::Unix { uid: Some(uid) } = self.peer {
+            set_peer_uid(uid);
+        }
         if let Some(client) = self.client(request.headers()) {
             set_client(client);
         }

@@ -25,7 +25,9 @@ pub(crate) fn may_be_there(name: &str) -> bool {
 
 /// Whether something else than a user puts an entry of this name into a directory.
 fn is_harmless(name: &str) -> bool {
-    const NAMES: [&str; 20] = [
+    const NAMES: [&str; 21] = [
+        // The socket of a server that was killed.
+        "control.sock",
         // git leaves its placeholder.
         ".gitignore",
         ".gitkeep",

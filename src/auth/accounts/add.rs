@@ -1,0 +1,51 @@
+//! Adds a user.
+
+use super::Accounts;
+use crate::{
+    auth::AuthError,
+    domain::{ClientAddress, Password, RequestContext, Roles, User, Username},
+    event::{Actor, EventKind},
+    passwords::HashFor,
+    store::UserCreation,
+};
+
+impl Accounts {
+    /// Adds a user with these roles, whether or not sign-up is open. `actor` adds them, by the request of `context`. If a client
+    /// signs up by itself and `context` says where it is, the user is known from there. Where an operator or an administrator
+    /// is says nothing of the user.
+    ///
+    /// # Errors
+    /// [`AuthError::PasswordRejected`], [`UsernameTaken`](AuthError::UsernameTaken), [`Busy`](AuthError::Busy), or a
+    /// failure of the server.
+    pub async fn add(
+        &self,
+        username: Username,
+        password: Password,
+        roles: Roles,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<User, AuthError> {
+        self.passwords.check_length(&password)?;
+        // This only saves the hashing: the store decides, once, below.
+        if self.parts.store.user_by_name(&username).await?.is_some() {
+            return Err(AuthError::UsernameTaken);
+        }
+        let network = context.client.address.map(ClientAddress::network);
+        let hashed = self
+            .passwords
+            .hash_new(password, &username, HashFor::SignUp(network));
+        let password_hash = hashed.await?;
+        let now = self.parts.now();
+        let user = User::new(username, password_hash, roles.into(), now);
+        let known = network.filter(|_| actor == Actor::Anonymous);
+        match self.parts.store.create_user(user.clone(), known).await? {
+            UserCreation::Created => {
+                let roles = user.roles.at(now);
+                self.parts
+                    .emit(EventKind::UserCreated { roles }, Some(user.id), actor, context);
+                Ok(user)
+            }
+            UserCreation::UsernameTaken => Err(AuthError::UsernameTaken),
+        }
+    }
+}

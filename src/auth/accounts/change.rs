@@ -1,0 +1,188 @@
+//! Changes a user, and deletes one. Each change holds from the next request on, for cached tokens too.
+
+use std::sync::Arc;
+
+use super::Accounts;
+use crate::{
+    auth::AuthError,
+    clock::Timestamp,
+    domain::{DisplayName, Password, RequestContext, Role, Roles, User, UserChange, UserId},
+    event::{Actor, EventKind},
+    passwords::HashFor,
+    store::{PasswordReset, UserDeletion, UserUpdate},
+};
+
+impl Accounts {
+    /// Gives a user other roles, and returns the user as they are now. Returns `None` if there is no such user.
+    ///
+    /// # Errors
+    /// [`AuthError::LastAdministrator`] if no administrator would be left, or a failure of the store.
+    pub async fn set_roles(
+        &self,
+        user: UserId,
+        roles: Roles,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<Option<Arc<User>>, AuthError> {
+        let kind = EventKind::RolesChanged { roles: roles.clone() };
+        let change = UserChange::Roles(roles.into());
+        self.change(user, change, kind, actor, context).await
+    }
+
+    /// Gives a user one role, until a moment if that is given, and returns the user as they are now. Returns `None` if there is
+    /// no such user.
+    ///
+    /// # Errors
+    /// [`AuthError::LastAdministrator`] if no administrator without an end would be left, or a failure of the store.
+    pub async fn give_role(
+        &self,
+        user: UserId,
+        role: Role,
+        until: Option<Timestamp>,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<Option<Arc<User>>, AuthError> {
+        let change = UserChange::GiveRole(role, until);
+        self.change_roles(user, change, actor, context).await
+    }
+
+    /// Takes a role from a user, and returns the user as they are now. Returns `None` if there is no such user.
+    ///
+    /// # Errors
+    /// As [`give_role`](Self::give_role).
+    pub async fn take_role(
+        &self,
+        user: UserId,
+        role: Role,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<Option<Arc<User>>, AuthError> {
+        let change = UserChange::TakeRole(role);
+        self.change_roles(user, change, actor, context).await
+    }
+
+    async fn change_roles(
+        &self,
+        user: UserId,
+        change: UserChange,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<Option<Arc<User>>, AuthError> {
+        let changed = match self.parts.store.change_user(user, change).await? {
+            UserUpdate::Changed(changed) => changed,
+            UserUpdate::NoSuchUser => return Ok(None),
+            UserUpdate::LastAdministrator => return Err(AuthError::LastAdministrator),
+        };
+        let roles = changed.roles.at(self.parts.now());
+        self.parts
+            .emit(EventKind::RolesChanged { roles }, Some(user), actor, context);
+        Ok(Some(changed))
+    }
+
+    /// Disables a user, or enables them again, and returns the user as they are now. No sign-in and no token of a disabled user is
+    /// accepted. Returns `None` if there is no such user.
+    ///
+    /// # Errors
+    /// [`AuthError::LastAdministrator`] if no administrator would be left, or a failure of the store.
+    pub async fn set_disabled(
+        &self,
+        user: UserId,
+        disabled: bool,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<Option<Arc<User>>, AuthError> {
+        let kind = if disabled {
+            EventKind::UserDisabled
+        } else {
+            EventKind::UserEnabled
+        };
+        let change = UserChange::Disabled(disabled);
+        self.change(user, change, kind, actor, context).await
+    }
+
+    /// Gives a user another display name, or none, and returns the user as they are now. Returns `None` if there is no such user.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn set_display_name(
+        &self,
+        user: UserId,
+        name: Option<DisplayName>,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<Option<Arc<User>>, AuthError> {
+        let (change, kind) = (UserChange::DisplayName(name), EventKind::DisplayNameChanged);
+        self.change(user, change, kind, actor, context).await
+    }
+
+    /// Gives a user another password, and returns the user as they are now. It ends the user's sessions and, unless
+    /// `keeps_api_tokens`, their API tokens. Returns `None` if there is no such user.
+    ///
+    /// # Errors
+    /// [`AuthError::PasswordRejected`], [`Busy`](AuthError::Busy), or a failure of the server.
+    pub async fn set_password(
+        &self,
+        user: &User,
+        password: Password,
+        keeps_api_tokens: bool,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<Option<Arc<User>>, AuthError> {
+        self.passwords.check_length(&password)?;
+        let hashed = self
+            .passwords
+            .hash_new(password, &user.username, HashFor::SignIn(None));
+        let hash = hashed.await?;
+        let reset = PasswordReset {
+            to: hash,
+            must_change: false,
+            keeps_api_tokens,
+        };
+        let changed = self.parts.store.reset_password(user.id, reset).await?;
+        if changed.is_some() {
+            self.parts
+                .emit(EventKind::PasswordSet, Some(user.id), actor, context);
+        }
+        Ok(changed)
+    }
+
+    /// Deletes a user with every session and API token, and frees the username. Returns `false` if there is no such user.
+    ///
+    /// # Errors
+    /// [`AuthError::LastAdministrator`] if no administrator would be left, or a failure of the store.
+    pub async fn delete(
+        &self,
+        user: UserId,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<bool, AuthError> {
+        match self.parts.store.delete_user(user, None).await? {
+            UserDeletion::Deleted => {
+                self.parts
+                    .emit(EventKind::UserDeleted, Some(user), actor, context);
+                Ok(true)
+            }
+            UserDeletion::NoSuchUser => Ok(false),
+            UserDeletion::LastAdministrator => Err(AuthError::LastAdministrator),
+        }
+    }
+
+    /// Changes a user, and emits an event of this `kind`.
+    pub(in crate::auth) async fn change(
+        &self,
+        user: UserId,
+        change: UserChange,
+        kind: EventKind,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<Option<Arc<User>>, AuthError> {
+        match self.parts.store.change_user(user, change).await? {
+            UserUpdate::Changed(changed) => {
+                self.parts.emit(kind, Some(user), actor, context);
+                Ok(Some(changed))
+            }
+            UserUpdate::NoSuchUser => Ok(None),
+            UserUpdate::LastAdministrator => Err(AuthError::LastAdministrator),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Finds users.
+
+use std::sync::Arc;
+
+use super::Accounts;
+use crate::{
+    auth::AuthError,
+    domain::{User, UserId, UserPage, UserQuery},
+};
+
+impl Accounts {
+    /// Returns a page of the users whom `query` asks for, in the order of their usernames.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn list(&self, query: UserQuery) -> Result<UserPage, AuthError> {
+        Ok(self.parts.store.list_users(query, self.parts.now()).await?)
+    }
+
+    /// Returns the user with this id; `None` if there is none.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn find(&self, user: UserId) -> Result<Option<Arc<User>>, AuthError> {
+        Ok(self.parts.store.user(user).await?)
+    }
+}

@@ -1,0 +1,149 @@
+//! The commands that change a user: `role`, `passwd`, `disable`, `enable` and `delete`.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use hyper::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    cli::{
+        door::Door,
+        failure::Failure,
+        named::{self, Named},
+        output, password,
+        process::{runtime, say},
+    },
+    config::Config,
+    domain::{Role, Username},
+};
+
+const UNDONE: &str = "nothing was changed";
+
+pub(super) fn commands() -> [Command; 5] {
+    let role = |command: Command| {
+        let role = Arg::new("role")
+            .value_name("ROLE")
+            .required(true)
+            .help("The role, such as ADMIN");
+        command.arg(named::argument()).arg(role)
+    };
+    let until = Arg::new("until")
+        .long("until")
+        .value_name("MOMENT")
+        .help("When the role ends: a day such as 2027-01-01, or a moment such as 2027-01-01T12:00:00Z");
+    let keep = Arg::new("keep-api-tokens")
+        .long("keep-api-tokens")
+        .action(ArgAction::SetTrue)
+        .help("Leave the user's API tokens as they are");
+    [
+        Command::new("role")
+            .about("Give a user a role, or take it away")
+            .subcommand_required(true)
+            .arg_required_else_help(true)
+            .subcommand(role(Command::new("add").about("Give a user a role")).arg(until))
+            .subcommand(role(Command::new("remove").about("Take a role away from a user"))),
+        Command::new("passwd")
+            .about("Set a user's password, and end their sessions and API tokens")
+            .arg(named::argument())
+            .arg(keep),
+        Command::new("disable")
+            .about("Keep a user out: refuse every sign-in and every token of theirs")
+            .arg(named::argument()),
+        Command::new("enable")
+            .about("Let a disabled user in again")
+            .arg(named::argument()),
+        Command::new("delete")
+            .about("Delete a user with their sessions and API tokens; the name becomes free")
+            .arg(named::argument()),
+    ]
+}
+
+pub(super) fn run(command: &str, arguments: &ArgMatches, config: &Config) -> Result<(), Failure> {
+    runtime()?.block_on(async {
+        let door = Door::open(config, false, "").await?;
+        match (command, arguments.subcommand()) {
+            ("role", Some((name, arguments))) => role(&door, name == "add", arguments).await,
+            ("passwd", _) => passwd(&door, arguments).await,
+            ("disable", _) => set_disabled(&door, arguments, true).await,
+            ("enable", _) => set_disabled(&door, arguments, false).await,
+            ("delete", _) => delete(&door, arguments).await,
+            // clap knows no other.
+            _ => Ok(()),
+        }
+    })
+}
+
+async fn role(door: &Door, gives: bool, arguments: &ArgMatches) -> Result<(), Failure> {
+    let role = arguments.get_one::<String>("role").map_or("", String::as_str);
+    let role = Role::parse(role)
+        .map_err(|error| Failure::Argument(format!("{} is no role. {error}", role.escape_debug())))?;
+    let user = named::find(door, arguments).await?;
+    let path = format!("/admin/users/{}/roles", user.id);
+    let changed = if gives {
+        let mut body = json!({ "role": role.as_str() });
+        if let Some(until) = arguments.get_one::<String>("until") {
+            body["until"] = until.as_str().into();
+        }
+        door.ask(Method::POST, &path, Some(body)).await
+    } else {
+        door.ask(Method::DELETE, &format!("{path}/{role}"), None).await
+    };
+    let changed = changed.map_err(|refusal| refusal.failure(UNDONE))?;
+    say(&format!(
+        "{} has the roles [{}] now\n",
+        user.username,
+        output::roles(&changed)
+    ));
+    Ok(())
+}
+
+async fn set_disabled(door: &Door, arguments: &ArgMatches, disabled: bool) -> Result<(), Failure> {
+    let user = named::find(door, arguments).await?;
+    change(door, &user, &json!({ "disabled": disabled })).await?;
+    say(&if disabled {
+        format!(
+            "{} is disabled; none of their tokens is accepted\n",
+            user.username
+        )
+    } else {
+        format!("{} is enabled\n", user.username)
+    });
+    Ok(())
+}
+
+async fn change(door: &Door, user: &Named, change: &Value) -> Result<Value, Failure> {
+    let path = format!("/admin/users/{}", user.id);
+    let changed = door.ask(Method::PATCH, &path, Some(change.clone())).await;
+    changed.map_err(|refusal| refusal.failure(UNDONE))
+}
+
+async fn passwd(door: &Door, arguments: &ArgMatches) -> Result<(), Failure> {
+    let user = named::find(door, arguments).await?;
+    let username = Username::parse(&user.username).map_err(|error| Failure::Other(error.to_string()))?;
+    let password = password::read_new(&username, UNDONE)?;
+    let keeps = arguments.get_flag("keep-api-tokens");
+    let body = json!({ "password": password.expose(), "keep_api_tokens": keeps });
+    let path = format!("/admin/users/{}/password", user.id);
+    let set = door.ask(Method::POST, &path, Some(body)).await;
+    set.map_err(|refusal| refusal.failure(UNDONE))?;
+    let ended = if keeps {
+        "sessions"
+    } else {
+        "sessions and API tokens"
+    };
+    say(&format!(
+        "{username} has a new password; their {ended} have ended\n"
+    ));
+    Ok(())
+}
+
+async fn delete(door: &Door, arguments: &ArgMatches) -> Result<(), Failure> {
+    let user = named::find(door, arguments).await?;
+    let path = format!("/admin/users/{}", user.id);
+    let deleted = door.ask(Method::DELETE, &path, None).await;
+    deleted.map_err(|refusal| refusal.failure(UNDONE))?;
+    say(&format!(
+        "deleted user {}, whose id was {}\n",
+        user.username, user.id
+    ));
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! `user show`: one user.
+
+use clap::{ArgMatches, Command};
+
+use crate::{
+    cli::{
+        door::Door,
+        failure::Failure,
+        named, output,
+        process::{runtime, say},
+    },
+    config::Config,
+};
+
+pub(super) fn command() -> Command {
+    Command::new("show")
+        .about("Show one user, by name or by id")
+        .arg(named::argument())
+        .arg(output::json())
+}
+
+pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure> {
+    runtime()?.block_on(async {
+        let door = Door::open(config, false, "").await?;
+        let user = named::find(&door, arguments).await?.user;
+        if output::is_json(arguments) {
+            say(&output::lines(std::slice::from_ref(&user)));
+            return Ok(());
+        }
+        let state = if user["disabled"] == true {
+            "disabled"
+        } else {
+            "enabled"
+        };
+        for (name, value) in [
+            ("name", output::text(&user["username"])),
+            ("id", output::text(&user["id"])),
+            ("roles", output::roles(&user)),
+            ("state", state.to_owned()),
+            ("shown as", output::text(&user["display_name"])),
+            ("created", output::text(&user["created_at"])),
+        ] {
+            say(format!("{name:<10}{value}").trim_end());
+            say("\n");
+        }
+        Ok(())
+    })
+}

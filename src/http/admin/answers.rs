@@ -1,0 +1,85 @@
+//! What the administration answers: a user as JSON, and that something was done.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::Serialize;
+use warp::{Reply, http::StatusCode, reply::Response};
+
+use crate::{
+    domain::{DisplayName, Role, User, UserId},
+    http::{error::ApiError, trace::note},
+};
+
+/// A user, as an administrator sees them.
+#[derive(Serialize)]
+pub(super) struct UserAnswer<'a> {
+    id: String,
+    username: &'a str,
+    /// All that the user was given, also one whose end has come.
+    roles: Vec<&'a str>,
+    /// When those roles end that do.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    role_ends: BTreeMap<&'a str, String>,
+    disabled: bool,
+    display_name: Option<&'a str>,
+    created_at: String,
+}
+
+impl<'a> From<&'a User> for UserAnswer<'a> {
+    fn from(user: &'a User) -> Self {
+        let lasting = user.roles.lasting().iter().map(Role::as_str);
+        let ending = user.roles.ending();
+        Self {
+            id: user.id.to_string(),
+            username: user.username.as_str(),
+            roles: lasting
+                .chain(ending.iter().map(|(role, _)| role.as_str()))
+                .collect(),
+            role_ends: ending
+                .iter()
+                .map(|(role, until)| (role.as_str(), until.to_string()))
+                .collect(),
+            disabled: user.disabled,
+            display_name: user.display_name.as_ref().map(DisplayName::as_str),
+            created_at: user.created_at.to_string(),
+        }
+    }
+}
+
+/// The answer to what changed a user: the user as they are now, or 404 if there is none.
+pub(super) fn changed_user(user: Option<Arc<User>>) -> Result<Response, ApiError> {
+    let user = user.ok_or(ApiError::NotFound)?;
+    Ok(changed(
+        warp::reply::json(&UserAnswer::from(&*user)).into_response(),
+        user.id,
+    ))
+}
+
+/// The answer to what leaves nothing to show: 204, or 404 if there was nothing to end.
+pub(super) fn ended(has_ended: bool, user: UserId) -> Result<Response, ApiError> {
+    if has_ended {
+        Ok(changed(StatusCode::NO_CONTENT.into_response(), user))
+    } else {
+        Err(ApiError::NotFound)
+    }
+}
+
+/// How many sessions and API tokens have ended.
+#[derive(Serialize)]
+struct Count {
+    ended: usize,
+}
+
+/// The answer to what ends several things at once.
+pub(super) fn ended_count(ended: usize, user: UserId) -> Response {
+    let answer = warp::reply::json(&Count { ended }).into_response();
+    if ended > 0 { changed(answer, user) } else { answer }
+}
+
+/// Notes for the log that the request changed something of `user`.
+pub(super) fn changed(answer: Response, user: UserId) -> Response {
+    note(answer, |trace| {
+        trace.user = Some(user);
+        trace.changed = true;
+    })
+}

@@ -1,0 +1,102 @@
+//! `/admin/users`: lists users, and adds one.
+
+use serde::Serialize;
+use warp::{Filter, Reply, http::StatusCode, reply::Response};
+
+use super::{
+    administration::{Administration, Asked},
+    answers::{UserAnswer, changed},
+};
+use crate::{
+    domain::{PageLimit, Password, Role, UserCursor, UserPage, UserQuery, Username, UsernamePrefix},
+    http::{
+        endpoint::{Endpoint, endpoint, on},
+        error::ApiError,
+        field::{FieldProblem, truth},
+        fields::{Fields, fields, query},
+        method::{GET, POST},
+    },
+};
+
+pub(super) fn route(administration: &Administration) -> impl Endpoint + use<> {
+    let list = administration.asked().and(query()).then(list);
+    let add = administration
+        .asked()
+        .and(fields(administration.settings()))
+        .then(add);
+    endpoint("/admin/users", on(GET, list).or(POST, add))
+}
+
+#[derive(Serialize)]
+struct Users<'a> {
+    users: Vec<UserAnswer<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+impl<'a> From<&'a UserPage> for Users<'a> {
+    fn from(page: &'a UserPage) -> Self {
+        Self {
+            users: page.users.iter().map(|user| UserAnswer::from(&**user)).collect(),
+            next: page.next.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+async fn list(asked: Asked, query: Result<Fields, ApiError>) -> Result<Response, ApiError> {
+    let (accounts, _) = asked.allowed()?;
+    let mut fields = query?;
+    let prefix = fields.take_if_given("prefix", |text| UsernamePrefix::parse(&text));
+    let role = fields.take_if_given("role", |text| Role::parse(&text));
+    let disabled = fields.take_if_given("disabled", |text| truth(&text));
+    let after = fields.take_if_given("after", |text| UserCursor::parse(&text).ok_or(BadPage::Cursor));
+    let limit = fields.take_if_given("limit", |text| limit(&text));
+    let query = fields.finish(Some(UserQuery {
+        prefix,
+        role,
+        disabled,
+        after,
+        limit: limit.unwrap_or_default(),
+    }))?;
+    let page = accounts.list(query).await?;
+    Ok(warp::reply::json(&Users::from(&page)).into_response())
+}
+
+fn limit(text: &str) -> Result<PageLimit, BadPage> {
+    let limit = text.parse().ok().and_then(PageLimit::new);
+    limit.ok_or(BadPage::Limit)
+}
+
+/// Why there is no such page.
+#[derive(Debug, thiserror::Error)]
+enum BadPage {
+    #[error("This must be the next of an earlier answer.")]
+    Cursor,
+    #[error("This must be a whole number from 1 to {}.", PageLimit::MAX.get())]
+    Limit,
+}
+
+impl FieldProblem for BadPage {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Cursor => "bad_cursor",
+            Self::Limit => "out_of_range",
+        }
+    }
+}
+
+async fn add(asked: Asked, fields: Result<Fields, ApiError>) -> Result<Response, ApiError> {
+    let (accounts, actor) = asked.allowed()?;
+    let mut fields = fields?;
+    let username = fields.take("username", |text| Username::parse(&text));
+    let password = fields.take("password", |text| Password::parse(text.into()));
+    let roles = fields.take_roles("roles");
+    let new = fields.finish(username.zip(password).zip(roles))?;
+    let ((username, password), roles) = new;
+    let user = accounts
+        .add(username, password, roles, actor, &asked.context)
+        .await?;
+    let reply = warp::reply::json(&UserAnswer::from(&user));
+    let answer = warp::reply::with_status(reply, StatusCode::CREATED).into_response();
+    Ok(changed(answer, user.id))
+}

@@ -1,0 +1,137 @@
+//! `/admin/users/{id}`: shows, changes and deletes a user, and sets their password.
+
+use std::sync::Arc;
+
+use warp::{Filter, Reply, reply::Response};
+
+use super::{
+    administration::{Administration, Asked},
+    answers::{UserAnswer, changed_user, ended},
+};
+use crate::{
+    auth::Accounts,
+    domain::{DisplayName, Password, Role, User, UserId, moment},
+    http::{
+        endpoint::{Endpoint, endpoint, on, parameter},
+        error::ApiError,
+        fields::{Fields, fields},
+        method::{DELETE, GET, PATCH, POST},
+    },
+};
+
+const USER: &str = "/admin/users/{id}";
+const ROLES: &str = "/admin/users/{id}/roles";
+const ROLE: &str = "/admin/users/{id}/roles/{role}";
+const PASSWORD: &str = "/admin/users/{id}/password";
+
+pub(super) fn route(administration: &Administration) -> impl Endpoint + use<> {
+    let asked = administration.asked().and(parameter(USER, "{id}"));
+    let show = asked.clone().then(show);
+    let change = asked.clone().and(fields(administration.settings())).then(change);
+    let delete = asked.then(delete);
+    endpoint(USER, on(GET, show).or(PATCH, change).or(DELETE, delete))
+}
+
+pub(super) fn password_route(administration: &Administration) -> impl Endpoint + use<> {
+    let set = administration
+        .asked()
+        .and(parameter(PASSWORD, "{id}"))
+        .and(fields(administration.settings()))
+        .then(set_password);
+    endpoint(PASSWORD, on(POST, set))
+}
+
+pub(super) fn roles_route(administration: &Administration) -> impl Endpoint + use<> {
+    let give = administration
+        .asked()
+        .and(parameter(ROLES, "{id}"))
+        .and(fields(administration.settings()))
+        .then(give_role);
+    endpoint(ROLES, on(POST, give))
+}
+
+pub(super) fn role_route(administration: &Administration) -> impl Endpoint + use<> {
+    let take = administration.asked().and(parameter(ROLE, "{id}"));
+    let take = take.and(parameter(ROLE, "{role}")).then(take_role);
+    endpoint(ROLE, on(DELETE, take))
+}
+
+/// The user with this id.
+pub(super) async fn named(accounts: &Accounts, id: &str) -> Result<Arc<User>, ApiError> {
+    let id = UserId::parse(id).map_err(|_| ApiError::NotFound)?;
+    accounts.find(id).await?.ok_or(ApiError::NotFound)
+}
+
+async fn show(asked: Asked, id: String) -> Result<Response, ApiError> {
+    let (accounts, _) = asked.allowed()?;
+    let user = named(accounts, &id).await?;
+    Ok(warp::reply::json(&UserAnswer::from(&*user)).into_response())
+}
+
+/// Makes one change. A body with several is refused, because each is a step of its own and a later one could fail.
+async fn change(asked: Asked, id: String, fields: Result<Fields, ApiError>) -> Result<Response, ApiError> {
+    let (accounts, actor) = asked.allowed()?;
+    let mut fields = fields?;
+    let user = named(accounts, &id).await?.id;
+    let context = &asked.context;
+    fields.take_all_but_one_of(["roles", "disabled", "display_name"]);
+    let changed = if fields.has("roles") {
+        let roles = fields.take_roles("roles");
+        let roles = fields.finish(roles)?;
+        accounts.set_roles(user, roles, actor, context).await
+    } else if fields.has("disabled") {
+        let disabled = fields.take_flag("disabled");
+        let disabled = fields.finish(disabled)?;
+        accounts.set_disabled(user, disabled, actor, context).await
+    } else {
+        let name = if fields.take_null("display_name") {
+            Some(None)
+        } else {
+            let name = fields.take("display_name", |text| DisplayName::parse(&text));
+            name.map(Some)
+        };
+        let name = fields.finish(name)?;
+        accounts.set_display_name(user, name, actor, context).await
+    };
+    changed_user(changed?)
+}
+
+async fn give_role(asked: Asked, id: String, fields: Result<Fields, ApiError>) -> Result<Response, ApiError> {
+    let (accounts, actor) = asked.allowed()?;
+    let mut fields = fields?;
+    let role = fields.take("role", |text| Role::parse(&text));
+    let until = fields.take_if_given("until", |text| moment(&text));
+    let (role, until) = fields.finish(role.map(|role| (role, until)))?;
+    let user = named(accounts, &id).await?.id;
+    let given = accounts.give_role(user, role, until, actor, &asked.context);
+    changed_user(given.await?)
+}
+
+async fn take_role(asked: Asked, id: String, role: String) -> Result<Response, ApiError> {
+    let (accounts, actor) = asked.allowed()?;
+    let role = Role::parse(&role).map_err(|_| ApiError::NotFound)?;
+    let user = named(accounts, &id).await?.id;
+    let taken = accounts.take_role(user, role, actor, &asked.context);
+    changed_user(taken.await?)
+}
+
+async fn delete(asked: Asked, id: String) -> Result<Response, ApiError> {
+    let (accounts, actor) = asked.allowed()?;
+    let user = named(accounts, &id).await?.id;
+    ended(accounts.delete(user, actor, &asked.context).await?, user)
+}
+
+async fn set_password(
+    asked: Asked,
+    id: String,
+    fields: Result<Fields, ApiError>,
+) -> Result<Response, ApiError> {
+    let (accounts, actor) = asked.allowed()?;
+    let mut fields = fields?;
+    let password = fields.take("password", |text| Password::parse(text.into()));
+    let keeps_api_tokens = fields.take_flag("keep_api_tokens");
+    let (password, keeps_api_tokens) = fields.finish(password.zip(keeps_api_tokens))?;
+    let user = named(accounts, &id).await?;
+    let set = accounts.set_password(&user, password, keeps_api_tokens, actor, &asked.context);
+    changed_user(set.await?)
+}

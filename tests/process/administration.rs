@@ -1,0 +1,185 @@
+//! The commands of the operator: the same with a server that runs and with none, and what the control socket lets through.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::{
+    client::PASSWORD,
+    server::{Ended, Home, Server, is_root},
+};
+
+const NEW_PASSWORD: &str = "another horse battery staple";
+
+struct House {
+    home: Home,
+    server: Option<Server>,
+}
+
+impl House {
+    /// A database with the users ada, an administrator, and bob.
+    fn new(is_served: bool) -> Self {
+        let home = Home::new();
+        for (name, role) in [("ada", "ADMIN"), ("bob", "CLIENT")] {
+            home.program(&["user", "add", name, "--create", "--role", role])
+                .flag("--password.bcrypt_cost", "4")
+                .input(&format!("{PASSWORD}\n"))
+                .run()
+                .assert_success();
+        }
+        let server = is_served.then(|| home.start());
+        Self { home, server }
+    }
+
+    fn run(&self, command: &str) -> Ended {
+        self.run_with(command, "")
+    }
+
+    fn run_with(&self, command: &str, input: &str) -> Ended {
+        let words: Vec<&str> = command.split(' ').collect();
+        let program = self.home.program(&words).flag("--password.bcrypt_cost", "4");
+        program.input(input).run()
+    }
+
+    #[track_caller]
+    fn says(&self, command: &str) -> String {
+        self.run(command).assert_success().out
+    }
+
+    /// The server, which is started now if none runs.
+    fn served(&mut self) -> &Server {
+        self.server.get_or_insert_with(|| self.home.start())
+    }
+}
+
+#[test]
+fn each_command_does_the_same_with_a_server_and_without() {
+    for is_served in [true, false] {
+        let mut house = House::new(is_served);
+        let list = house.says("user list");
+        let columns: Vec<Vec<&str>> = list
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        assert_eq!(columns[0][..3], ["NAME", "ROLES", "STATE"], "{list}");
+        assert_eq!(columns[1][..2], ["ada", "ADMIN"], "{list}");
+        assert_eq!(columns[2][..2], ["bob", "CLIENT"], "{list}");
+        let status = house.says("status");
+        let runs = if is_served {
+            "server    runs"
+        } else {
+            "server    does not run"
+        };
+        assert!(
+            status.starts_with(runs) && status.contains("users     2"),
+            "{status}"
+        );
+        assert!(house.says("user list --role ADMIN").contains("ada"));
+        assert_eq!(house.says("user list x"), "there is no such user\n");
+        let shown = house.says("user show BOB");
+        assert!(
+            shown.contains("roles     CLIENT") && shown.contains("state     enabled"),
+            "{shown}"
+        );
+        let id = shown
+            .lines()
+            .find_map(|line| line.strip_prefix("id        "))
+            .unwrap()
+            .to_owned();
+        assert_eq!(house.says(&format!("user show {id}")), shown);
+        let json = house.says(&format!("user show {id} --json"));
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["username"], "bob");
+        assert_eq!(house.says("user list --json").lines().count(), 2);
+
+        assert_eq!(
+            house.says("user role add bob EDITOR"),
+            "bob has the roles [CLIENT EDITOR] now\n"
+        );
+        assert_eq!(
+            house.says("user role remove bob CLIENT"),
+            "bob has the roles [EDITOR] now\n"
+        );
+        assert_eq!(
+            house.says("user role add bob FAMILY --until 2999-01-01"),
+            "bob has the roles [EDITOR FAMILY until 2999-01-01T00:00:00Z] now\n"
+        );
+        house.says("user role remove bob FAMILY");
+        house.says("user disable bob");
+        assert!(house.says("user list --disabled").contains("bob"));
+        house.says("user enable bob");
+        house
+            .run_with("user passwd bob", &format!("{NEW_PASSWORD}\n"))
+            .assert_success();
+        assert_eq!(house.says("session list bob"), "bob has no session\n");
+        house.served().sign_in("bob", NEW_PASSWORD).assert_status(200);
+        assert!(
+            house.says("session list bob").starts_with("ID"),
+            "now a server runs"
+        );
+        assert_eq!(house.says("session end bob --all"), "ended 1 sessions of bob\n");
+        assert!(house.says("user delete bob").starts_with("deleted user bob"));
+        house.served().sign_in("bob", NEW_PASSWORD).assert_status(401);
+    }
+}
+
+#[test]
+fn a_command_that_can_not_be_done_says_why_and_changes_nothing() {
+    for is_served in [true, false] {
+        let house = House::new(is_served);
+        let before = house.says("user list --json");
+        for (command, code, why) in [
+            ("user show eve", 1, "there is no user eve"),
+            (
+                "user show 019a2b3c-0000-7000-8000-000000000001",
+                1,
+                "there is no user 019a2b3c",
+            ),
+            ("user show a$b", 2, "is no user"),
+            ("user role add bob admin", 2, "is no role"),
+            ("user role add bob ADMIN --until tomorrow", 1, "a day such as"),
+            ("user role remove ada ADMIN", 1, "No administrator would be left"),
+            ("user disable ada", 1, "No administrator would be left"),
+            ("user delete ada", 1, "No administrator would be left"),
+            ("user list --role admin", 1, "A role has"),
+            ("user list --limit 0", 2, "0"),
+            (
+                "session end bob 019a2b3c-0000-7000-8000-000000000001",
+                1,
+                "bob has no session with that id",
+            ),
+            ("session end bob", 2, "--all"),
+            ("token revoke bob x", 1, "bob has no token with that id"),
+            ("token revoke bob a/b", 2, "is no id"),
+            ("user lst", 2, "list"),
+        ] {
+            let ended = house.run(command);
+            assert_eq!(ended.code, Some(code), "{command}: {ended:?}");
+            assert!(ended.err.contains(why), "{command}: {}", ended.err);
+        }
+        let weak = house.run_with("user passwd bob", "password\n");
+        assert!(
+            weak.code == Some(1) && weak.err.contains("nothing was changed"),
+            "{weak:?}"
+        );
+        assert_eq!(house.says("user list --json"), before);
+    }
+}
+
+#[test]
+fn the_control_socket_is_its_owners_alone_and_goes_with_the_server() {
+    let mut house = House::new(true);
+    let socket = house.home.path("data/control.sock");
+    let mode = std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    assert!(house.says("status").contains("server    runs"));
+    if is_root() {
+        // A stranger gets no further than the file, and root always does.
+        let stranger = house.home.program(&["status"]).by_user(4321).run();
+        assert_eq!(stranger.code, Some(1), "{stranger:?}");
+    }
+    // Killed: the socket stays, and the next command and the next server pass it over.
+    drop(house.server.take());
+    assert!(socket.exists());
+    assert!(house.says("status").contains("server    does not run"));
+    house.served();
+    assert!(house.says("status").contains("server    runs"));
+}
