@@ -46,7 +46,8 @@ pub trait Users: Send + Sync + 'static {
 
     /// Changes one user and returns the user as changed. The change holds at once for every live token of the user. A new
     /// password ends every session and every API token of the user, and the store forgets from where and with which device
-    /// tokens the user has signed in. A change that leaves no administrator is refused, by the rule of
+    /// tokens the user has signed in. A user who is disabled has no session: to disable one ends them, and to enable one brings
+    /// none back. A change that leaves no administrator is refused, by the rule of
     /// [`User::stops_administering`], however many callers ask at once.
     ///
     /// # Errors

@@ -135,6 +135,8 @@ async fn tokens_of_an_ended_session_or_a_disabled_user_are_inactive() {
     server.change("ada", UserChange::Disabled(true)).await;
     assert_inactive(&server.introspect(&service, &token).await);
     server.change("ada", UserChange::Disabled(false)).await;
+    assert_inactive(&server.introspect(&service, &token).await);
+    let token = server.sign_in("ada", PASSWORD).await.token();
     active(&server.introspect(&service, &token).await);
     server.log_out(&token).await.assert_status(StatusCode::NO_CONTENT);
     assert_inactive(&server.introspect(&service, &token).await);

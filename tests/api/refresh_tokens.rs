@@ -158,7 +158,8 @@ async fn a_log_out_a_new_password_and_a_shut_out_user_end_it() {
     server.change("ada", UserChange::Disabled(true)).await;
     use_token(&server, &refresh).await.assert_dead();
     server.change("ada", UserChange::Disabled(false)).await;
-    let (access, refresh) = pair(&use_token(&server, &refresh).await);
+    use_token(&server, &refresh).await.assert_dead();
+    let (access, refresh) = pair(&server.sign_in("ada", PASSWORD).await);
 
     let (_, others) = pair(&server.sign_in("ada", PASSWORD).await);
     let body = json!({"current_password": PASSWORD, "new_password": "another horse battery"});

@@ -174,6 +174,8 @@ async fn a_disabled_account_is_named_only_after_the_right_password() {
         answer.assert_dead();
     }
     server.change("ada", UserChange::Disabled(false)).await;
+    server.welcome(&token).await.assert_dead();
+    let token = server.sign_in("ada", PASSWORD).await.token();
     server.welcome(&token).await.assert_welcome("ada", "CLIENT");
 }
 

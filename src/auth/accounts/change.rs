@@ -79,8 +79,8 @@ impl Accounts {
         Ok(Some(changed))
     }
 
-    /// Disables a user, or enables them again, and returns the user as they are now. No sign-in and no token of a disabled user is
-    /// accepted. Returns `None` if there is no such user.
+    /// Disables a user, or enables them again, and returns the user as they are now. To disable a user ends
+    /// their sessions. No sign-in and no API token of theirs is accepted meanwhile. Returns `None` if there is no such user.
     ///
     /// # Errors
     /// [`AuthError::LastAdministrator`] if no administrator would be left, or a failure of the store.

@@ -46,7 +46,9 @@ pub(super) fn commands() -> [Command; 5] {
             .arg(named::argument())
             .arg(keep),
         Command::new("disable")
-            .about("Keep a user out: refuse every sign-in and every token of theirs")
+            .about(
+                "Keep a user out: end their sessions, and refuse every sign-in and every API token of theirs",
+            )
             .arg(named::argument()),
         Command::new("enable")
             .about("Let a disabled user in again")
@@ -101,7 +103,7 @@ async fn set_disabled(door: &Door, arguments: &ArgMatches, disabled: bool) -> Re
     change(door, &user, &json!({ "disabled": disabled })).await?;
     say(&if disabled {
         format!(
-            "{} is disabled; none of their tokens is accepted\n",
+            "{} is disabled; their sessions have ended, and none of their API tokens is accepted\n",
             user.username
         )
     } else {

@@ -64,6 +64,8 @@ pub async fn an_api_token_needs_a_live_session_of_its_user(backend: &impl Backen
     assert!(refused(&session, later(300)).await, "it has expired");
     changed(&store, ada.id, UserChange::Disabled(true)).await;
     assert!(refused(&session, NOW).await);
+    changed(&store, ada.id, UserChange::Disabled(false)).await;
+    assert!(refused(&session, NOW).await);
     deleted(&store, &ada, 0).await;
     assert!(refused(&session, NOW).await);
 }

@@ -79,6 +79,7 @@ macro_rules! store_contract {
                 of_racing_demotions_one_administrator_stays;
             sessions:
                 a_session_opens_only_for_a_user_as_verified,
+                a_shut_out_user_has_no_session_and_gets_none_back,
                 an_accepted_token_has_the_present_user,
                 no_check_shows_a_user_older_than_the_last_answer,
                 a_closed_session_stays_closed,

@@ -7,13 +7,16 @@ use std::sync::{
 
 use super::{
     Backend,
-    support::{DAY, MOST, NOW, POLICY, changed, created, hash, is_accepted, later, opened},
+    support::{DAY, MOST, NOW, POLICY, added, changed, created, hash, is_accepted, is_good, later, opened},
 };
 use crate::{
     domain::{
         Client, ClientAddress, Device, DisplayName, Refresh, Role, Session, TokenId, UserChange, UserId,
     },
-    store::sessions::{Kept, Outdated},
+    store::{
+        backend::Store,
+        sessions::{Kept, Outdated},
+    },
 };
 
 pub async fn a_session_opens_only_for_a_user_as_verified(backend: &impl Backend) {
@@ -50,9 +53,36 @@ pub async fn a_session_opens_only_for_a_user_as_verified(backend: &impl Backend)
     assert_eq!(open(ada.id, 1).await, None, "disabled since");
     assert_eq!(
         store.count().await.unwrap().sessions,
-        Some(1),
-        "the other password has ended the others"
+        Some(0),
+        "the other password has ended some, and the shut-out the last"
     );
+}
+
+pub async fn a_shut_out_user_has_no_session_and_gets_none_back(backend: &impl Backend) {
+    let store = backend.open(NOW).await;
+    let (ada, eve) = (created(&store, "ada").await, created(&store, "eve").await);
+    let (session, token) = opened(&store, &ada, NOW).await;
+    let (second, second_token) = opened(&store, &ada, NOW).await;
+    let (eves, eves_token) = opened(&store, &eve, NOW).await;
+    let api_token = added(&store, &ada, &session, 1).await;
+    // To enable a user who is not disabled ends nothing.
+    changed(&store, ada.id, UserChange::Disabled(false)).await;
+    assert!(is_accepted(&store, &session, token.id, NOW).await);
+    let ended = async |store: &Arc<dyn Store>| {
+        for (session, token) in [(&session, token), (&second, second_token)] {
+            assert!(!is_accepted(store, session, token.id, NOW).await);
+        }
+        assert!(is_accepted(store, &eves, eves_token.id, NOW).await);
+        assert!(is_good(store, &api_token, NOW).await);
+        assert_eq!(store.sessions(ada.id, NOW).await.unwrap(), []);
+        assert_eq!(store.count().await.unwrap().sessions, Some(1));
+    };
+    for disabled in [true, false] {
+        changed(&store, ada.id, UserChange::Disabled(disabled)).await;
+        ended(&store).await;
+    }
+    drop(store);
+    ended(&backend.open(NOW).await).await;
 }
 
 pub async fn an_accepted_token_has_the_present_user(backend: &impl Backend) {

@@ -15,6 +15,13 @@ use crate::{
     },
 };
 
+/// What a user who is shut out keeps: their API tokens are refused meanwhile, and good again afterwards.
+const API_TOKENS_KEPT: Kept = Kept {
+    session: None,
+    api_tokens: true,
+    network: None,
+};
+
 #[async_trait]
 impl Users for SledStore {
     async fn create_user(&self, user: User, network: Option<Network>) -> Result<UserCreation, StoreError> {
@@ -60,7 +67,12 @@ impl Users for SledStore {
                     trees.put_new_password(&user, &ended, None)?;
                     ended
                 } else {
-                    let ended = Ended::default();
+                    let ended = if before.disabled || user.disabled {
+                        // Also those that an earlier version left alive.
+                        group.all_but(id, API_TOKENS_KEPT)
+                    } else {
+                        Ended::default()
+                    };
                     trees.put_user(&user, &ended)?;
                     ended
                 };
