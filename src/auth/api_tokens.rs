@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::{Auth, AuthError, Principal, SignedIn, TokenRefusal, error::ApiTokenRejection};
 use crate::{
-    domain::{ApiToken, ApiTokenId, ApiTokenName, BearerToken, RequestContext, Roles, UserId},
+    domain::{ApiToken, ApiTokenId, ApiTokenName, BearerToken, RequestContext, Role, Roles, UserId},
     event::{Actor, EventKind},
     store::{AcceptedApiToken, ApiTokenCreation},
     tokens::api_token,
@@ -20,6 +20,8 @@ pub struct NewApiToken {
     pub name: ApiTokenName,
     /// Its roles: some of the user's own.
     pub roles: Roles,
+    /// Whether it has the scope `admin`: it may use the administration. It needs the role ADMIN then.
+    pub may_administer: bool,
     /// How long it is valid, in whole seconds. None is valid for ever: a forgotten token must expire.
     pub lifetime: Duration,
 }
@@ -61,6 +63,7 @@ impl Auth {
             hash,
             name: wanted.name,
             roles: wanted.roles,
+            may_administer: wanted.may_administer,
             created_at: now,
             expires_at: now.plus(wanted.lifetime),
             used_at: None,
@@ -167,6 +170,9 @@ fn reject(wanted: &NewApiToken, own: &Roles, longest: Duration) -> Vec<ApiTokenR
     }
     if !wanted.roles.are_among(own) {
         rejections.push(ApiTokenRejection::NotTheirRole);
+    }
+    if wanted.may_administer && !wanted.roles.contains(&Role::ADMIN) {
+        rejections.push(ApiTokenRejection::NoAdministrator);
     }
     // Lifetimes are whole seconds: a shorter token would have expired when it is made.
     if wanted.lifetime.as_secs() == 0 || wanted.lifetime > longest {

@@ -72,6 +72,9 @@ pub enum AuthError {
     /// The user has none of these roles.
     #[error("none of the roles")]
     MissingRole(Vec<Role>),
+    /// The API token of this user was not made for the administration.
+    #[error("an API token without the scope admin")]
+    MissingScope(UserId),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -131,6 +134,9 @@ pub enum ApiTokenRejection {
     /// Its user lacks one of its roles.
     #[error("You have not got all of these roles yourself.")]
     NotTheirRole,
+    /// It would have the scope `admin` without the role ADMIN.
+    #[error("The scope admin needs the role ADMIN among the roles of the token.")]
+    NoAdministrator,
     /// It would last less than a second, or too long.
     #[error("An API token lasts for 1 to {longest} seconds.")]
     Lifetime {

@@ -86,6 +86,18 @@ impl Principal {
         }
     }
 
+    /// Requires one that may use the administration: the role ADMIN, and for an API token the scope `admin` as well.
+    ///
+    /// # Errors
+    /// [`AuthError::MissingRole`], or [`MissingScope`](AuthError::MissingScope).
+    pub(crate) fn require_administrator(&self) -> Result<(), AuthError> {
+        self.require_any(&[Role::ADMIN])?;
+        match &self.proof {
+            Proof::ApiToken(token, _) if !token.may_administer => Err(AuthError::MissingScope(self.id())),
+            Proof::ApiToken(..) | Proof::AccessToken(..) => Ok(()),
+        }
+    }
+
     /// The user's display name, if they have one.
     #[must_use]
     pub fn display_name(&self) -> Option<&DisplayName> {
@@ -156,7 +168,7 @@ impl Principal {
     }
 
     /// This principal, as the listeners of events see it.
-    pub(super) fn actor(&self) -> Actor {
+    pub(crate) fn actor(&self) -> Actor {
         Actor::User {
             id: self.id(),
             session: self.session_id(),

@@ -4,6 +4,7 @@
 //! the section's type, the flag, the shipped `jwt-server.toml`, and the row of `docs/settings.md`.
 
 mod accepts;
+mod admin;
 mod api_tokens;
 mod document;
 #[cfg(test)]
@@ -31,6 +32,7 @@ mod throttle;
 mod token;
 
 pub use self::{
+    admin::AdminConfig,
     api_tokens::ApiTokenConfig,
     document::{default_file, settings_table},
     error::ConfigError,
@@ -74,6 +76,8 @@ pub struct Config {
     pub throttle: ThrottleConfig,
     /// Who may ask about tokens.
     pub introspection: IntrospectionConfig,
+    /// The administration where clients reach the server.
+    pub admin: AdminConfig,
     /// The log.
     pub log: LogConfig,
 }
@@ -94,6 +98,7 @@ impl Config {
         let password = errors.keep(PasswordConfig::read(settings));
         let throttle = errors.keep(ThrottleConfig::read(settings));
         let introspection = errors.keep(IntrospectionConfig::read(settings));
+        let admin = errors.keep(AdminConfig::read(settings));
         let log = errors.keep(LogConfig::read(settings));
         let read = || {
             Some(Self {
@@ -106,6 +111,7 @@ impl Config {
                 password: password?,
                 throttle: throttle?,
                 introspection: introspection?,
+                admin: admin?,
                 log: log?,
             })
         };
@@ -128,6 +134,7 @@ impl Config {
             self.password.check(),
             self.throttle.check(),
             self.introspection.check(),
+            self.admin.check(),
             self.log.check(),
         ] {
             errors.keep(checked);

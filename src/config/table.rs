@@ -1,9 +1,9 @@
 //! The table of all settings.
 
 use super::{
-    api_tokens::ApiTokenConfig, introspection::IntrospectionConfig, log::LogConfig, password::PasswordConfig,
-    server::ServerConfig, session, setting::AnySetting, signup::SignupConfig, store::StoreConfig,
-    throttle::ThrottleConfig, token,
+    admin::AdminConfig, api_tokens::ApiTokenConfig, introspection::IntrospectionConfig, log::LogConfig,
+    password::PasswordConfig, server::ServerConfig, session, setting::AnySetting, signup::SignupConfig,
+    store::StoreConfig, throttle::ThrottleConfig, token,
 };
 
 /// Every setting, section by section, in the order of the shipped file.
@@ -18,6 +18,7 @@ pub fn settings() -> impl Iterator<Item = AnySetting> {
         PasswordConfig::SETTINGS,
         ThrottleConfig::SETTINGS,
         IntrospectionConfig::SETTINGS,
+        AdminConfig::SETTINGS,
         LogConfig::SETTINGS,
     ]
     .into_iter()

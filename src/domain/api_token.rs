@@ -19,6 +19,8 @@ pub struct ApiToken {
     pub name: ApiTokenName,
     /// The most roles that it can have.
     pub roles: Roles,
+    /// Whether it may use the administration, with the role ADMIN: it was made with the scope `admin`.
+    pub may_administer: bool,
     /// When it was made.
     pub created_at: Timestamp,
     /// The first second at which it is refused.
@@ -57,6 +59,7 @@ impl ApiToken {
             hash: ApiTokenHash::from_bytes(super::random()),
             name: ApiTokenName::parse("deploy").unwrap(),
             roles: Roles::default(),
+            may_administer: false,
             created_at,
             expires_at: created_at.plus(std::time::Duration::from_hours(24)),
             used_at: None,

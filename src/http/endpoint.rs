@@ -22,6 +22,15 @@ impl<F> Endpoint for F where
 {
 }
 
+/// Tries one endpoint after the other. Each is boxed, so that its future takes no room in that of a request for another one.
+macro_rules! first_of {
+    ($first:expr, $($next:expr),+ $(,)?) => {
+        $first.boxed()$(.or($next.boxed()).unify())+
+    };
+}
+
+pub(super) use first_of;
+
 /// Answers the requests for `path`, which is also the route's name in the log. A segment may be a parameter, such as `{id}`, which
 /// matches any text; the handler reads it with [`parameter`].
 pub(super) fn endpoint<F: Endpoint>(path: &'static str, handlers: Handlers<F>) -> impl Endpoint {

@@ -92,6 +92,7 @@ impl ApiError {
                 | AuthError::AccountDisabled(user)
                 | AuthError::WrongPassword(user)
                 | AuthError::SessionRequired(user)
+                | AuthError::MissingScope(user)
                 | AuthError::TooManyAttempts {
                     axis: Axis::Caller(user) | Axis::Changes(user),
                     ..

@@ -201,6 +201,13 @@ impl From<&AuthError> for Problem {
                     names.join(" ")
                 ))
             }
+            AuthError::MissingScope(_) => Self::new(
+                StatusCode::FORBIDDEN,
+                "insufficient_scope",
+                "Scope required",
+                "This API token was made without the scope admin. Make one with it, or sign in.",
+            )
+            .challenge(", error=\"insufficient_scope\", scope=\"admin\""),
             AuthError::Store(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "storage_unavailable",

@@ -57,6 +57,7 @@ impl FieldProblem for ApiTokenRejection {
         match self {
             Self::NoRole => "too_short",
             Self::NotTheirRole => "not_yours",
+            Self::NoAdministrator => "needs_role",
             Self::Lifetime { .. } => "out_of_range",
         }
     }
@@ -97,6 +98,7 @@ impl From<&ApiTokenRejection> for FieldError {
     fn from(problem: &ApiTokenRejection) -> Self {
         let field = match problem {
             ApiTokenRejection::NoRole | ApiTokenRejection::NotTheirRole => "roles",
+            ApiTokenRejection::NoAdministrator => "scope",
             ApiTokenRejection::Lifetime { .. } => "expires_in",
         };
         Self::new(field, problem)

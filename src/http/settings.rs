@@ -44,6 +44,8 @@ pub struct ApiSettings {
     pub body: BodyLimits,
     /// The URL under which clients reach the server; `None` if it is unknown.
     pub public_url: Option<String>,
+    /// Whether `/admin` is among the routes.
+    pub administration: bool,
 }
 
 /// How much of a request body is read, and for how long.
@@ -63,6 +65,7 @@ impl From<&Config> for ApiSettings {
                 time: config.server.body_timeout,
             },
             public_url: config.public_url(),
+            administration: config.admin.enabled,
         }
     }
 }

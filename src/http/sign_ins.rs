@@ -4,6 +4,9 @@ use serde::Serialize;
 
 use crate::domain::{ApiToken, Role, Session};
 
+/// The scope of an API token that may use the administration.
+pub(super) const ADMIN_SCOPE: &str = "admin";
+
 #[derive(Serialize)]
 pub(super) struct SessionAnswer {
     id: String,
@@ -33,6 +36,8 @@ pub(super) struct ApiTokenAnswer<'a> {
     name: &'a str,
     /// The roles that it was made with, also if its user has lost one since.
     roles: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'static str>,
     created_at: String,
     last_used_at: Option<String>,
     expires_at: String,
@@ -44,6 +49,7 @@ impl<'a> From<&'a ApiToken> for ApiTokenAnswer<'a> {
             id: token.id.to_string(),
             name: token.name.as_str(),
             roles: token.roles.iter().map(Role::as_str).collect(),
+            scope: token.may_administer.then_some(ADMIN_SCOPE),
             created_at: token.created_at.to_string(),
             last_used_at: token.used_at.map(|at| at.to_string()),
             expires_at: token.expires_at.to_string(),

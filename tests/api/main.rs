@@ -7,6 +7,7 @@
 
 mod account;
 mod administration;
+mod administrators;
 mod api_tokens;
 mod authorization;
 mod bodies;

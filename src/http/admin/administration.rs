@@ -2,16 +2,17 @@
 
 use std::{convert::Infallible, future};
 
-use warp::{Filter, Rejection};
+use warp::{Filter, Rejection, filters::BoxedFilter};
 
 use crate::{
-    auth::Accounts,
+    auth::{Accounts, Auth, Principal},
     domain::RequestContext,
     event::Actor,
     http::{
         context::context,
         error::ApiError,
-        settings::{ApiSettings, CurrentSettings},
+        guard::principal,
+        settings::{Api, ApiSettings, CurrentSettings},
         trace,
     },
 };
@@ -21,7 +22,16 @@ use crate::{
 pub struct Administration {
     accounts: Accounts,
     settings: CurrentSettings,
-    owner: u32,
+    callers: Callers,
+}
+
+/// Who may use it.
+#[derive(Clone)]
+enum Callers {
+    /// Root, and this user of the operating system.
+    Operator { owner: u32 },
+    /// The users with the role ADMIN, by their tokens, while the settings say so.
+    Administrators(Auth),
 }
 
 /// Who sends a request to the administration, where no socket tells: an extension of the request.
@@ -39,13 +49,25 @@ impl Administration {
         Self {
             accounts,
             settings: CurrentSettings::new(settings.into()),
-            owner,
+            callers: Callers::Operator { owner },
         }
     }
 
-    /// The user for whom this administration is.
-    pub(super) fn own_operator(&self) -> Operator {
-        Operator { uid: self.owner }
+    /// The administration for those who administer by their tokens.
+    pub(in crate::http) fn of_administrators(api: &Api) -> Self {
+        Self {
+            accounts: api.auth().accounts().clone(),
+            settings: api.current().clone(),
+            callers: Callers::Administrators(api.auth().clone()),
+        }
+    }
+
+    /// The user for whom this administration is, if it is not for administrators.
+    pub(super) fn own_operator(&self) -> Option<Operator> {
+        match self.callers {
+            Callers::Operator { owner } => Some(Operator { uid: owner }),
+            Callers::Administrators(_) => None,
+        }
     }
 
     pub(super) fn settings(&self) -> &CurrentSettings {
@@ -54,8 +76,8 @@ impl Administration {
 
     /// Hands a handler the accounts and who asks.
     pub(super) fn asked(&self) -> impl Filter<Extract = (Asked,), Error = Rejection> + Clone + use<> {
-        let (accounts, owner) = (self.accounts.clone(), self.owner);
-        operator(owner).and(context()).and_then(move |actor, context| {
+        let accounts = self.accounts.clone();
+        self.actor().and(context()).and_then(move |actor, context| {
             let asked = Asked {
                 accounts: accounts.clone(),
                 actor,
@@ -64,28 +86,40 @@ impl Administration {
             future::ready(Ok::<_, Rejection>(asked))
         })
     }
+
+    /// Who asks, or why they may not.
+    fn actor(&self) -> BoxedFilter<(Result<Actor, ApiError>,)> {
+        match &self.callers {
+            Callers::Operator { owner } => operator(*owner).boxed(),
+            Callers::Administrators(auth) => principal(auth).map(administrator).boxed(),
+        }
+    }
 }
 
 /// A request to the administration.
 pub(super) struct Asked {
     accounts: Accounts,
     actor: Result<Actor, ApiError>,
-    pub(super) context: RequestContext,
+    context: RequestContext,
 }
 
 impl Asked {
     /// The accounts, and the actor, who may work on them.
     ///
-    /// Fails with [`ApiError::NotFound`] if the request comes from elsewhere: there is no administration for it.
-    pub(super) fn allowed(&self) -> Result<(&Accounts, Actor), ApiError> {
-        match &self.actor {
-            Ok(actor) => Ok((&self.accounts, *actor)),
-            Err(_) => Err(ApiError::NotFound),
-        }
+    /// Fails with why they may not.
+    pub(super) fn allowed(self) -> Result<(Accounts, Actor, RequestContext), ApiError> {
+        Ok((self.accounts, self.actor?, self.context))
     }
 }
 
-/// The operator, if that is root or `owner`.
+/// The user of an access token or an API token, if they may administer.
+fn administrator(checked: Result<Principal, ApiError>) -> Result<Actor, ApiError> {
+    let principal = checked?;
+    principal.require_administrator()?;
+    Ok(principal.actor())
+}
+
+/// The operator, if that is root or `owner`. For everyone else there is no administration.
 fn operator(owner: u32) -> impl Filter<Extract = (Result<Actor, ApiError>,), Error = Infallible> + Copy {
     warp::ext::optional::<Operator>().map(move |given: Option<Operator>| {
         let uid = trace::peer_uid().or(given.map(|operator| operator.uid));

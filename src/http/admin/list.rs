@@ -44,7 +44,7 @@ impl<'a> From<&'a UserPage> for Users<'a> {
 }
 
 async fn list(asked: Asked, query: Result<Fields, ApiError>) -> Result<Response, ApiError> {
-    let (accounts, _) = asked.allowed()?;
+    let (accounts, ..) = asked.allowed()?;
     let mut fields = query?;
     let prefix = fields.take_if_given("prefix", |text| UsernamePrefix::parse(&text));
     let role = fields.take_if_given("role", |text| Role::parse(&text));
@@ -86,16 +86,14 @@ impl FieldProblem for BadPage {
 }
 
 async fn add(asked: Asked, fields: Result<Fields, ApiError>) -> Result<Response, ApiError> {
-    let (accounts, actor) = asked.allowed()?;
+    let (accounts, actor, context) = asked.allowed()?;
     let mut fields = fields?;
     let username = fields.take("username", |text| Username::parse(&text));
     let password = fields.take("password", |text| Password::parse(text.into()));
     let roles = fields.take_roles("roles");
     let new = fields.finish(username.zip(password).zip(roles))?;
     let ((username, password), roles) = new;
-    let user = accounts
-        .add(username, password, roles, actor, &asked.context)
-        .await?;
+    let user = accounts.add(username, password, roles, actor, &context).await?;
     let reply = warp::reply::json(&UserAnswer::from(&user));
     let answer = warp::reply::with_status(reply, StatusCode::CREATED).into_response();
     Ok(changed(answer, user.id))

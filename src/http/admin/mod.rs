@@ -1,5 +1,5 @@
-//! The administration as routes, below `/admin`, for the operator: over the control socket, or in the process of a command that
-//! has opened the store itself.
+//! The administration as routes, below `/admin`. For the operator: over the control socket, or in the process of a command that
+//! has opened the store itself. And if the settings say so, where clients reach the server, for users who administer.
 
 mod administration;
 mod answers;
@@ -14,12 +14,17 @@ use tower_service::Service;
 use warp::{Filter, Reply, http::Request, reply::Response};
 
 pub use self::administration::{Administration, Operator};
-use super::error::ApiError;
+use super::{
+    endpoint::{Endpoint, first_of},
+    error::ApiError,
+};
 
 impl Administration {
     /// Answers one request, without a server. The [`Operator`] of the request is the user of this process.
     pub async fn answer(&self, mut request: Request<String>) -> Response {
-        request.extensions_mut().insert(self.own_operator());
+        if let Some(operator) = self.own_operator() {
+            request.extensions_mut().insert(operator);
+        }
         let Ok(answer) = warp::service(self.app()).call(request).await;
         answer
     }
@@ -31,27 +36,22 @@ impl Administration {
         &self,
     ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + use<> {
         let not_found = warp::any().map(|| ApiError::NotFound.into_response());
-        list::route(self)
-            .boxed()
-            .or(user::route(self).boxed())
-            .unify()
-            .or(user::password_route(self).boxed())
-            .unify()
-            .or(user::roles_route(self).boxed())
-            .unify()
-            .or(user::role_route(self).boxed())
-            .unify()
-            .or(sign_ins::sessions_route(self).boxed())
-            .unify()
-            .or(sign_ins::session_route(self).boxed())
-            .unify()
-            .or(sign_ins::tokens_route(self).boxed())
-            .unify()
-            .or(sign_ins::token_route(self).boxed())
-            .unify()
-            .or(status::route(self).boxed())
-            .unify()
-            .or(not_found)
-            .unify()
+        self.endpoints().or(not_found).unify()
+    }
+
+    /// The routes. Any other path is rejected as not found.
+    pub(super) fn endpoints(&self) -> impl Endpoint + use<> {
+        first_of!(
+            list::route(self),
+            user::route(self),
+            user::password_route(self),
+            user::roles_route(self),
+            user::role_route(self),
+            sign_ins::sessions_route(self),
+            sign_ins::session_route(self),
+            sign_ins::tokens_route(self),
+            sign_ins::token_route(self),
+            status::route(self),
+        )
     }
 }

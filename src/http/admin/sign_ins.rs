@@ -62,8 +62,8 @@ struct Tokens<'a> {
 }
 
 async fn list_sessions(asked: Asked, id: String) -> Result<Response, ApiError> {
-    let (accounts, _) = asked.allowed()?;
-    let user = named(accounts, &id).await?.id;
+    let (accounts, ..) = asked.allowed()?;
+    let user = named(&accounts, &id).await?.id;
     let sessions = accounts.sessions(user).await?;
     let sessions = sessions.iter().map(SessionAnswer::from).collect();
     Ok(warp::reply::json(&Sessions { sessions }).into_response())
@@ -74,42 +74,42 @@ async fn end_sessions(
     id: String,
     query: Result<Fields, ApiError>,
 ) -> Result<Response, ApiError> {
-    let (accounts, actor) = asked.allowed()?;
+    let (accounts, actor, context) = asked.allowed()?;
     let mut query = query?;
     let keeps = query.take_if_given("keep_api_tokens", |text| truth(&text));
     let keeps = query.finish(Some(keeps))?.unwrap_or(false);
-    let user = named(accounts, &id).await?.id;
-    let count = accounts.end_sessions(user, keeps, actor, &asked.context);
+    let user = named(&accounts, &id).await?.id;
+    let count = accounts.end_sessions(user, keeps, actor, &context);
     Ok(ended_count(count.await?, user))
 }
 
 async fn end_session(asked: Asked, id: String, session: String) -> Result<Response, ApiError> {
-    let (accounts, actor) = asked.allowed()?;
+    let (accounts, actor, context) = asked.allowed()?;
     let session = SessionId::parse(&session).map_err(|_| ApiError::NotFound)?;
-    let user = named(accounts, &id).await?.id;
-    let has_ended = accounts.end_session(user, session, actor, &asked.context);
+    let user = named(&accounts, &id).await?.id;
+    let has_ended = accounts.end_session(user, session, actor, &context);
     ended(has_ended.await?, user)
 }
 
 async fn list_tokens(asked: Asked, id: String) -> Result<Response, ApiError> {
-    let (accounts, _) = asked.allowed()?;
-    let user = named(accounts, &id).await?.id;
+    let (accounts, ..) = asked.allowed()?;
+    let user = named(&accounts, &id).await?.id;
     let tokens = accounts.api_tokens(user).await?;
     let tokens = tokens.iter().map(ApiTokenAnswer::from).collect();
     Ok(warp::reply::json(&Tokens { tokens }).into_response())
 }
 
 async fn revoke_tokens(asked: Asked, id: String) -> Result<Response, ApiError> {
-    let (accounts, actor) = asked.allowed()?;
-    let user = named(accounts, &id).await?.id;
-    let count = accounts.revoke_api_tokens(user, actor, &asked.context);
+    let (accounts, actor, context) = asked.allowed()?;
+    let user = named(&accounts, &id).await?.id;
+    let count = accounts.revoke_api_tokens(user, actor, &context);
     Ok(ended_count(count.await?, user))
 }
 
 async fn revoke_token(asked: Asked, id: String, token: String) -> Result<Response, ApiError> {
-    let (accounts, actor) = asked.allowed()?;
+    let (accounts, actor, context) = asked.allowed()?;
     let token = ApiTokenId::parse(&token).map_err(|_| ApiError::NotFound)?;
-    let user = named(accounts, &id).await?.id;
-    let has_ended = accounts.revoke_api_token(user, token, actor, &asked.context);
+    let user = named(&accounts, &id).await?.id;
+    let has_ended = accounts.revoke_api_token(user, token, actor, &context);
     ended(has_ended.await?, user)
 }

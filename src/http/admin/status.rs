@@ -23,7 +23,7 @@ struct Status {
 }
 
 async fn status(asked: Asked) -> Result<Response, ApiError> {
-    let (accounts, _) = asked.allowed()?;
+    let (accounts, ..) = asked.allowed()?;
     let counts = accounts.count().await?;
     let status = Status {
         version: env!("CARGO_PKG_VERSION"),

@@ -63,26 +63,25 @@ pub(super) async fn named(accounts: &Accounts, id: &str) -> Result<Arc<User>, Ap
 }
 
 async fn show(asked: Asked, id: String) -> Result<Response, ApiError> {
-    let (accounts, _) = asked.allowed()?;
-    let user = named(accounts, &id).await?;
+    let (accounts, ..) = asked.allowed()?;
+    let user = named(&accounts, &id).await?;
     Ok(warp::reply::json(&UserAnswer::from(&*user)).into_response())
 }
 
 /// Makes one change. A body with several is refused, because each is a step of its own and a later one could fail.
 async fn change(asked: Asked, id: String, fields: Result<Fields, ApiError>) -> Result<Response, ApiError> {
-    let (accounts, actor) = asked.allowed()?;
+    let (accounts, actor, context) = asked.allowed()?;
     let mut fields = fields?;
-    let user = named(accounts, &id).await?.id;
-    let context = &asked.context;
+    let user = named(&accounts, &id).await?.id;
     fields.take_all_but_one_of(["roles", "disabled", "display_name"]);
     let changed = if fields.has("roles") {
         let roles = fields.take_roles("roles");
         let roles = fields.finish(roles)?;
-        accounts.set_roles(user, roles, actor, context).await
+        accounts.set_roles(user, roles, actor, &context).await
     } else if fields.has("disabled") {
         let disabled = fields.take_flag("disabled");
         let disabled = fields.finish(disabled)?;
-        accounts.set_disabled(user, disabled, actor, context).await
+        accounts.set_disabled(user, disabled, actor, &context).await
     } else {
         let name = if fields.take_null("display_name") {
             Some(None)
@@ -91,34 +90,34 @@ async fn change(asked: Asked, id: String, fields: Result<Fields, ApiError>) -> R
             name.map(Some)
         };
         let name = fields.finish(name)?;
-        accounts.set_display_name(user, name, actor, context).await
+        accounts.set_display_name(user, name, actor, &context).await
     };
     changed_user(changed?)
 }
 
 async fn give_role(asked: Asked, id: String, fields: Result<Fields, ApiError>) -> Result<Response, ApiError> {
-    let (accounts, actor) = asked.allowed()?;
+    let (accounts, actor, context) = asked.allowed()?;
     let mut fields = fields?;
     let role = fields.take("role", |text| Role::parse(&text));
     let until = fields.take_if_given("until", |text| moment(&text));
     let (role, until) = fields.finish(role.map(|role| (role, until)))?;
-    let user = named(accounts, &id).await?.id;
-    let given = accounts.give_role(user, role, until, actor, &asked.context);
+    let user = named(&accounts, &id).await?.id;
+    let given = accounts.give_role(user, role, until, actor, &context);
     changed_user(given.await?)
 }
 
 async fn take_role(asked: Asked, id: String, role: String) -> Result<Response, ApiError> {
-    let (accounts, actor) = asked.allowed()?;
+    let (accounts, actor, context) = asked.allowed()?;
     let role = Role::parse(&role).map_err(|_| ApiError::NotFound)?;
-    let user = named(accounts, &id).await?.id;
-    let taken = accounts.take_role(user, role, actor, &asked.context);
+    let user = named(&accounts, &id).await?.id;
+    let taken = accounts.take_role(user, role, actor, &context);
     changed_user(taken.await?)
 }
 
 async fn delete(asked: Asked, id: String) -> Result<Response, ApiError> {
-    let (accounts, actor) = asked.allowed()?;
-    let user = named(accounts, &id).await?.id;
-    ended(accounts.delete(user, actor, &asked.context).await?, user)
+    let (accounts, actor, context) = asked.allowed()?;
+    let user = named(&accounts, &id).await?.id;
+    ended(accounts.delete(user, actor, &context).await?, user)
 }
 
 async fn set_password(
@@ -126,12 +125,12 @@ async fn set_password(
     id: String,
     fields: Result<Fields, ApiError>,
 ) -> Result<Response, ApiError> {
-    let (accounts, actor) = asked.allowed()?;
+    let (accounts, actor, context) = asked.allowed()?;
     let mut fields = fields?;
     let password = fields.take("password", |text| Password::parse(text.into()));
     let keeps_api_tokens = fields.take_flag("keep_api_tokens");
     let (password, keeps_api_tokens) = fields.finish(password.zip(keeps_api_tokens))?;
-    let user = named(accounts, &id).await?;
-    let set = accounts.set_password(&user, password, keeps_api_tokens, actor, &asked.context);
+    let user = named(&accounts, &id).await?;
+    let set = accounts.set_password(&user, password, keeps_api_tokens, actor, &context);
     changed_user(set.await?)
 }

@@ -15,10 +15,12 @@ use crate::{
         context::context,
         endpoint::{Endpoint, endpoint, on, with},
         error::ApiError,
+        field::FieldProblem,
         fields::{Fields, fields},
         guard::principal,
         method::POST,
         settings::Api,
+        sign_ins::ADMIN_SCOPE,
         trace::note,
     },
 };
@@ -41,11 +43,13 @@ async fn create(
     let (principal, mut fields) = (principal?, fields?);
     let name = fields.take("name", |text| ApiTokenName::parse(&text));
     let roles = fields.take_roles("roles");
+    let may_administer = fields.take_if_given("scope", |text| admin_scope(&text));
     let lifetime = fields.take_seconds("expires_in");
     let wanted = name.zip(roles).zip(lifetime);
     let wanted = wanted.map(|((name, roles), lifetime)| NewApiToken {
         name,
         roles,
+        may_administer: may_administer.is_some(),
         lifetime,
     });
     let wanted = fields.finish(wanted)?;
@@ -58,11 +62,32 @@ async fn create(
     }))
 }
 
+fn admin_scope(text: &str) -> Result<(), UnknownScope> {
+    if text == ADMIN_SCOPE {
+        Ok(())
+    } else {
+        Err(UnknownScope)
+    }
+}
+
+/// No API token has such a scope.
+#[derive(Debug, thiserror::Error)]
+#[error("The only scope that an API token can have is {ADMIN_SCOPE}.")]
+struct UnknownScope;
+
+impl FieldProblem for UnknownScope {
+    fn code(&self) -> &'static str {
+        "unknown_scope"
+    }
+}
+
 #[derive(Serialize)]
 struct Created<'a> {
     id: String,
     name: &'a str,
     roles: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'static str>,
     expires_at: String,
     /// No other answer contains it.
     token: &'a str,
@@ -74,6 +99,7 @@ fn created(issued: &IssuedApiToken) -> Response {
         id: record.id.to_string(),
         name: record.name.as_str(),
         roles: record.roles.iter().map(Role::as_str).collect(),
+        scope: record.may_administer.then_some(ADMIN_SCOPE),
         expires_at: record.expires_at.to_string(),
         token: issued.text.expose_secret(),
     });

@@ -18,19 +18,17 @@ use std::convert::Infallible;
 
 use warp::{Filter, Reply, filters::BoxedFilter, reply::Response};
 
-use super::{endpoint::Endpoint, error::ApiError, settings::Api};
-
-/// Tries one endpoint after the other. Each is boxed, so that its future takes no room in that of a request for another one.
-macro_rules! first_of {
-    ($first:expr, $($next:expr),+ $(,)?) => {
-        $first.boxed()$(.or($next.boxed()).unify())+
-    };
-}
+use super::{
+    admin::Administration,
+    endpoint::{Endpoint, first_of, only_if},
+    error::ApiError,
+    settings::Api,
+};
 
 impl Api {
     /// The server's own routes, to be mounted beside others: `/welcome`, `/me` and what is below it, `/refresh`, `/signin`,
-    /// `/logout`, `/signup`, `/introspect`, `/revoke`, `/.well-known/jwks.json`, `/.well-known/oauth-authorization-server` and
-    /// `/whoami`. Any other path is rejected as not found, so that routes after `.or(…)` are tried.
+    /// `/logout`, `/signup`, `/introspect`, `/revoke`, `/.well-known/jwks.json`, `/.well-known/oauth-authorization-server`,
+    /// `/whoami` and, if the settings say so, what is below `/admin`. Any other path is rejected as not found, so that routes after `.or(…)` are tried.
     #[must_use]
     pub fn routes(&self) -> BoxedFilter<(Response,)> {
         self.endpoints().boxed()
@@ -64,6 +62,16 @@ impl Api {
             metadata::route(self),
             whoami::route(),
         );
+        let others = others.or(self.administration()).unify();
         me::welcome_route(self).or(others.boxed()).unify()
+    }
+
+    /// `/admin`, while the settings say so.
+    fn administration(&self) -> impl Endpoint + use<> {
+        let settings = self.current().clone();
+        let endpoints = Administration::of_administrators(self).endpoints();
+        only_if(move || settings.get().administration)
+            .and(endpoints)
+            .boxed()
     }
 }

@@ -167,6 +167,6 @@ mod tests {
                 promises += 1;
             }
         }
-        assert_eq!(promises, 54);
+        assert_eq!(promises, 55);
     }
 }

@@ -147,6 +147,7 @@ pub(super) fn api_token(user: &User, n: u8, now: Timestamp) -> ApiToken {
         hash: ApiTokenHash::from_bytes([n; 32]),
         name: ApiTokenName::parse("deploy ✨").unwrap(),
         roles: [Role::CLIENT].into_iter().collect(),
+        may_administer: n % 2 == 1,
         created_at: now,
         expires_at: now.plus(WEEK),
         used_at: None,

@@ -20,6 +20,9 @@ pub(crate) struct ApiTokenRecord {
     hash: String,
     name: String,
     roles: Vec<String>,
+    /// Absent in the records of most, and of earlier versions.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    may_administer: bool,
     created_at: Timestamp,
     expires_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,6 +43,7 @@ impl ApiTokenRecord {
             hash: URL_SAFE_NO_PAD.encode(token.hash.as_bytes()),
             name: token.name.to_string(),
             roles: token.roles.iter().map(ToString::to_string).collect(),
+            may_administer: token.may_administer,
             created_at: token.created_at,
             expires_at: token.expires_at,
             used_at: token.used_at,
@@ -59,6 +63,7 @@ impl ApiTokenRecord {
             hash: ApiTokenHash::from_bytes(hash.try_into().map_err(|_| unreadable())?),
             name: ApiTokenName::parse_stored(&record.name).map_err(|_| unreadable())?,
             roles: roles.collect::<Result<_, _>>().map_err(|_| unreadable())?,
+            may_administer: record.may_administer,
             created_at: record.created_at,
             expires_at: record.expires_at,
             used_at: record.used_at,

@@ -107,6 +107,7 @@ fn api_token() -> ApiToken {
         hash: ApiTokenHash::from_bytes([7; 32]),
         name: ApiTokenName::parse("nightly build").unwrap(),
         roles: [Role::CLIENT].into_iter().collect(),
+        may_administer: false,
         created_at: NOW,
         expires_at: NOW.plus(30 * DAY),
         used_at: Some(later(3600)),

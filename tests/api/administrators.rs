@@ -1,0 +1,182 @@
+//! The administration where clients reach the server: who may use it, route by route.
+
+use jwt_server::event::{Actor, EventKind};
+use serde_json::{Value, json};
+use warp::http::StatusCode;
+
+use crate::server::{Answer, PASSWORD, Server, claims, request, spawn, spawn_with};
+
+/// The page that has every route of the administration: another test compares it with the code.
+const PAGE: &str = include_str!("../../docs/administration.md");
+
+/// Each method and path of the page, with `x` for its parameters.
+fn routes() -> Vec<(String, String)> {
+    let section = PAGE.split("\n## Requests\n").nth(1).unwrap();
+    let rows = section.lines().filter(|line| line.contains("| `/admin/"));
+    let routes = rows.flat_map(|row| {
+        let mut cells = row.split('|').skip(1);
+        let (methods, path) = (cells.next().unwrap(), cells.next().unwrap());
+        let path = path.trim().trim_matches('`').to_owned();
+        let path = path
+            .split('/')
+            .map(|segment| if segment.starts_with('{') { "x" } else { segment });
+        let path = path.collect::<Vec<_>>().join("/");
+        let method = move |method: &str| (method.trim().trim_matches('`').to_owned(), path.clone());
+        methods.split(',').map(method).collect::<Vec<_>>()
+    });
+    routes.collect()
+}
+
+impl Server {
+    async fn administer(&self, method: &str, path: &str, token: Option<&str>, body: &Value) -> Answer {
+        let mut request = request(method, path).json(body);
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        self.send(request).await
+    }
+
+    /// Makes an API token with all roles of the session, and this scope.
+    async fn api_token_of(&self, session: &str, roles: &[&str], scope: Option<&str>) -> Answer {
+        let mut wanted = json!({ "name": "script", "roles": roles, "expires_in": 86_400 });
+        if let Some(scope) = scope {
+            wanted["scope"] = scope.into();
+        }
+        self.post_with_token("/me/tokens", session, &wanted).await
+    }
+}
+
+/// A server with the administration, and a session of ada, who administers.
+async fn with_ada() -> (Server, String) {
+    let server = spawn_with(|config| config.admin.enabled = true).await;
+    let token = server.user("ada").await;
+    server.set_roles("ada", &["CLIENT", "ADMIN"]).await;
+    (server, token)
+}
+
+fn text_of(answer: &Answer, field: &str) -> String {
+    answer.json()[field].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn without_the_setting_there_is_no_administration() {
+    let server = spawn().await;
+    let token = server.user("ada").await;
+    server.set_roles("ada", &["ADMIN"]).await;
+    for (method, path) in routes() {
+        let answer = server.administer(&method, &path, Some(&token), &json!({})).await;
+        answer.assert_problem(StatusCode::NOT_FOUND, "not_found");
+    }
+}
+
+#[tokio::test]
+async fn each_route_refuses_all_but_administrators() {
+    let (server, admin) = with_ada().await;
+    let client = server.user("bob").await;
+    let plain = text_of(&server.api_token_of(&admin, &["ADMIN"], None).await, "token");
+    let ended = server.sign_in("ada", PASSWORD).await.token();
+    server.log_out(&ended).await;
+    assert!(routes().len() > 10, "{:?}", routes());
+    for (method, path) in routes() {
+        let ask = async |token: Option<&str>| server.administer(&method, &path, token, &json!({})).await;
+        let nothing = "Bearer realm=\"jwt-server\"";
+        ask(None).await.assert_unauthorized("missing_token", nothing);
+        ask(Some(&ended)).await.assert_dead();
+        for (token, scope) in [(&client, "ADMIN"), (&plain, "admin")] {
+            let refused = ask(Some(token)).await;
+            refused.assert_problem(StatusCode::FORBIDDEN, "insufficient_scope");
+            let challenge =
+                format!("Bearer realm=\"jwt-server\", error=\"insufficient_scope\", scope=\"{scope}\"");
+            assert_eq!(refused.header("www-authenticate"), challenge, "{method} {path}");
+        }
+        let allowed = ask(Some(&admin)).await;
+        assert!(
+            ![401, 403].contains(&allowed.status.as_u16()) && !allowed.status.is_server_error(),
+            "{method} {path}: {allowed:?}"
+        );
+    }
+    assert_eq!(
+        server.me(&client).await.status,
+        StatusCode::OK,
+        "no refusal did anything"
+    );
+}
+
+#[tokio::test]
+async fn an_administrator_is_the_actor_and_is_one_no_longer_at_the_next_request() {
+    let (server, admin) = with_ada().await;
+    let made = server.api_token_of(&admin, &["ADMIN"], Some("admin")).await;
+    assert_eq!(text_of(&made, "scope"), "admin");
+    let script = text_of(&made, "token");
+    server.user("bob").await;
+    let ada = claims(&admin)["sub"].as_str().unwrap().to_owned();
+    for (n, token) in [&admin, &script].into_iter().enumerate() {
+        let page = server
+            .administer("GET", "/admin/users?prefix=bob", Some(token), &json!({}))
+            .await;
+        let bob = page.json()["users"][0]["id"].as_str().unwrap().to_owned();
+        server.events.take();
+        let path = format!("/admin/users/{bob}");
+        let body = json!({ "display_name": format!("Bob {n}") });
+        let changed = server.administer("PATCH", &path, Some(token), &body).await;
+        changed.assert_status(StatusCode::OK);
+        let event = server.events.take_one();
+        assert_eq!(event.kind, EventKind::DisplayNameChanged);
+        let Actor::User {
+            id,
+            session,
+            api_token,
+        } = event.actor
+        else {
+            panic!("{event:?}")
+        };
+        assert_eq!(
+            (id.to_string(), session.is_some(), api_token.is_some()),
+            (ada.clone(), n == 0, n == 1)
+        );
+    }
+    server.set_roles("ada", &["CLIENT"]).await;
+    for token in [&admin, &script] {
+        let refused = server
+            .administer("GET", "/admin/users", Some(token), &json!({}))
+            .await;
+        refused.assert_problem(StatusCode::FORBIDDEN, "insufficient_scope");
+    }
+}
+
+#[tokio::test]
+async fn the_scope_of_an_api_token_is_its_users_to_give_and_is_shown() {
+    let (server, admin) = with_ada().await;
+    let client = server.user("bob").await;
+    let fields = [("scope", "needs_role")];
+    server
+        .api_token_of(&admin, &["CLIENT"], Some("admin"))
+        .await
+        .assert_fields(&fields);
+    let refused = server.api_token_of(&client, &["CLIENT"], Some("admin")).await;
+    refused.assert_fields(&fields);
+    for unknown in ["", "Admin", "admin users", "ADMIN"] {
+        let refused = server.api_token_of(&admin, &["ADMIN"], Some(unknown)).await;
+        refused.assert_fields(&[("scope", "unknown_scope")]);
+    }
+    server
+        .api_token_of(&admin, &["ADMIN"], Some("admin"))
+        .await
+        .assert_status(StatusCode::CREATED);
+    server
+        .api_token_of(&admin, &["ADMIN"], None)
+        .await
+        .assert_status(StatusCode::CREATED);
+    let server = server.restart().await;
+    let listed = server.get("/me/sessions", &admin).await.json();
+    let listed = listed["sessions"].as_array().unwrap().iter();
+    let scopes: Vec<_> = listed
+        .filter(|one| one["name"] == "script")
+        .map(|one| &one["scope"])
+        .collect();
+    assert_eq!(scopes.len(), 2, "{scopes:?}");
+    assert!(
+        scopes.contains(&&json!("admin")) && scopes.contains(&&Value::Null),
+        "{scopes:?}"
+    );
+}
