@@ -13,7 +13,7 @@ const KEEP_ATTEMPTS_EVERY: Duration = Duration::from_secs(10);
 const BATCH: usize = 500;
 
 impl Auth {
-    /// Removes the sessions and API tokens that have expired, and returns how many. While the clock is in doubt it removes only
+    /// Removes the sessions, API tokens and one-time codes that have expired, and returns how many. While the clock is in doubt it removes only
     /// those that expired before. Gives back the memory of tokens that are no longer accepted.
     ///
     /// # Errors
@@ -25,6 +25,13 @@ impl Auth {
         let mut pruned = 0;
         loop {
             let batch = self.store().prune(settled, BATCH).await?;
+            pruned += batch;
+            if batch < BATCH {
+                break;
+            }
+        }
+        loop {
+            let batch = self.store().prune_codes(settled, BATCH).await?;
             pruned += batch;
             if batch < BATCH {
                 return Ok(pruned);
@@ -74,8 +81,14 @@ impl Auth {
             }
             match auth.prune().await {
                 Ok(0) => {}
-                Ok(pruned) => tracing::debug!(pruned, "expired sessions and API tokens were removed"),
-                Err(error) => report(&error, "expired sessions and API tokens could not be removed"),
+                Ok(pruned) => tracing::debug!(
+                    pruned,
+                    "expired sessions, API tokens and one-time codes were removed"
+                ),
+                Err(error) => report(
+                    &error,
+                    "expired sessions, API tokens and one-time codes could not be removed",
+                ),
             }
             if let Err(error) = auth.keep_api_token_uses().await {
                 report(&error, "the last uses of API tokens could not be kept");

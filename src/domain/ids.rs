@@ -82,6 +82,11 @@ uuid_v7! {
     ApiTokenId
 }
 
+uuid_v7! {
+    /// Names one invitation. It is no secret: the text of the invitation is independent of it.
+    InvitationId
+}
+
 /// Names one access token: its `jti` (RFC 7519, section 4.1.7). 16 random bytes, written as 22 characters of base64url.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TokenId([u8; 16]);

@@ -15,6 +15,7 @@ mod key_ring;
 mod known_device;
 mod moment;
 mod name;
+mod one_time_code;
 mod page;
 mod password;
 mod request;
@@ -40,19 +41,23 @@ pub use block::Block;
 pub use client::{Client, ClientAddress, Network};
 pub use device::Device;
 pub(crate) use ids::random;
-pub use ids::{ApiTokenId, InvalidId, SessionId, TokenId, UserId};
+pub use ids::{ApiTokenId, InvalidId, InvitationId, SessionId, TokenId, UserId};
 pub use key_ring::{KeyRing, KeyState, RingKey};
 pub use known_device::{DeviceSignIn, KnownDevice, KnownDevices, MAX_DEVICES};
 pub use moment::{MomentError, moment};
 pub use name::{ApiTokenName, DisplayName, NameError};
+pub use one_time_code::{
+    Invitation, InvitationCursor, InvitationPage, InvitationQuery, LONGEST_INVITATION, LONGEST_RESET,
+    ResetCode,
+};
 pub use page::PageLimit;
 pub use password::{MAX_PASSWORD_BYTES, Password, PasswordError, PasswordHash};
 pub use request::{RequestContext, RequestId};
 pub use role::{Role, RoleError, Roles};
 pub use rotation::RefreshTokenOutcome;
-pub use session::{MAX_ACCEPTED, Refresh, Session};
+pub use session::{CONFIRMED_FOR, MAX_ACCEPTED, Refresh, Session, is_confirmed};
 pub use token::{RefreshGrant, TokenPolicy, TokenRecord, Whitelist, WhitelistEntry};
-pub use token_hash::{ApiTokenHash, DeviceTokenHash};
+pub use token_hash::{ApiTokenHash, DeviceTokenHash, InvitationHash, ResetCodeHash};
 pub use user::{SharedUser, User, UserChange};
 pub use user_query::{UserCursor, UserPage, UserQuery};
 pub use user_roles::UserRoles;

@@ -22,6 +22,16 @@ use crate::clock::Timestamp;
 /// reaches it, and then gets the same token back until the oldest one has expired.
 pub const MAX_ACCEPTED: usize = 32;
 
+/// How long a session counts as confirmed after its user has given their password.
+pub const CONFIRMED_FOR: Duration = Duration::from_mins(15);
+
+/// Whether a session whose user last gave their password at `confirmed_at` counts as confirmed at `now`. A moment that a clock
+/// noted that was ahead confirms nothing.
+#[must_use]
+pub fn is_confirmed(confirmed_at: Timestamp, now: Timestamp) -> bool {
+    confirmed_at <= now && now < confirmed_at.plus(CONFIRMED_FOR)
+}
+
 /// One sign-in, and those of its tokens that are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -164,6 +174,13 @@ mod tests {
         assert_eq!(session.accepts(first.id, at(299)), Some(first));
         assert_eq!(session.accepts(first.id, at(300)), None);
         assert_eq!(session.accepts(TokenId::generate(), at(0)), None);
+    }
+
+    #[test]
+    fn a_session_is_confirmed_for_a_quarter_of_an_hour() {
+        assert!(is_confirmed(at(50), at(50)) && is_confirmed(at(50), at(949)));
+        assert!(!is_confirmed(at(50), at(950)));
+        assert!(!is_confirmed(at(50), at(49)), "a clock noted it that was ahead");
     }
 
     #[test]

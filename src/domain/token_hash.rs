@@ -39,3 +39,11 @@ token_hash! {
     /// The SHA-256 of a device token's text, which has 256 random bits too.
     DeviceTokenHash
 }
+token_hash! {
+    /// The SHA-256 of an invitation's text, which has 256 random bits too.
+    InvitationHash
+}
+token_hash! {
+    /// The SHA-256 of a reset code's text, which has 256 random bits too.
+    ResetCodeHash
+}

@@ -4,13 +4,15 @@ use async_trait::async_trait;
 
 use super::{
     api_tokens::ApiTokens, attempts::Attempts, devices::Devices, error::StoreError, keys::Keys,
-    sessions::Sessions, users::Users,
+    one_time_codes::OneTimeCodes, sessions::Sessions, users::Users,
 };
 use crate::clock::Timestamp;
 
 /// Everything that the server remembers.
 #[async_trait]
-pub trait Store: Users + Sessions + Devices + ApiTokens + Keys + Attempts + Send + Sync + 'static {
+pub trait Store:
+    Users + Sessions + Devices + ApiTokens + OneTimeCodes + Keys + Attempts + Send + Sync + 'static
+{
     /// Returns the latest moment that this store has been told of, by this process or by an earlier one. A clock that shows an
     /// earlier moment has been set back, and would let expired tokens live again: it must go on from this moment.
     fn latest(&self) -> Timestamp;
@@ -24,7 +26,8 @@ pub trait Store: Users + Sessions + Devices + ApiTokens + Keys + Attempts + Send
     fn note_time(&self, now: Timestamp, settled: Timestamp);
 
     /// Makes `to` the latest moment that this store has been told of, instead of `from`, which a wrong clock showed. API tokens
-    /// that were made after `to` are moved back by the difference. The caller has ended every session and opens none meanwhile.
+    /// that were made after `to` are moved back by the difference. Invitations that were made after `to` end, and so does every
+    /// reset code. The caller has ended every session and opens none meanwhile.
     ///
     /// # Errors
     /// [`StoreError`]; then the caller must try again.

@@ -13,6 +13,7 @@ pub mod contract;
 mod devices;
 mod error;
 mod keys;
+mod one_time_codes;
 mod open;
 mod records;
 mod sessions;
@@ -26,6 +27,7 @@ pub use self::{
     devices::Devices,
     error::{OpenError, StoreError},
     keys::{KeyMaterial, KeyRingUpdate, Keys, StoredRing},
+    one_time_codes::{InvitationRedemption, OneTimeCodes, ResetCodeCreation},
     open::{exists, open},
     sessions::{Accepted, Kept, LiveSession, Outdated, Sessions},
     users::{

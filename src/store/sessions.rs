@@ -33,6 +33,25 @@ pub trait Sessions: Send + Sync + 'static {
         device: Option<DeviceSignIn>,
     ) -> Result<Option<Arc<User>>, StoreError>;
 
+    /// Notes that the user of `session` has given their password again at `now`. Returns `false` and changes nothing if the session
+    /// has ended, or if `verified` is not the version of its user's present password.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the moment may or may not be noted then.
+    async fn confirm_session(
+        &self,
+        session: SessionId,
+        verified: u32,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Returns when the user of `session` last gave their password in it: when it began, or when they last confirmed it. A store
+    /// need remember that only as long as it [counts](crate::domain::CONFIRMED_FOR). Returns `None` if there is no such session.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn confirmed_at(&self, session: SessionId) -> Result<Option<Timestamp>, StoreError>;
+
     /// Returns the sessions of `user` that are live at `now`, oldest first, each with the moment of its last use. A backend
     /// may keep that moment in memory alone and lose it in a restart.
     ///

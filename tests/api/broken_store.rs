@@ -12,14 +12,16 @@ use async_trait::async_trait;
 use jwt_server::{
     clock::Timestamp,
     domain::{
-        ApiToken, ApiTokenHash, ApiTokenId, DeviceSignIn, DeviceTokenHash, KeyRing, Network, Refresh,
-        RefreshTokenOutcome, Session, SessionId, TokenId, TokenPolicy, User, UserChange, UserId, UserPage,
-        UserQuery, Username,
+        ApiToken, ApiTokenHash, ApiTokenId, DeviceSignIn, DeviceTokenHash, Invitation, InvitationHash,
+        InvitationId, InvitationPage, InvitationQuery, KeyRing, Network, PasswordHash, Refresh,
+        RefreshTokenOutcome, ResetCode, ResetCodeHash, Session, SessionId, TokenId, TokenPolicy, User,
+        UserChange, UserId, UserPage, UserQuery, Username,
     },
     store::{
-        Accepted, AcceptedApiToken, ApiTokenCreation, ApiTokens, Attempts, Devices, Kept, KeptAttempts,
-        KeyMaterial, KeyRingUpdate, Keys, PasswordReplacement, PasswordReset, Sessions, Store, StoreCounts,
-        StoreError, StoredRing, UserCreation, UserDeletion, UserUpdate, Users,
+        Accepted, AcceptedApiToken, ApiTokenCreation, ApiTokens, Attempts, Devices, InvitationRedemption,
+        Kept, KeptAttempts, KeyMaterial, KeyRingUpdate, Keys, OneTimeCodes, PasswordReplacement,
+        PasswordReset, ResetCodeCreation, Sessions, Store, StoreCounts, StoreError, StoredRing, UserCreation,
+        UserDeletion, UserUpdate, Users,
     },
 };
 use secrecy::SecretSlice;
@@ -104,6 +106,19 @@ impl Sessions for BrokenStore {
         device: Option<DeviceSignIn>,
     ) -> Result<Option<Arc<User>>, StoreError> {
         self.inner.open_session(session, verified, at_most, device).await
+    }
+
+    async fn confirm_session(
+        &self,
+        session: SessionId,
+        verified: u32,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.inner.confirm_session(session, verified, now).await
+    }
+
+    async fn confirmed_at(&self, session: SessionId) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.confirmed_at(session).await
     }
 
     async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError> {
@@ -209,6 +224,63 @@ impl ApiTokens for BrokenStore {
 
     async fn keep_api_token_uses(&self, at_most: usize) -> Result<usize, StoreError> {
         self.inner.keep_api_token_uses(at_most).await
+    }
+}
+
+#[async_trait]
+impl OneTimeCodes for BrokenStore {
+    async fn add_invitation(&self, invitation: Invitation) -> Result<(), StoreError> {
+        self.inner.add_invitation(invitation).await
+    }
+
+    async fn invitation(
+        &self,
+        hash: InvitationHash,
+        now: Timestamp,
+    ) -> Result<Option<Invitation>, StoreError> {
+        self.inner.invitation(hash, now).await
+    }
+
+    async fn list_invitations(
+        &self,
+        query: InvitationQuery,
+        now: Timestamp,
+    ) -> Result<InvitationPage, StoreError> {
+        self.inner.list_invitations(query, now).await
+    }
+
+    async fn revoke_invitation(&self, id: InvitationId) -> Result<bool, StoreError> {
+        self.inner.revoke_invitation(id).await
+    }
+
+    async fn redeem_invitation(
+        &self,
+        hash: InvitationHash,
+        user: User,
+        network: Option<Network>,
+    ) -> Result<InvitationRedemption, StoreError> {
+        self.inner.redeem_invitation(hash, user, network).await
+    }
+
+    async fn add_reset_code(&self, code: ResetCode, now: Timestamp) -> Result<ResetCodeCreation, StoreError> {
+        self.inner.add_reset_code(code, now).await
+    }
+
+    async fn reset_code(&self, hash: ResetCodeHash, now: Timestamp) -> Result<Option<Arc<User>>, StoreError> {
+        self.inner.reset_code(hash, now).await
+    }
+
+    async fn redeem_reset_code(
+        &self,
+        hash: ResetCodeHash,
+        to: PasswordHash,
+        now: Timestamp,
+    ) -> Result<Option<Arc<User>>, StoreError> {
+        self.inner.redeem_reset_code(hash, to, now).await
+    }
+
+    async fn prune_codes(&self, now: Timestamp, at_most: usize) -> Result<usize, StoreError> {
+        self.inner.prune_codes(now, at_most).await
     }
 }
 

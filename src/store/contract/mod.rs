@@ -29,6 +29,8 @@ pub mod keys;
 #[doc(hidden)]
 pub mod live_sessions;
 #[doc(hidden)]
+pub mod one_time_codes;
+#[doc(hidden)]
 pub mod passwords;
 #[doc(hidden)]
 pub mod refresh;
@@ -88,7 +90,8 @@ macro_rules! store_contract {
                 one_session_too_many_ends_the_oldest,
                 sessions_are_listed_oldest_first_with_their_last_use,
                 pruning_removes_only_what_has_expired_in_batches,
-                opening_removes_expired_sessions;
+                opening_removes_expired_sessions,
+                a_session_is_confirmed_by_the_present_password;
             live_sessions:
                 a_live_session_agrees_with_the_store;
             refresh:
@@ -108,6 +111,18 @@ macro_rules! store_contract {
                 concurrent_creations_keep_the_bound_of_api_tokens,
                 api_tokens_end_with_the_password_and_with_the_user,
                 the_last_use_of_an_api_token_is_kept_by_the_hour;
+            one_time_codes:
+                an_invitation_adds_one_user_with_its_roles,
+                of_concurrent_uses_of_an_invitation_one_adds_a_user,
+                an_invitation_ends_when_revoked_and_at_its_second,
+                what_an_invitation_does_not_allow_leaves_it_unspent,
+                a_code_is_accepted_while_its_maker_administers,
+                invitations_are_listed_oldest_first_in_pages,
+                a_reset_code_gives_one_password_and_ends_all_else,
+                of_concurrent_uses_of_a_reset_code_one_wins,
+                a_reset_code_ends_with_what_it_was_made_for,
+                pruning_removes_only_expired_codes,
+                no_code_of_a_wrong_clock_outlives_it;
             keys:
                 the_refresh_key_stays_until_every_session_is_closed,
                 the_signing_keys_are_kept_whole,
@@ -146,6 +161,7 @@ mod tests {
             include_str!("devices.rs"),
             include_str!("keys.rs"),
             include_str!("live_sessions.rs"),
+            include_str!("one_time_codes.rs"),
             include_str!("passwords.rs"),
             include_str!("refresh.rs"),
             include_str!("sessions.rs"),
@@ -167,6 +183,6 @@ mod tests {
                 promises += 1;
             }
         }
-        assert_eq!(promises, 55);
+        assert_eq!(promises, 67);
     }
 }

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Client, ClientAddress, Device, DisplayName, Refresh, Role, Session, TokenId, UserChange, UserId,
+        Client, ClientAddress, Device, DisplayName, Refresh, Role, Session, SessionId, TokenId, UserChange,
+        UserId, is_confirmed,
     },
     store::{
         backend::Store,
@@ -353,4 +354,45 @@ pub async fn opening_removes_expired_sessions(backend: &impl Backend) {
     drop(store);
     // Removed for good, even if the clock is set back.
     assert_eq!(backend.open(NOW).await.count().await.unwrap().sessions, Some(1));
+}
+
+pub async fn a_session_is_confirmed_by_the_present_password(backend: &impl Backend) {
+    let store = backend.open(NOW).await;
+    let ada = created(&store, "ada").await;
+    let (session, first) = opened(&store, &ada, NOW).await;
+    let (other, _) = opened(&store, &ada, later(1)).await;
+    assert_eq!(
+        store.confirmed_at(session.id).await.unwrap(),
+        Some(NOW),
+        "by the sign-in"
+    );
+    let stranger = SessionId::generate(NOW);
+    assert_eq!(store.confirmed_at(stranger).await.unwrap(), None);
+    assert!(!store.confirm_session(stranger, 0, later(2)).await.unwrap());
+    assert!(
+        !store.confirm_session(session.id, 1, later(2)).await.unwrap(),
+        "another password"
+    );
+    assert_eq!(store.confirmed_at(session.id).await.unwrap(), Some(NOW));
+    assert!(store.confirm_session(session.id, 0, later(260)).await.unwrap());
+    // It belongs to the session: a refresh keeps it, and a restart too.
+    let refreshed = store.refresh(session.id, first.id, POLICY, later(280)).await;
+    assert!(matches!(refreshed.unwrap(), Refresh::Minted(_)));
+    drop(store);
+    let store = backend.open(later(280)).await;
+    assert_eq!(store.confirmed_at(session.id).await.unwrap(), Some(later(260)));
+    assert_eq!(store.confirmed_at(other.id).await.unwrap(), Some(later(1)));
+    assert!(store.close_session(session.id).await.unwrap().is_some());
+    assert_eq!(store.confirmed_at(session.id).await.unwrap(), None);
+    assert!(!store.confirm_session(session.id, 0, later(282)).await.unwrap());
+    // Pruning leaves one that counts.
+    let (long, _) = Session::start(ada.id, DAY, DAY, NOW);
+    let begun = store.open_session(long.clone(), 0, MOST, None).await;
+    assert!(begun.unwrap().is_some());
+    assert!(store.confirm_session(long.id, 0, later(300)).await.unwrap());
+    store.prune(later(1199), 10).await.unwrap();
+    assert_eq!(store.confirmed_at(long.id).await.unwrap(), Some(later(300)));
+    store.prune(later(1200), 10).await.unwrap();
+    let left = store.confirmed_at(long.id).await.unwrap().unwrap();
+    assert!(!is_confirmed(left, later(1200)));
 }

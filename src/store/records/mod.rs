@@ -5,6 +5,7 @@
 pub(crate) mod api_token;
 pub(crate) mod attempts;
 pub(crate) mod format;
+pub(crate) mod invitation;
 pub(crate) mod key_ring;
 pub(crate) mod session;
 pub(crate) mod user;

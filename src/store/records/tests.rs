@@ -5,15 +5,16 @@ use std::{net::IpAddr, time::Duration};
 use secrecy::ExposeSecret;
 
 use super::{
-    api_token::ApiTokenRecord, attempts::AttemptsRecord, key_ring::KeyRingRecord, session::SessionRecord,
-    user::UserRecord,
+    api_token::ApiTokenRecord, attempts::AttemptsRecord, invitation::InvitationRecord,
+    key_ring::KeyRingRecord, session::SessionRecord, user::UserRecord,
 };
 use crate::{
     clock::Timestamp,
     domain::{
         Algorithm, ApiToken, ApiTokenHash, ApiTokenId, ApiTokenName, Attributes, Client, ClientAddress,
-        Device, DeviceSignIn, DeviceTokenHash, DisplayName, FailedAttempts, PasswordHash, RefreshGrant, Role,
-        Session, SessionId, TokenId, TokenRecord, User, UserChange, UserId, Username, WhitelistEntry,
+        Device, DeviceSignIn, DeviceTokenHash, DisplayName, FailedAttempts, Invitation, InvitationHash,
+        InvitationId, PasswordHash, RefreshGrant, ResetCode, ResetCodeHash, Role, Session, SessionId,
+        TokenId, TokenRecord, User, UserChange, UserId, Username, WhitelistEntry,
     },
     store::{error::StoreError, users::MAX_NETWORKS},
 };
@@ -199,6 +200,56 @@ fn an_api_token_is_read_as_written_with_and_without_a_version() {
 }
 
 #[test]
+fn an_invitation_is_read_as_written() {
+    let invitation = Invitation {
+        id: InvitationId::from_bytes([7; 16]),
+        hash: InvitationHash::from_bytes([7; 32]),
+        roles: [Role::CLIENT].into_iter().collect(),
+        username: Username::parse("ada").ok(),
+        made_by: Some(user_id()),
+        created_at: NOW,
+        expires_at: NOW.plus(30 * DAY),
+    };
+    let least = Invitation {
+        roles: [].into_iter().collect(),
+        username: None,
+        made_by: None,
+        ..invitation.clone()
+    };
+    for (record, expected) in [
+        (fixture!("invitation.json"), invitation),
+        (fixture!("invitation-least.json"), least),
+    ] {
+        let read = InvitationRecord::read(&[7; 16], record.as_bytes()).unwrap();
+        assert_eq!(read, expected);
+        assert_eq!(text(InvitationRecord::write(&read).unwrap()), record);
+    }
+}
+
+#[test]
+fn the_reset_code_of_a_user_is_read_as_written() {
+    let record = fixture!("user-reset.json");
+    let read = UserRecord::read(user_id(), record.as_bytes()).unwrap();
+    let code = ResetCode {
+        hash: ResetCodeHash::from_bytes([7; 32]),
+        user: user_id(),
+        made_by: Some(user_id()),
+        expires_at: later(60),
+    };
+    assert_eq!(read.reset_code(user_id()).unwrap(), Some(code.clone()));
+    assert_eq!(text(read.write().unwrap()), record);
+    // A change of the user leaves it, unless it disables them.
+    let read = read.update(&user());
+    assert_eq!(read.reset_code(user_id()).unwrap(), Some(code));
+    let read = read.update(&user().with(UserChange::Disabled(true)));
+    assert_eq!(read.reset_code(user_id()).unwrap(), None);
+    let bad = record.replace("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc", "secret");
+    let bad = UserRecord::read(user_id(), bad.as_bytes()).unwrap();
+    let refused = bad.reset_code(user_id()).unwrap_err();
+    assert!(!refused.to_string().contains("secret"), "{refused}");
+}
+
+#[test]
 fn a_key_ring_is_read_as_written_with_and_without_a_version() {
     let old = fixture!("key_ring.json");
     let new = of_version(1, old);
@@ -247,12 +298,13 @@ fn failed_attempts_are_read_as_written() {
 }
 
 /// What reading `record` as each kind of record fails with.
-fn errors(record: &str) -> [StoreError; 4] {
+fn errors(record: &str) -> [StoreError; 5] {
     let bytes = record.as_bytes();
     [
         UserRecord::read(user_id(), bytes).err().unwrap(),
         SessionRecord::read(&[7; 16], bytes).err().unwrap(),
         ApiTokenRecord::read(&[7; 16], bytes).err().unwrap(),
+        InvitationRecord::read(&[7; 16], bytes).err().unwrap(),
         KeyRingRecord::read(bytes).err().unwrap(),
     ]
 }
@@ -262,11 +314,13 @@ fn a_record_of_a_newer_version_is_refused_and_said_to_be_newer() {
     let key = of_version(2, fixture!("key_ring-lone.json"));
     let refused = KeyRingRecord::read(key.as_bytes()).err().unwrap();
     assert!(matches!(refused, StoreError::NewerRecord { .. }), "{refused}");
+    let invitation = fixture!("invitation-least.json").replacen("\"v\":1,", "", 1);
     // Whether the present version can make sense of the other fields or not.
     for record in [
         fixture!("user.json"),
         fixture!("session.json"),
         fixture!("api_token.json"),
+        &invitation,
         fixture!("key_ring.json"),
         r#"{"what":"no version known today has"}"#,
     ] {

@@ -10,7 +10,8 @@ use crate::{
     clock::Timestamp,
     domain::{
         Attributes, ClientAddress, Device, DeviceSignIn, DeviceTokenHash, DisplayName, KnownDevice,
-        KnownDevices, Network, PasswordHash, Role, Session, SessionId, User, UserId, UserRoles, Username,
+        KnownDevices, Network, PasswordHash, ResetCode, ResetCodeHash, Role, Session, SessionId, User,
+        UserId, UserRoles, Username,
     },
     store::{error::StoreError, sessions::Kept, users::MAX_NETWORKS},
 };
@@ -46,8 +47,12 @@ pub(crate) struct UserRecord {
     /// was ever presented, and its name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     devices: Vec<DeviceRow>,
+    /// Of the reset code: its SHA-256 (base64url), the administrator who made it if one did, and when it expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reset_code: Option<ResetCodeRow>,
 }
 
+type ResetCodeRow = (String, Option<String>, Timestamp);
 type DeviceRow = (String, String, Timestamp, bool, Option<String>);
 
 impl Record for UserRecord {
@@ -76,16 +81,44 @@ impl UserRecord {
             created_at: user.created_at,
             networks: Vec::new(),
             devices: Vec::new(),
+            reset_code: None,
         }
     }
 
-    /// The record of the same user, changed to `user`. The networks and devices stay.
+    /// The record of the same user, changed to `user`. The networks and devices stay, and so does the reset code unless the user is
+    /// disabled.
     pub(crate) fn update(self, user: &User) -> Self {
         Self {
             networks: self.networks,
             devices: self.devices,
+            reset_code: self.reset_code.filter(|_| !user.disabled),
             ..Self::of(user)
         }
+    }
+
+    /// Gives the user a reset code in place of an earlier one.
+    pub(crate) fn put_reset_code(&mut self, code: &ResetCode) {
+        self.reset_code = Some((
+            URL_SAFE_NO_PAD.encode(code.hash.as_bytes()),
+            code.made_by.map(|user| user.to_string()),
+            code.expires_at,
+        ));
+    }
+
+    /// Returns the reset code of the user, whose id is `id`.
+    pub(crate) fn reset_code(&self, id: UserId) -> Result<Option<ResetCode>, StoreError> {
+        let Some((hash, made_by, expires_at)) = &self.reset_code else {
+            return Ok(None);
+        };
+        let unreadable = || unreadable(format!("user {id}"));
+        let hash = URL_SAFE_NO_PAD.decode(hash).map_err(|_| unreadable())?;
+        let made_by = made_by.as_deref().map(UserId::parse);
+        Ok(Some(ResetCode {
+            hash: ResetCodeHash::from_bytes(hash.try_into().map_err(|_| unreadable())?),
+            user: id,
+            made_by: made_by.transpose().map_err(|_| unreadable())?,
+            expires_at: *expires_at,
+        }))
     }
 
     pub(crate) fn read(id: UserId, bytes: &[u8]) -> Result<Self, StoreError> {

@@ -1,6 +1,6 @@
 //! The time goes back: the clock that the server believed was wrong. By then every session has ended.
 
-use super::{RECORDS, SledStore, commit::group::Effect};
+use super::{RECORDS, SledStore, blocking, commit::group::Effect};
 use crate::{clock::Timestamp, store::error::StoreError};
 
 impl SledStore {
@@ -27,6 +27,15 @@ impl SledStore {
                     }
                     Ok(((), Effect::Move(moved)))
                 })
+                .await?;
+        }
+        let find = self
+            .committer
+            .deferred_read(move |trees| trees.codes_made_after(to));
+        for some in blocking(find).await??.chunks(RECORDS) {
+            let some = some.to_vec();
+            self.committer
+                .commit(move |trees, _| Ok((trees.remove_codes(&some)?, Effect::None)))
                 .await?;
         }
         self.index.go_back(to);

@@ -11,11 +11,14 @@
 //! | `meta` | `refresh_key` | the key that refresh tokens are made with, 32 bytes |
 //! | `meta` | `names_key` | the key of the hash that picks the places in `names`, 16 bytes |
 //! | `meta` | `attempts_key` | the key of the hash that picks the places in `attempts`, 16 bytes |
-//! | `users` | user id, 16 bytes | `UserRecord` with the networks and devices they sign in from, JSON |
+//! | `users` | user id, 16 bytes | `UserRecord` with the networks and devices they sign in from and their reset code, JSON |
 //! | `names` | a place, 2 bytes | rows of a hash of a username, 8 bytes, and a user id, 16 bytes: see [names](trees::names) |
 //! | `roster` | a list and a name, or the start of one | up to 512 bytes of usernames and user ids: see [roster](trees::roster) |
 //! | `sessions` | session id, 16 bytes | `SessionRecord` with its whitelist, JSON |
 //! | `api_tokens` | API token id, 16 bytes | `ApiTokenRecord`, JSON |
+//! | `invitations` | invitation id, 16 bytes | `InvitationRecord`, JSON |
+//! | `codes` | the kind and the SHA-256 of a one-time code, 33 bytes | where the code is, 24 bytes: see [codes](trees::one_time_codes) |
+//! | `confirmations` | session id, 16 bytes | when its user gave their password again, in seconds, a `u64`, big endian |
 //! | `attempts` | a place, a `u32`, big endian | `AttemptsRecord`, 12 bytes |
 //!
 //! A session is one record: log-out is one removal and takes every token of the session with it. Four rooms, each of which
@@ -36,6 +39,7 @@ mod file;
 mod go_back;
 mod keys;
 mod memory;
+mod one_time_codes;
 #[cfg(test)]
 mod power_cut;
 mod sessions;

@@ -89,6 +89,37 @@ impl Sessions for SledStore {
             .await
     }
 
+    async fn confirm_session(
+        &self,
+        session: SessionId,
+        verified: u32,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.index.saw(now);
+        self.committer
+            .commit(move |trees, _| {
+                let user = match trees.session(session)? {
+                    Some(session) => trees.user(session.user)?,
+                    None => None,
+                };
+                let confirmed = user.is_some_and(|user| user.password_version == verified);
+                if confirmed {
+                    trees.put_confirmation(session, now)?;
+                }
+                Ok((confirmed, Effect::None))
+            })
+            .await
+    }
+
+    async fn confirmed_at(&self, session: SessionId) -> Result<Option<Timestamp>, StoreError> {
+        self.committer.loading.whole().await?;
+        let Some(known) = self.index.session(session) else {
+            return Ok(None);
+        };
+        let again = self.committer.read(|trees| trees.confirmation(session))?;
+        Ok(Some(known.created_at).max(again))
+    }
+
     async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError> {
         self.index.saw(now);
         self.committer.loading.whole().await?;
@@ -258,8 +289,19 @@ impl Sessions for SledStore {
                 .await?;
             pruned += removed;
             if removed < part || pruned == at_most {
-                return Ok(pruned);
+                break;
             }
         }
+        // Those that are left are for the next time.
+        let find = self
+            .committer
+            .deferred_read(move |trees| trees.old_confirmations(now, RECORDS));
+        let old = blocking(find).await??;
+        if !old.is_empty() {
+            self.committer
+                .commit(move |trees, _| Ok((trees.remove_confirmations(&old)?, Effect::None)))
+                .await?;
+        }
+        Ok(pruned)
     }
 }

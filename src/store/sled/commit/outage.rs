@@ -87,7 +87,7 @@ fn write_trial(file: &Path) -> io::Result<()> {
 /// How waiting for room ended.
 pub(crate) enum Recovery {
     /// The database is open again.
-    Reopened(Database),
+    Reopened(Box<Database>),
     /// The store is no longer wanted.
     Unwanted,
     /// This process will never open it again, for this reason.
@@ -119,7 +119,7 @@ pub(crate) fn recover(
             return Recovery::Impossible(error.into());
         }
         match reopened {
-            Ok(database) => return Recovery::Reopened(database),
+            Ok(database) => return Recovery::Reopened(Box::new(database)),
             Err(error @ OpenError::Inaccessible { .. }) => {
                 pause = LONGEST_PAUSE.min(pause * 2);
                 if said != error.to_string() {

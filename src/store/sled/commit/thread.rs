@@ -103,7 +103,7 @@ impl CommitThread {
                 Ok(never) => match never {},
             };
             database = match outage::recover(database, self.location.as_ref(), &self.index, wait) {
-                Recovery::Reopened(reopened) => reopened,
+                Recovery::Reopened(reopened) => *reopened,
                 Recovery::Unwanted => return,
                 Recovery::Impossible(error) => {
                     self.access.refuse(StoreError::Closed);

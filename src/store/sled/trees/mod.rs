@@ -7,6 +7,7 @@ mod fill;
 mod keys;
 pub(crate) mod meta;
 mod names;
+pub(crate) mod one_time_codes;
 mod roster;
 mod sessions;
 mod upgrade;
@@ -32,6 +33,9 @@ pub(crate) struct Trees {
     roster: Tree,
     sessions: Tree,
     api_tokens: Tree,
+    invitations: Tree,
+    codes: Tree,
+    confirmations: Tree,
     attempts: Tree,
 }
 
@@ -45,6 +49,9 @@ impl Trees {
             roster: tree("roster")?,
             sessions: tree("sessions")?,
             api_tokens: tree("api_tokens")?,
+            invitations: tree("invitations")?,
+            codes: tree("codes")?,
+            confirmations: tree("confirmations")?,
             attempts: tree("attempts")?,
             db,
         })

@@ -2,10 +2,10 @@
 
 use sled::transaction::{ConflictableTransactionError, Transactional};
 
-use super::{Trees, api_tokens::end, names, transaction_failed};
+use super::{Trees, api_tokens::end, names, one_time_codes::key_of_invitation, transaction_failed};
 use crate::{
     clock::Timestamp,
-    domain::{DeviceSignIn, DeviceTokenHash, Network, Session, User, UserId, Username},
+    domain::{DeviceSignIn, DeviceTokenHash, Invitation, Network, Session, User, UserId, Username},
     store::{
         error::StoreError,
         records::{format, session::SessionRecord, user::UserRecord},
@@ -23,6 +23,16 @@ impl Trees {
         user: &User,
         network: Option<Network>,
     ) -> Result<UserCreation, StoreError> {
+        self.create_user_by(user, network, None)
+    }
+
+    /// Adds `user`, and removes the `invitation` by which they signed up, together.
+    pub(crate) fn create_user_by(
+        &self,
+        user: &User,
+        network: Option<Network>,
+        invitation: Option<&Invitation>,
+    ) -> Result<UserCreation, StoreError> {
         let mut record = UserRecord::of(user);
         if let Some(network) = network {
             record.note_sign_in(network, user.created_at);
@@ -30,8 +40,15 @@ impl Trees {
         let record = record.write()?;
         let place = self.names.place_of(user.username.as_str());
         let change = self.roster_change(None, Some(user))?;
-        let trees = (&self.meta, &self.users, &self.names.tree, &self.roster);
-        let done = trees.transaction(|(meta, users, names, roster)| {
+        let trees = (
+            &self.meta,
+            &self.users,
+            &self.names.tree,
+            &self.roster,
+            &self.invitations,
+            &self.codes,
+        );
+        let done = trees.transaction(|(meta, users, names, roster, invitations, codes)| {
             let rows = names.get(place.key())?;
             for id in names::candidates(rows.as_ref(), place).map_err(ConflictableTransactionError::Abort)? {
                 let other = users.get(id.as_bytes())?;
@@ -47,6 +64,10 @@ impl Trees {
             names::add(names, place, user.id)?;
             change.make(roster)?;
             users.insert(user.id.as_bytes(), record.as_slice())?;
+            if let Some(spent) = invitation {
+                invitations.remove(spent.id.as_bytes())?;
+                codes.remove(key_of_invitation(spent.hash).as_slice())?;
+            }
             Ok(UserCreation::Created)
         });
         done.map_err(transaction_failed)

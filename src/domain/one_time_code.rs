@@ -1,0 +1,142 @@
+//! One-time codes: secrets that a person is given once, outside this server, and that allow one thing once. An invitation allows
+//! a sign-up, a reset code another password. Their texts are not handled here: see `tokens`.
+
+use std::{fmt, time::Duration};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{InvitationHash, InvitationId, PageLimit, ResetCodeHash, Role, Roles, User, UserId, Username};
+use crate::clock::Timestamp;
+
+/// The longest life of a reset code.
+pub const LONGEST_RESET: Duration = Duration::from_hours(24);
+/// The longest life of an invitation.
+pub const LONGEST_INVITATION: Duration = Duration::from_hours(365 * 24);
+
+/// An invitation, as the store keeps it: one sign-up with these roles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// The id by which it is listed and revoked.
+    pub id: InvitationId,
+    /// The hash of its text.
+    pub hash: InvitationHash,
+    /// The roles that the new user gets.
+    pub roles: Roles,
+    /// The only username that it is for; `None` if it is for any.
+    pub username: Option<Username>,
+    /// The administrator who made it; `None` if the operator did.
+    pub made_by: Option<UserId>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The first second at which it is refused.
+    pub expires_at: Timestamp,
+}
+
+impl Invitation {
+    /// Whether it is for a user with this name.
+    #[must_use]
+    pub fn is_for(&self, name: &Username) -> bool {
+        self.username.as_ref().is_none_or(|only| only == name)
+    }
+}
+
+/// A reset code, as the store keeps it: one other password for one user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResetCode {
+    /// The hash of its text.
+    pub hash: ResetCodeHash,
+    /// The user who may choose another password.
+    pub user: UserId,
+    /// The administrator who made it; `None` if the operator did, or the server itself.
+    pub made_by: Option<UserId>,
+    /// The first second at which it is refused.
+    pub expires_at: Timestamp,
+}
+
+impl User {
+    /// Whether a code that this user made is still accepted at `now`: only as long as the user could make another one. So an
+    /// administrator who leaves has no code left by which to come back.
+    #[must_use]
+    pub fn vouches(&self, now: Timestamp) -> bool {
+        !self.disabled && self.roles.contains(&Role::ADMIN, now)
+    }
+}
+
+/// A page of the list of invitations, which is in the order of their ids, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InvitationPage {
+    /// The invitations.
+    pub invitations: Vec<Invitation>,
+    /// Where the next page begins. `None` at the end of the list.
+    pub next: Option<InvitationCursor>,
+}
+
+/// Which page of the list of invitations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InvitationQuery {
+    /// Where the page begins: behind what this cursor was given out for.
+    pub after: Option<InvitationCursor>,
+    /// How many invitations the page has at most.
+    pub limit: PageLimit,
+}
+
+/// A place in the list of invitations. It stays valid while invitations come and go.
+///
+/// Its text is opaque to clients: base64url of the id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvitationCursor(InvitationId);
+
+impl InvitationCursor {
+    /// The place behind the invitation with this id.
+    #[must_use]
+    pub fn behind(id: InvitationId) -> Self {
+        Self(id)
+    }
+
+    /// The cursor whose text is `input`. Returns `None` if no cursor has it.
+    #[must_use]
+    pub fn parse(input: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(input).ok()?;
+        Some(Self(InvitationId::from_bytes(bytes.try_into().ok()?)))
+    }
+
+    /// The invitation behind which the next page begins.
+    #[must_use]
+    pub fn id(&self) -> InvitationId {
+        self.0
+    }
+}
+
+impl fmt::Display for InvitationCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::UserChange;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    #[test]
+    fn only_an_enabled_administrator_vouches_for_a_code() {
+        let user = User::sample("ada", NOW);
+        let until = NOW.plus(Duration::from_mins(1));
+        let admin = user.clone().with(UserChange::GiveRole(Role::ADMIN, Some(until)));
+        assert!(!user.vouches(NOW));
+        assert!(admin.vouches(NOW) && !admin.vouches(until));
+        assert!(!admin.with(UserChange::Disabled(true)).vouches(NOW));
+    }
+
+    #[test]
+    fn a_cursor_of_invitations_reads_back_and_nothing_else_is_one() {
+        let cursor = InvitationCursor::behind(InvitationId::generate(NOW));
+        let text = cursor.to_string();
+        assert_eq!(InvitationCursor::parse(&text), Some(cursor));
+        for bad in ["", "=", &format!("{text}="), &format!("{text}AA"), &text[2..]] {
+            assert_eq!(InvitationCursor::parse(bad), None, "{bad}");
+        }
+    }
+}
