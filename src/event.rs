@@ -2,11 +2,23 @@
 //! when. [`Listeners`] are injected like the clock; each verb emits its events in one place. An event carries no secret: no
 //! password, no token and no name that a client typed. This room does not know what a listener does with an event.
 
+mod class;
+mod details;
+mod trail;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     clock::Timestamp,
     domain::{ApiTokenId, RequestContext, Roles, SessionId, UserId},
+};
+
+pub use self::{
+    class::EventClass,
+    details::Details,
+    trail::{
+        ActorFilter, TrailBounds, TrailCursor, TrailEntry, TrailOrder, TrailPage, TrailQuery, UserFilter,
+    },
 };
 
 /// Something that happened.
@@ -135,6 +147,16 @@ pub enum EventKind {
     StoreOutageBegan,
     /// The store accepts writes again.
     StoreOutageEnded,
+    /// The audit trail lacks events, because too many waited to be written.
+    EventsLeftOut {
+        /// How many it lacks.
+        count: u64,
+    },
+    /// The audit trail lacks refusals, because too many came within a second.
+    RefusalsLeftOut {
+        /// How many it lacks.
+        count: u64,
+    },
 }
 
 impl EventKind {
@@ -167,6 +189,8 @@ impl EventKind {
             Self::Throttled { .. } => "throttled",
             Self::StoreOutageBegan => "store_outage_began",
             Self::StoreOutageEnded => "store_outage_ended",
+            Self::EventsLeftOut { .. } => "events_left_out",
+            Self::RefusalsLeftOut { .. } => "refusals_left_out",
         }
     }
 }

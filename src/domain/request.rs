@@ -21,6 +21,14 @@ impl RequestId {
         Self(text)
     }
 
+    /// The id with this text. Returns `None` unless `text` is 16 hexadecimal digits in lower case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let id = Self(text.as_bytes().try_into().ok()?);
+        let is_digit = |digit: &u8| digit.is_ascii_digit() || matches!(digit, b'a'..=b'f');
+        id.0.iter().all(is_digit).then_some(id)
+    }
+
     /// Its 16 digits, lower case.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -75,6 +83,16 @@ mod tests {
             let id = RequestId::new(number);
             assert_eq!(id.as_str(), format!("{number:016x}"));
             assert_eq!(id.to_string(), id.as_str());
+            assert_eq!(RequestId::parse(id.as_str()), Some(id));
+        }
+        for bad in [
+            "",
+            "7",
+            "000000000000000A",
+            "000000000000000g",
+            "0000000000000000a",
+        ] {
+            assert_eq!(RequestId::parse(bad), None, "{bad}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Mutex};
 
 use super::*;
-use crate::domain::{Client, RequestId};
+use crate::domain::{Client, RequestId, Role};
 
 /// Keeps each event that it is told of, under its own name.
 struct Recorder {
@@ -86,6 +86,7 @@ fn each_kind_has_a_name_of_its_own() {
         EventKind::SessionsEnded { count: 2 },
         EventKind::PasswordChanged { session },
         EventKind::CurrentPasswordWrong,
+        EventKind::PasswordSet,
         EventKind::RolesChanged {
             roles: Roles::default(),
         },
@@ -105,11 +106,68 @@ fn each_kind_has_a_name_of_its_own() {
         },
         EventKind::StoreOutageBegan,
         EventKind::StoreOutageEnded,
+        EventKind::EventsLeftOut { count: 3 },
+        EventKind::RefusalsLeftOut { count: 4 },
     ];
     let names: HashSet<_> = kinds.iter().map(EventKind::name).collect();
+    let listed: HashSet<_> = EventKind::NAMES.iter().copied().collect();
+    assert_eq!(names, listed);
+    assert_eq!(EventKind::NAMES.len(), kinds.len());
     assert_eq!(names.len(), kinds.len());
     for name in names {
         let fine = name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         assert!(fine, "{name}");
     }
+}
+
+#[test]
+fn what_needs_no_right_pushes_out_no_act_of_an_administrator() {
+    let own = event(EventKind::DisplayNameChanged);
+    assert_eq!(own.class(), EventClass::Accounts);
+    let by = |kind: EventKind, actor| Event { actor, ..event(kind) }.class();
+    let administrator = Actor::User {
+        id: UserId::generate(Timestamp::from_secs(1_800_000_000)),
+        session: None,
+        api_token: None,
+    };
+    for actor in [administrator, Actor::Operator { uid: None }, Actor::Server] {
+        assert_eq!(by(EventKind::UserDisabled, actor), EventClass::Administration);
+        assert_eq!(by(EventKind::CurrentPasswordWrong, actor), EventClass::Refusals);
+    }
+    let roles = Roles::default();
+    assert_eq!(
+        by(EventKind::UserCreated { roles }, Actor::Anonymous),
+        EventClass::Accounts
+    );
+    let of_no_user = Event {
+        subject: None,
+        ..event(EventKind::SigningKeyRotated {
+            kid: "kid".to_owned(),
+        })
+    };
+    assert_eq!(of_no_user.class(), EventClass::Administration);
+}
+
+#[test]
+fn details_have_what_a_kind_carries_and_no_more() {
+    let detail = |kind: EventKind| serde_json::to_string(&kind.details()).unwrap();
+    assert_eq!(detail(EventKind::UserDeleted), "{}");
+    assert_eq!(
+        detail(EventKind::Throttled {
+            axis: ThrottleAxis::ForgedTokens,
+            retry_after: Duration::from_secs(9)
+        }),
+        r#"{"limit":"forged_tokens","retry_after":9}"#
+    );
+    let roles = [Role::ADMIN, Role::CLIENT].into_iter().collect();
+    assert_eq!(
+        detail(EventKind::RolesChanged { roles }),
+        r#"{"roles":["ADMIN","CLIENT"]}"#
+    );
+    assert_eq!(
+        detail(EventKind::SignInFailed {
+            reason: SignInFailure::NoSuchUser
+        }),
+        r#"{"reason":"no_such_user"}"#
+    );
 }

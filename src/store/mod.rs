@@ -18,6 +18,7 @@ mod open;
 mod records;
 mod sessions;
 mod sled;
+mod trail;
 mod users;
 
 pub use self::{
@@ -30,6 +31,7 @@ pub use self::{
     one_time_codes::{InvitationRedemption, OneTimeCodes, ResetCodeCreation},
     open::{exists, open},
     sessions::{Accepted, Kept, LiveSession, Outdated, Sessions},
+    trail::AuditTrail,
     users::{
         MAX_NETWORKS, PasswordReplacement, PasswordReset, UserCreation, UserDeletion, UserUpdate, Users,
     },

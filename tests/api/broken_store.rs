@@ -17,11 +17,12 @@ use jwt_server::{
         RefreshTokenOutcome, ResetCode, ResetCodeHash, Session, SessionId, TokenId, TokenPolicy, User,
         UserChange, UserId, UserPage, UserQuery, Username,
     },
+    event::{Event, TrailBounds, TrailPage, TrailQuery},
     store::{
-        Accepted, AcceptedApiToken, ApiTokenCreation, ApiTokens, Attempts, Devices, InvitationRedemption,
-        Kept, KeptAttempts, KeyMaterial, KeyRingUpdate, Keys, OneTimeCodes, PasswordReplacement,
-        PasswordReset, ResetCodeCreation, Sessions, Store, StoreCounts, StoreError, StoredRing, UserCreation,
-        UserDeletion, UserUpdate, Users,
+        Accepted, AcceptedApiToken, ApiTokenCreation, ApiTokens, Attempts, AuditTrail, Devices,
+        InvitationRedemption, Kept, KeptAttempts, KeyMaterial, KeyRingUpdate, Keys, OneTimeCodes,
+        PasswordReplacement, PasswordReset, ResetCodeCreation, Sessions, Store, StoreCounts, StoreError,
+        StoredRing, UserCreation, UserDeletion, UserUpdate, Users,
     },
 };
 use secrecy::SecretSlice;
@@ -316,6 +317,25 @@ impl Attempts for BrokenStore {
 
     async fn keep_attempts(&self, changed: KeptAttempts) -> Result<(), StoreError> {
         self.inner.keep_attempts(changed).await
+    }
+}
+
+#[async_trait]
+impl AuditTrail for BrokenStore {
+    fn append(&self, event: &Event) {
+        self.inner.append(event);
+    }
+
+    async fn keep_events(&self) -> Result<(), StoreError> {
+        self.inner.keep_events().await
+    }
+
+    async fn events(&self, query: TrailQuery) -> Result<TrailPage, StoreError> {
+        self.inner.events(query).await
+    }
+
+    async fn prune_events(&self, bounds: TrailBounds, at_most: usize) -> Result<usize, StoreError> {
+        self.inner.prune_events(bounds, at_most).await
     }
 }
 

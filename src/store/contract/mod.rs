@@ -38,6 +38,8 @@ pub mod refresh;
 pub mod sessions;
 mod support;
 #[doc(hidden)]
+pub mod trail;
+#[doc(hidden)]
 pub mod users;
 #[doc(hidden)]
 pub mod whole;
@@ -129,6 +131,16 @@ macro_rules! store_contract {
                 of_concurrent_changes_of_the_signing_keys_one_wins;
             attempts:
                 failed_attempts_are_kept_as_last_told;
+            trail:
+                an_event_is_kept_as_it_happened,
+                events_are_written_with_the_next_write_or_the_close,
+                a_deleted_user_has_id_and_name_in_the_trail,
+                events_are_read_in_pages_in_both_orders,
+                a_page_has_what_the_query_asks_for,
+                each_class_of_events_is_bounded_by_itself,
+                old_events_are_pruned_also_after_the_time_went_back,
+                a_place_is_given_once_also_when_all_is_pruned,
+                the_trail_keeps_every_event_of_concurrent_writers;
             whole:
                 counts_are_right_after_a_restart,
                 sixty_four_writers_at_once_lose_nothing,
@@ -165,6 +177,7 @@ mod tests {
             include_str!("passwords.rs"),
             include_str!("refresh.rs"),
             include_str!("sessions.rs"),
+            include_str!("trail.rs"),
             include_str!("users.rs"),
             include_str!("whole.rs"),
         ];
@@ -183,6 +196,6 @@ mod tests {
                 promises += 1;
             }
         }
-        assert_eq!(promises, 67);
+        assert_eq!(promises, 76);
     }
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod api_token;
 pub(crate) mod attempts;
+pub(crate) mod event;
 pub(crate) mod format;
 pub(crate) mod invitation;
 pub(crate) mod key_ring;

@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use secrecy::ExposeSecret;
 
 use super::{
-    api_token::ApiTokenRecord, attempts::AttemptsRecord, invitation::InvitationRecord,
+    api_token::ApiTokenRecord, attempts::AttemptsRecord, event::EventRecord, invitation::InvitationRecord,
     key_ring::KeyRingRecord, session::SessionRecord, user::UserRecord,
 };
 use crate::{
@@ -13,9 +13,10 @@ use crate::{
     domain::{
         Algorithm, ApiToken, ApiTokenHash, ApiTokenId, ApiTokenName, Attributes, Client, ClientAddress,
         Device, DeviceSignIn, DeviceTokenHash, DisplayName, FailedAttempts, Invitation, InvitationHash,
-        InvitationId, PasswordHash, RefreshGrant, ResetCode, ResetCodeHash, Role, Session, SessionId,
-        TokenId, TokenRecord, User, UserChange, UserId, Username, WhitelistEntry,
+        InvitationId, PasswordHash, RefreshGrant, RequestContext, RequestId, ResetCode, ResetCodeHash, Role,
+        Session, SessionId, TokenId, TokenRecord, User, UserChange, UserId, Username, WhitelistEntry,
     },
+    event::{Actor, Event, EventKind, TrailCursor},
     store::{error::StoreError, users::MAX_NETWORKS},
 };
 
@@ -297,8 +298,65 @@ fn failed_attempts_are_read_as_written() {
     }
 }
 
+#[test]
+fn an_event_is_read_as_written() {
+    let session = SessionId::from_bytes([7; 16]);
+    let client = Client {
+        address: Some(ClientAddress::new(IpAddr::from([192, 0, 2, 7]))),
+        device: Device::parse("Firefox on Linux"),
+    };
+    let event = Event {
+        kind: EventKind::SessionEnded { session },
+        subject: Some(user_id()),
+        actor: Actor::User {
+            id: UserId::from_bytes([7; 16]),
+            session: Some(session),
+            api_token: Some(ApiTokenId::from_bytes([8; 16])),
+        },
+        context: RequestContext {
+            client,
+            request_id: Some(RequestId::new(0x9a)),
+        },
+        at: NOW,
+    };
+    let name = |id| {
+        let name = if id == user_id() { "ada" } else { "bob" };
+        Ok(Username::parse(name).ok())
+    };
+    let record = fixture!("event.json");
+    assert_eq!(text(EventRecord::write(&event, 3, name).unwrap()), record);
+    let place = TrailCursor::new(7);
+    let read = EventRecord::read(place, record.as_bytes()).unwrap();
+    assert_eq!((read.place, read.at, read.times), (place, NOW, 3));
+    assert_eq!(
+        (read.kind.as_str(), read.subject),
+        ("session_ended", event.subject)
+    );
+    assert_eq!(read.actor, event.actor);
+    let names = [&read.subject_name, &read.actor_name].map(|name| name.as_ref().unwrap().as_str());
+    assert_eq!(names, ["ada", "bob"]);
+    assert_eq!(read.address, event.context.client.address);
+    assert_eq!(read.request_id, event.context.request_id);
+    assert_eq!(read.details, event.kind.details());
+    assert_eq!(EventRecord::moment(record.as_bytes()), Some(NOW));
+
+    let least = EventRecord::read(place, fixture!("event-least.json").as_bytes()).unwrap();
+    assert_eq!((least.kind.as_str(), least.times), ("a_kind_of_later", 1));
+    assert_eq!(
+        (least.actor, least.subject),
+        (Actor::Operator { uid: None }, None)
+    );
+    assert_eq!((least.address, least.request_id), (None, None));
+    assert!(least.details.is_empty());
+    for (good, bad) in [("ada", "a b"), ("192.0.2.7", "x"), ("000000000000009a", "9a")] {
+        let bad = record.replacen(good, bad, 1);
+        let refused = EventRecord::read(place, bad.as_bytes());
+        assert!(matches!(refused, Err(StoreError::Unreadable(_))), "{bad}");
+    }
+}
+
 /// What reading `record` as each kind of record fails with.
-fn errors(record: &str) -> [StoreError; 5] {
+fn errors(record: &str) -> [StoreError; 6] {
     let bytes = record.as_bytes();
     [
         UserRecord::read(user_id(), bytes).err().unwrap(),
@@ -306,6 +364,7 @@ fn errors(record: &str) -> [StoreError; 5] {
         ApiTokenRecord::read(&[7; 16], bytes).err().unwrap(),
         InvitationRecord::read(&[7; 16], bytes).err().unwrap(),
         KeyRingRecord::read(bytes).err().unwrap(),
+        EventRecord::read(TrailCursor::new(7), bytes).err().unwrap(),
     ]
 }
 
@@ -322,6 +381,7 @@ fn a_record_of_a_newer_version_is_refused_and_said_to_be_newer() {
         fixture!("api_token.json"),
         &invitation,
         fixture!("key_ring.json"),
+        r#"{"at":1,"kind":"user_enabled","actor":"server"}"#,
         r#"{"what":"no version known today has"}"#,
     ] {
         for error in errors(&of_version(2, record)) {

@@ -39,6 +39,8 @@ impl SledStore {
                 .await?;
         }
         self.index.go_back(to);
-        self.committer.commit(|_, _| Ok(((), Effect::None))).await
+        self.committer
+            .commit(move |trees, _| Ok((trees.note_step_back(to)?, Effect::None)))
+            .await
     }
 }

@@ -20,6 +20,7 @@
 //! | `codes` | the kind and the SHA-256 of a one-time code, 33 bytes | where the code is, 24 bytes: see [codes](trees::one_time_codes) |
 //! | `confirmations` | session id, 16 bytes | when its user gave their password again, in seconds, a `u64`, big endian |
 //! | `attempts` | a place, a `u32`, big endian | `AttemptsRecord`, 12 bytes |
+//! | `trail` | a class and a number | `EventRecord`, JSON: see [trail](trees::trail) |
 //!
 //! A session is one record: log-out is one removal and takes every token of the session with it. Four rooms, each of which
 //! imports only those before it:
@@ -46,6 +47,7 @@ mod sessions;
 mod start;
 #[cfg(test)]
 mod tests;
+mod trail;
 mod trees;
 mod users;
 

@@ -36,6 +36,7 @@ pub(crate) fn start(config: &StoreConfig, now: Timestamp) -> Result<Started, Ope
     let mut load: Option<Load> = None;
     let (opened, lock) = open::open(config, |trees, reading| {
         let settled = settle_time(trees, &index, now)?;
+        index.waiting.set_durable(trees.next_event()?);
         if reading == Reading::Later {
             load = Some(Box::new(move |trees, index, meanwhile| {
                 trees.load(index, settled, meanwhile)

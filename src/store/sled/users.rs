@@ -154,6 +154,7 @@ impl Users for SledStore {
                     return Ok((UserDeletion::LastAdministrator, Effect::None));
                 }
                 let ended = group.all_but(id, Kept::default());
+                group.index.waiting.note_deleted(id, &user.username);
                 trees.remove_user(&user, &ended)?;
                 Ok((UserDeletion::Deleted, Effect::End(ended)))
             })

@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    domain::{Session, User},
-    event::{Actor, Event, EventListener},
+    domain::{RequestContext, Session, User},
+    event::{Actor, Event, EventKind, EventListener, TrailOrder, TrailQuery},
     store::{
         error::{OpenError, StoreError},
         sled::{
@@ -206,6 +206,26 @@ fn bench_that(damaged: bool, load: Option<Load>) -> Bench {
 impl Bench {
     fn heard(&self) -> Vec<&'static str> {
         self.heard.0.lock().unwrap().clone()
+    }
+
+    fn append(&self, kind: EventKind) {
+        self.index.waiting.add(&Event {
+            kind,
+            subject: None,
+            actor: Actor::Server,
+            context: RequestContext::default(),
+            at: NOW,
+        });
+    }
+
+    /// The kinds of the audit trail's entries, as a reader sees them in `trees`.
+    fn trail_in(&self, trees: &Trees) -> Vec<String> {
+        let oldest_first = TrailQuery {
+            order: TrailOrder::OldestFirst,
+            ..TrailQuery::default()
+        };
+        let page = trees.events(&oldest_first, self.index.waiting.durable()).unwrap();
+        page.entries.into_iter().map(|entry| entry.kind).collect()
     }
 
     /// Opens a session in a task of its own.
@@ -455,4 +475,87 @@ async fn a_write_whose_caller_has_gone_still_happens() {
     drop(bench.order);
     drop(bench.committer);
     assert_eq!(bench.index.session(session.id), Some(session));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_shares_the_sync_of_the_next_write_and_shows_after_it() {
+    let bench = bench();
+    bench.append(EventKind::UserEnabled);
+    bench.append(EventKind::UserDeleted);
+    let (session, task) = bench.open();
+    bench.applied(&session).await;
+    assert!(bench.trail_in(&bench.trees).is_empty(), "not durable yet");
+    bench.order.send(Ok(())).unwrap();
+    task.await.unwrap().unwrap();
+    assert_eq!(bench.trail_in(&bench.trees), ["user_enabled", "user_deleted"]);
+    assert_eq!(bench.syncs.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_loses_no_event_and_keeps_none_twice() {
+    for survives in [false, true] {
+        let bench = bench();
+        bench.full.store(true, Ordering::SeqCst);
+        bench.append(EventKind::UserEnabled);
+        let (_, task) = bench.open();
+        bench.order.send(Ok(())).unwrap();
+        assert!(matches!(task.await.unwrap(), Err(StoreError::NoRoom)));
+        assert!(bench.trail_in(&bench.trees).is_empty());
+        bench.append(EventKind::UserDeleted);
+        if survives {
+            // What could not be made durable has got to the disk all the same.
+            let mut events = bench.index.waiting.take(1);
+            bench
+                .found
+                .append_events(&mut events, &bench.index.waiting)
+                .unwrap();
+            bench.index.waiting.put_back(events);
+        }
+        bench.order.send(Ok(())).unwrap();
+        bench.full.store(false, Ordering::SeqCst);
+        while let Err(error) = bench.open().1.await.unwrap() {
+            assert!(matches!(error, StoreError::NoRoom), "{error}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // The last event may come after that write.
+        bench.committer.commit_independent(|_| Ok(())).await.unwrap();
+        let mut kept = bench.committer.read(|trees| Ok(bench.trail_in(trees))).unwrap();
+        assert_eq!(kept.pop().unwrap(), "store_outage_ended");
+        kept.sort_unstable();
+        assert_eq!(kept, ["store_outage_began", "user_deleted", "user_enabled"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_is_written_when_the_store_is_closed() {
+    let Bench {
+        order,
+        committer,
+        trees,
+        index,
+        syncs,
+        closed,
+        ..
+    } = bench();
+    let event = |kind| Event {
+        kind,
+        subject: None,
+        actor: Actor::Server,
+        context: RequestContext::default(),
+        at: NOW,
+    };
+    index.waiting.add(&event(EventKind::UserEnabled));
+    index.waiting.add(&event(EventKind::CurrentPasswordWrong));
+    // One for both events, and one to close.
+    order.send(Ok(())).unwrap();
+    order.send(Ok(())).unwrap();
+    drop(committer);
+    let page = trees
+        .events(&TrailQuery::default(), index.waiting.durable())
+        .unwrap();
+    assert_eq!(page.entries.len(), 2);
+    assert_eq!(
+        (syncs.load(Ordering::SeqCst), closed.load(Ordering::SeqCst)),
+        (2, true)
+    );
 }

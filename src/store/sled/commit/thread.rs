@@ -26,7 +26,7 @@ use crate::{
                 database::{CommitFailure, Database},
                 quiet::quietly,
             },
-            memory::{index::Index, loading::Loading},
+            memory::{index::Index, loading::Loading, waiting::WaitingEvent},
             trees::{Trees, meta::Moments},
         },
     },
@@ -69,7 +69,7 @@ impl CommitThread {
             Filled::CommitFailed(failure) => Err(failure),
             Filled::Unwanted => {
                 self.access.refuse(StoreError::Closed);
-                return database.close();
+                return self.close(database);
             }
             Filled::Unreadable(error) => {
                 self.access.refuse(StoreError::Closed);
@@ -83,7 +83,7 @@ impl CommitThread {
         };
         loop {
             match committed.and_then(|()| self.commit_all(&mut database, &mut writes)) {
-                Ok(()) => return database.close(),
+                Ok(()) => return self.close(database),
                 Err(CommitFailure::Disk(error)) => {
                     self.access.change().queue = Err(StoreError::Closed);
                     return give_up(&error);
@@ -114,7 +114,7 @@ impl CommitThread {
             let access;
             (access, writes) = Access::to(&database);
             if self.grant(access).is_break() {
-                return database.close();
+                return self.close(database);
             }
             tracing::warn!("there is room on the disk again: writes are taken");
             self.emit(EventKind::StoreOutageEnded);
@@ -176,6 +176,8 @@ impl CommitThread {
 
     /// Applies `writes`, makes them durable together and answers each.
     fn commit(&self, database: &mut Database, writes: Vec<Write>) -> Result<(), CommitFailure> {
+        let mut events = self.index.waiting.take(BATCH);
+        let appended = database.trees.append_events(&mut events, &self.index.waiting);
         let mut group = Group::over(&self.index);
         let writes = writes.into_iter();
         let applied: Vec<Finish> = writes
@@ -190,10 +192,38 @@ impl CommitThread {
             Err(CommitFailure::NoRoom(_)) => Err(StoreError::NoRoom),
             Err(CommitFailure::Disk(error)) => Err(error.clone()),
         };
+        self.settle_events(events, appended, committed.is_ok());
         for finish in applied {
             finish(told.clone(), &self.index);
         }
         committed
+    }
+
+    /// Shows `events` to readers if they are durable. What may not be is tried again with the next group.
+    fn settle_events(&self, events: Vec<WaitingEvent>, appended: Result<u64, StoreError>, is_durable: bool) {
+        match appended {
+            Ok(next) if is_durable => self.index.waiting.set_durable(next),
+            Err(error) if is_durable => tracing::error!(
+                %error,
+                events = events.len(),
+                "events could not be written to the audit trail, which lacks them now"
+            ),
+            _ => self.index.waiting.put_back(events),
+        }
+    }
+
+    /// Writes the events that wait, and closes `database`.
+    fn close(&self, mut database: Database) {
+        for _ in 0..self.index.waiting.release_refusals().div_ceil(BATCH) {
+            if let Err(CommitFailure::Disk(error) | CommitFailure::NoRoom(error)) =
+                self.commit(&mut database, Vec::new())
+            {
+                tracing::error!(%error, "the last events could not be written to the audit trail, which lacks them now");
+                // Not closed in good order.
+                return;
+            }
+        }
+        database.close();
     }
 
     /// Grants callers this access. Breaks, and grants nothing, if the store is no longer wanted.
@@ -206,13 +236,15 @@ impl CommitThread {
     }
 
     fn emit(&self, kind: EventKind) {
-        self.listeners.emit(&Event {
+        let event = Event {
             kind,
             subject: None,
             actor: Actor::Server,
             context: RequestContext::default(),
             at: self.index.latest(),
-        });
+        };
+        self.index.waiting.add(&event);
+        self.listeners.emit(&event);
     }
 }
 

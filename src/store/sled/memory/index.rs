@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use super::{
     indexed_session::{IndexedSession, Latest},
     live_tokens::LiveApiTokens,
+    waiting::WaitingEvents,
 };
 use crate::{
     clock::Timestamp,
@@ -35,6 +36,8 @@ pub(crate) struct Index {
     expiries: Mutex<BTreeSet<(Timestamp, SessionId)>>,
     latest: Arc<Latest>,
     settled: Latest,
+    /// Not part of the whitelist: what is to be written with the next group of writes.
+    pub(crate) waiting: WaitingEvents,
 }
 
 /// A user with at least one live session or API token.

@@ -4,3 +4,4 @@ pub(crate) mod index;
 pub(crate) mod indexed_session;
 pub(crate) mod live_tokens;
 pub(crate) mod loading;
+pub(crate) mod waiting;

@@ -10,6 +10,7 @@ mod names;
 pub(crate) mod one_time_codes;
 mod roster;
 mod sessions;
+mod trail;
 mod upgrade;
 mod users;
 
@@ -37,6 +38,7 @@ pub(crate) struct Trees {
     codes: Tree,
     confirmations: Tree,
     attempts: Tree,
+    trail: Tree,
 }
 
 impl Trees {
@@ -53,6 +55,7 @@ impl Trees {
             codes: tree("codes")?,
             confirmations: tree("confirmations")?,
             attempts: tree("attempts")?,
+            trail: tree("trail")?,
             db,
         })
     }

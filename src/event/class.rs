@@ -1,0 +1,70 @@
+//! The classes of events, each of which the audit trail bounds by itself: so no client can push out what an administrator did.
+
+use super::{Actor, Event, EventKind};
+
+/// A class of events in the audit trail, by what it takes to cause one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventClass {
+    /// An administrator, the operator or the server did something.
+    Administration,
+    /// A client did something with an account of its own: signed up, signed in or out, changed the account.
+    Accounts,
+    /// The server refused something. Any client can cause as many as it likes.
+    Refusals,
+}
+
+impl EventClass {
+    /// Every class.
+    pub const ALL: [Self; 3] = [Self::Administration, Self::Accounts, Self::Refusals];
+}
+
+impl Event {
+    /// The class of the event.
+    #[must_use]
+    pub fn class(&self) -> EventClass {
+        if self.kind.is_refusal() {
+            return EventClass::Refusals;
+        }
+        match self.actor {
+            Actor::Anonymous => EventClass::Accounts,
+            Actor::User { id, .. } if self.subject == Some(id) => EventClass::Accounts,
+            Actor::User { .. } | Actor::Operator { .. } | Actor::Server => EventClass::Administration,
+        }
+    }
+}
+
+impl EventKind {
+    /// Whether something was refused. What a client can cause without a right, as often as it likes, must be among these.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        match self {
+            Self::SignUpRefused { .. }
+            | Self::SignInFailed { .. }
+            | Self::CurrentPasswordWrong
+            | Self::Throttled { .. }
+            | Self::RefusalsLeftOut { .. } => true,
+            Self::UserCreated { .. }
+            | Self::SignedIn { .. }
+            | Self::RefreshTokenReused { .. }
+            | Self::LoggedOut { .. }
+            | Self::SessionEnded { .. }
+            | Self::SessionsEnded { .. }
+            | Self::PasswordChanged { .. }
+            | Self::PasswordSet
+            | Self::RolesChanged { .. }
+            | Self::DisplayNameChanged
+            | Self::UserDisabled
+            | Self::UserEnabled
+            | Self::UserDeleted
+            | Self::ApiTokenCreated { .. }
+            | Self::ApiTokenRevoked { .. }
+            | Self::SigningKeyCreated { .. }
+            | Self::SigningKeyRotated { .. }
+            | Self::SigningKeyRevoked { .. }
+            | Self::SigningKeyReplaced { .. }
+            | Self::StoreOutageBegan
+            | Self::StoreOutageEnded
+            | Self::EventsLeftOut { .. } => false,
+        }
+    }
+}

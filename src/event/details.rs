@@ -1,0 +1,127 @@
+//! What a kind of event carries, as names and values, for the audit trail and the log.
+
+use serde_json::{Map, Value, json};
+
+use super::{EventKind, SignInFailure, SignUpRefusal, ThrottleAxis};
+use crate::domain::Role;
+
+/// What an event carries besides its kind: names and values, as JSON has them.
+pub type Details = Map<String, Value>;
+
+impl EventKind {
+    /// The names of all kinds.
+    pub const NAMES: &[&str] = &[
+        "api_token_created",
+        "api_token_revoked",
+        "current_password_wrong",
+        "display_name_changed",
+        "events_left_out",
+        "logged_out",
+        "password_changed",
+        "password_set",
+        "refresh_token_reused",
+        "refusals_left_out",
+        "roles_changed",
+        "session_ended",
+        "sessions_ended",
+        "sign_in_failed",
+        "sign_up_refused",
+        "signed_in",
+        "signing_key_created",
+        "signing_key_replaced",
+        "signing_key_revoked",
+        "signing_key_rotated",
+        "store_outage_began",
+        "store_outage_ended",
+        "throttled",
+        "user_created",
+        "user_deleted",
+        "user_disabled",
+        "user_enabled",
+    ];
+
+    /// What the kind carries. The names never change.
+    #[must_use]
+    pub fn details(&self) -> Details {
+        let details = match self {
+            Self::UserCreated { roles } | Self::RolesChanged { roles } => {
+                let roles: Vec<_> = roles.iter().map(Role::as_str).collect();
+                json!({ "roles": roles })
+            }
+            Self::SignUpRefused { reason } => json!({ "reason": reason.name() }),
+            Self::SignInFailed { reason } => json!({ "reason": reason.name() }),
+            Self::SignedIn { session }
+            | Self::RefreshTokenReused { session }
+            | Self::LoggedOut { session }
+            | Self::SessionEnded { session }
+            | Self::PasswordChanged { session } => json!({ "session": session.to_string() }),
+            Self::SessionsEnded { count } => json!({ "count": count }),
+            Self::ApiTokenCreated { api_token } | Self::ApiTokenRevoked { api_token } => {
+                json!({ "api_token": api_token.to_string() })
+            }
+            Self::SigningKeyCreated { kid }
+            | Self::SigningKeyRotated { kid }
+            | Self::SigningKeyRevoked { kid }
+            | Self::SigningKeyReplaced { kid } => json!({ "kid": kid }),
+            Self::Throttled { axis, retry_after } => {
+                json!({ "limit": axis.name(), "retry_after": retry_after.as_secs() })
+            }
+            Self::EventsLeftOut { count } | Self::RefusalsLeftOut { count } => json!({ "count": count }),
+            Self::CurrentPasswordWrong
+            | Self::PasswordSet
+            | Self::DisplayNameChanged
+            | Self::UserDisabled
+            | Self::UserEnabled
+            | Self::UserDeleted
+            | Self::StoreOutageBegan
+            | Self::StoreOutageEnded => json!({}),
+        };
+        match details {
+            Value::Object(details) => details,
+            _ => Details::new(),
+        }
+    }
+}
+
+impl SignUpRefusal {
+    /// The name of the reason. It never changes.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::UsernameTaken => "username_taken",
+            Self::PasswordRejected => "password_rejected",
+        }
+    }
+}
+
+impl SignInFailure {
+    /// The name of the reason. It never changes.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::NoSuchUser => "no_such_user",
+            Self::WrongPassword => "wrong_password",
+            Self::ChangedMeanwhile => "changed_meanwhile",
+            Self::AccountDisabled => "account_disabled",
+            Self::Busy => "busy",
+        }
+    }
+}
+
+impl ThrottleAxis {
+    /// The name of the axis. It never changes.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Account => "account",
+            Self::Caller => "caller",
+            Self::SignUps => "sign_ups",
+            Self::ForgedTokens => "forged_tokens",
+            Self::Changes => "changes",
+            Self::Refreshes => "refreshes",
+        }
+    }
+}
