@@ -100,6 +100,8 @@ pub enum EventKind {
     },
     /// A user has another display name.
     DisplayNameChanged,
+    /// The user has other attributes.
+    AttributesChanged,
     /// A user was disabled: no sign-in and no token of theirs is accepted.
     UserDisabled,
     /// A disabled user was enabled again.
@@ -177,6 +179,7 @@ impl EventKind {
             Self::PasswordSet => "password_set",
             Self::RolesChanged { .. } => "roles_changed",
             Self::DisplayNameChanged => "display_name_changed",
+            Self::AttributesChanged => "attributes_changed",
             Self::UserDisabled => "user_disabled",
             Self::UserEnabled => "user_enabled",
             Self::UserDeleted => "user_deleted",

@@ -138,15 +138,35 @@ impl Issued {
             ("exp", Json::Number(digits)) => *digits == self.exp,
             ("username", Json::Text(_)) | ("aud", Json::Null) => true,
             ("roles", Json::List(roles)) => roles.iter().all(|role| role.text().is_some()),
-            _ => false,
+            (name, value) => is_attribute(name, value),
         };
         let stands_once = |name: &str| claims.iter().filter(|(own, _)| own == name).count() == 1;
         let required = ["iss", "sub", "sid", "jti", "iat", "exp", "username", "roles"];
-        let has_audience = usize::from(stands_once("aud"));
-        claims.len() == required.len() + has_audience
+        claims.iter().all(|(name, _)| stands_once(name))
             && required.into_iter().all(stands_once)
             && claims.iter().all(is_expected)
     }
+}
+
+/// Whether a claim can be an attribute of the user.
+fn is_attribute(name: &str, value: &Json) -> bool {
+    let own = [
+        "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "username", "roles", "scope", "client_id", "active",
+        "token_type", "typ", "azp", "nonce", "auth_time", "acr", "amr", "act", "may_act", "cnf", "at_hash", "c_hash",
+        "s_hash",
+    ];
+    let is_text = |value: &Json| value.text().is_some_and(|text| !text.contains(char::is_control));
+    let is_value = match value {
+        Json::List(values) => values.iter().all(is_text),
+        Json::Number(_) | Json::Bool(_) => true,
+        value => is_text(value),
+    };
+    let has_form = name.len() <= 32
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+    has_form && is_value && !own.contains(&name)
 }
 
 fn members(text: &[u8]) -> Option<Vec<(String, Json)>> {

@@ -3,7 +3,7 @@
 use super::{Auth, AuthError, Principal, TokenRefusal};
 use crate::{
     clock::Timestamp,
-    domain::{BearerToken, RequestContext},
+    domain::{Attributes, BearerToken, RequestContext},
     tokens::{Audience, Tokens},
 };
 
@@ -14,6 +14,8 @@ pub struct Introspection {
     pub principal: Principal,
     /// Its issuer.
     pub issuer: String,
+    /// The user's present attributes, of those that become claims.
+    pub attributes: Attributes,
     /// Its audience, if it names one.
     pub audience: Option<Audience>,
     /// When it was issued, by the machine's clock.
@@ -48,6 +50,7 @@ impl Auth {
             Ok((principal, token)) => Ok(Some(Introspection {
                 issued_at: principal.issued_at().minus(self.ahead_of_tokens()),
                 expires_at: principal.expires_at().minus(self.ahead_of_tokens()),
+                attributes: self.shown_attributes(&principal),
                 principal,
                 issuer: self.issuer().to_owned(),
                 audience: Tokens::audience(&token),
@@ -62,6 +65,12 @@ impl Auth {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The user's present attributes, of those that become claims of their tokens.
+    #[must_use]
+    pub fn shown_attributes(&self, principal: &Principal) -> Attributes {
+        self.0.tokens.shown(principal.user())
     }
 
     /// The issuer: the `iss` of its tokens.

@@ -6,7 +6,8 @@ use super::{AuthError, issue::Of};
 use crate::{
     clock::Timestamp,
     domain::{
-        ApiToken, ApiTokenId, DisplayName, Role, Roles, SessionId, SharedUser, TokenRecord, UserId, Username,
+        ApiToken, ApiTokenId, Attributes, DisplayName, Role, Roles, SessionId, SharedUser, TokenRecord, User,
+        UserId, Username,
     },
     event::Actor,
 };
@@ -104,6 +105,12 @@ impl Principal {
         self.user.display_name.as_ref()
     }
 
+    /// All attributes that the user has at the moment.
+    #[must_use]
+    pub fn attributes(&self) -> &Attributes {
+        &self.user.attributes
+    }
+
     /// When the user signed up.
     #[must_use]
     pub fn created_at(&self) -> Timestamp {
@@ -153,6 +160,10 @@ impl Principal {
             Proof::AccessToken(token, _) => token.expires_at,
             Proof::ApiToken(token, _) => token.expires_at,
         }
+    }
+
+    pub(super) fn user(&self) -> &User {
+        &self.user
     }
 
     pub(super) fn shared_user(&self) -> SharedUser {

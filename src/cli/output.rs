@@ -51,6 +51,13 @@ pub(super) fn roles(user: &Value) -> String {
     roles.collect::<Vec<_>>().join(" ")
 }
 
+/// The attributes of a user, each with its value as JSON.
+pub(super) fn attributes(user: &Value) -> String {
+    let all = user["attributes"].as_object().into_iter().flatten();
+    let all = all.map(|(name, value)| format!("{name}={value}"));
+    all.collect::<Vec<_>>().join(" ")
+}
+
 /// The day of a moment in UTC.
 pub(super) fn day(value: &Value) -> String {
     value

@@ -14,7 +14,7 @@ use super::{
     settings::Settings,
     signing_key::{KeyFile, Secret},
 };
-use crate::domain::{Algorithm, TokenPolicy};
+use crate::domain::{Algorithm, Attributes, TokenPolicy};
 
 section! {
     /// The section as it is written.
@@ -66,6 +66,14 @@ section! {
             parse: |name| (!name.is_empty()).then(|| name.to_owned()),
             valid: |name: &String| !name.is_empty(),
         };
+        /// The attributes of a user that become claims of their tokens, if the user has them. An administrator gives a user
+        /// attributes; each service that gets a token can read these.
+        attributes: Vec<String> = [], List {
+            least: 0,
+            what: "names of attributes, each of a-z, 0-9 and _, starting with a letter, and none with a meaning in tokens",
+            parse: |name| Attributes::check_name(name).is_ok().then(|| name.to_owned()),
+            valid: |name: &String| Attributes::check_name(name).is_ok(),
+        };
         /// How many verified tokens the server remembers, at about 600 bytes each. It still checks at every request whether
         /// one was revoked.
         cache: usize = 196608, Whole(0..=10_000_000);
@@ -94,6 +102,8 @@ pub struct TokenConfig {
     pub issuer: String,
     /// The `aud` claim; empty for none.
     pub audience: Vec<String>,
+    /// The attributes of a user that become claims.
+    pub attributes: Vec<String>,
     /// How many verified tokens the server remembers.
     pub cache: usize,
 }
@@ -129,6 +139,7 @@ impl TokenConfig {
             },
             issuer: values.issuer,
             audience: values.audience,
+            attributes: values.attributes,
             cache: values.cache,
         }
     }
@@ -146,6 +157,7 @@ impl TokenConfig {
             refresh_grace: self.policy.refresh_grace,
             issuer: self.issuer.clone(),
             audience: self.audience.clone(),
+            attributes: self.attributes.clone(),
             cache: self.cache,
         }
     }

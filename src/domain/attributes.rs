@@ -70,20 +70,47 @@ impl Attributes {
         }
         let mut attributes = BTreeMap::new();
         for (name, value) in object {
-            if !is_name(name) {
-                return Err(AttributeError::BadName);
-            }
-            if RESERVED.contains(&name.as_str()) {
-                return Err(AttributeError::Reserved(name.clone()));
-            }
-            let value = AttributeValue::parse(value).ok_or_else(|| AttributeError::BadValue(name.clone()))?;
-            attributes.insert(name.clone(), value);
+            attributes.insert(name.clone(), AttributeValue::of(name, value)?);
         }
         let length = serde_json::to_vec(&attributes).map_or(usize::MAX, |json| json.len());
         if length > LONGEST {
             return Err(AttributeError::TooLong);
         }
         Ok(Self(Some(Arc::new(attributes))))
+    }
+
+    /// Checks that an attribute can have this name.
+    ///
+    /// # Errors
+    /// [`AttributeError::BadName`] or [`Reserved`](AttributeError::Reserved).
+    pub fn check_name(name: &str) -> Result<(), AttributeError> {
+        if !is_name(name) {
+            Err(AttributeError::BadName)
+        } else if RESERVED.contains(&name) {
+            Err(AttributeError::Reserved(name.to_owned()))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Checks that an attribute can have this name and this value.
+    ///
+    /// # Errors
+    /// [`AttributeError::BadName`], [`Reserved`](AttributeError::Reserved) or [`BadValue`](AttributeError::BadValue).
+    pub fn check(name: &str, value: &Value) -> Result<(), AttributeError> {
+        AttributeValue::of(name, value).map(|_| ())
+    }
+
+    /// Those that `names` has.
+    #[must_use]
+    pub fn only(&self, names: &[String]) -> Self {
+        let kept = self
+            .iter()
+            .filter(|(name, _)| names.iter().any(|one| one == name));
+        let kept: BTreeMap<_, _> = kept
+            .map(|(name, value)| (name.to_owned(), value.clone()))
+            .collect();
+        Self((!kept.is_empty()).then(|| Arc::new(kept)))
     }
 
     /// The value of the attribute with this name.
@@ -113,6 +140,12 @@ impl Serialize for Attributes {
 }
 
 impl AttributeValue {
+    /// The value of an attribute with this name.
+    fn of(name: &str, value: &Value) -> Result<Self, AttributeError> {
+        Attributes::check_name(name)?;
+        Self::parse(value).ok_or_else(|| AttributeError::BadValue(name.to_owned()))
+    }
+
     fn parse(value: &Value) -> Option<Self> {
         let text = |text: &String| (!text.contains(char::is_control)).then(|| text.clone());
         match value {
@@ -178,6 +211,14 @@ mod tests {
         assert_eq!(names, ["a_1", "groups", "level", "staff", "tenant"]);
         assert!(parse(&json!({})).unwrap().is_empty() && !attributes.is_empty());
         assert_eq!(size_of::<Attributes>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn only_the_named_ones_are_shown() {
+        let attributes = parse(&json!({"tenant": "north", "staff": true})).unwrap();
+        let names = ["staff".to_owned(), "floor".to_owned()];
+        assert_eq!(attributes.only(&names), parse(&json!({"staff": true})).unwrap());
+        assert!(attributes.only(&[]).is_empty());
     }
 
     #[test]

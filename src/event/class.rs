@@ -53,6 +53,7 @@ impl EventKind {
             | Self::PasswordSet
             | Self::RolesChanged { .. }
             | Self::DisplayNameChanged
+            | Self::AttributesChanged
             | Self::UserDisabled
             | Self::UserEnabled
             | Self::UserDeleted

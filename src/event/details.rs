@@ -70,6 +70,7 @@ impl EventKind {
             Self::CurrentPasswordWrong
             | Self::PasswordSet
             | Self::DisplayNameChanged
+            | Self::AttributesChanged
             | Self::UserDisabled
             | Self::UserEnabled
             | Self::UserDeleted

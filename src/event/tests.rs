@@ -91,6 +91,7 @@ fn each_kind_has_a_name_of_its_own() {
             roles: Roles::default(),
         },
         EventKind::DisplayNameChanged,
+        EventKind::AttributesChanged,
         EventKind::UserDisabled,
         EventKind::UserEnabled,
         EventKind::UserDeleted,

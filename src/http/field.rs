@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     auth::{ApiTokenRejection, PasswordRejection},
-    domain::{MomentError, NameError, PasswordError, RoleError, UsernameError},
+    domain::{AttributeError, MomentError, NameError, PasswordError, RoleError, UsernameError},
 };
 
 /// What is wrong with one field of a body.
@@ -49,6 +49,17 @@ impl FieldProblem for NameError {
 impl FieldProblem for RoleError {
     fn code(&self) -> &'static str {
         "bad_role"
+    }
+}
+
+impl FieldProblem for AttributeError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::BadName => "bad_name",
+            Self::Reserved(_) => "reserved",
+            Self::BadValue(_) => "bad_value",
+            Self::TooLong => "too_long",
+        }
     }
 }
 

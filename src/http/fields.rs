@@ -7,7 +7,7 @@ use serde::{
     Deserialize,
     de::{Deserializer, IgnoredAny, MapAccess, Visitor},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use warp::{Filter, Rejection};
 
 use super::{
@@ -153,18 +153,33 @@ impl Fields {
             .ok()
     }
 
+    /// As [`take`](Self::take), for an object.
+    pub(super) fn take_object<T, E: FieldProblem>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&Map<String, Value>) -> Result<T, E>,
+    ) -> Option<T> {
+        let object = self.take_value(name, "an object", |value| match value {
+            Value::Object(members) => Some(members),
+            _ => None,
+        })?;
+        parse(&object)
+            .map_err(|problem| self.errors.push(FieldError::new(name, &problem)))
+            .ok()
+    }
+
     /// Takes the field `name`, which must be a list of names of roles.
     pub(super) fn take_roles(&mut self, name: &'static str) -> Option<Roles> {
         self.take_list(name, |names| names.iter().map(|name| Role::parse(name)).collect())
     }
 
     /// Takes all of these fields that are there but the first, each as an error.
-    pub(super) fn take_all_but_one_of(&mut self, names: [&'static str; 3]) {
-        let given: Vec<_> = names.into_iter().filter(|name| self.has(name)).collect();
+    pub(super) fn take_all_but_one_of(&mut self, names: &[&'static str]) {
+        let given: Vec<_> = names.iter().filter(|name| self.has(name)).collect();
         for name in given.into_iter().skip(1) {
-            self.left.retain(|(field, _)| field != name);
+            self.left.retain(|(field, _)| field != *name);
             self.errors.push(FieldError {
-                field: name.to_owned(),
+                field: (*name).to_owned(),
                 code: "one_at_a_time",
                 detail: format!("Send {name} in a request of its own."),
             });

@@ -3,16 +3,20 @@
 //! | part | holds |
 //! |---|---|
 //! | header | `alg`, `typ` (`JWT`), `kid`: these three and no others |
-//! | claims | `iss`, `sub` (user id), `username`, `roles`, `iat`, `exp`, `jti`, `sid` (session id), and `aud` when configured |
+//! | claims | `iss`, `sub` (user id), `username`, `roles`, `iat`, `exp`, `jti`, `sid` (session id), `aud` when configured, and the user's attributes that are configured |
 //! | signature | by the key that `kid` names, with that key's own algorithm: RFC 7518, sections 3.2 to 3.4, and RFC 8037 |
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet, fmt};
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error, MapAccess, Visitor},
+};
+use serde_json::Value;
 
 use crate::{
     clock::Timestamp,
-    domain::{SessionId, TokenRecord, UserId},
+    domain::{Attributes, SessionId, TokenRecord, UserId},
 };
 
 /// What a token says whose signature and claims were verified.
@@ -24,7 +28,6 @@ pub(crate) struct VerifiedClaims {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Claims<'a> {
     #[serde(borrow)]
     pub(super) iss: Text<'a>,
@@ -37,6 +40,42 @@ pub(super) struct Claims<'a> {
     pub(super) sid: Text<'a>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) aud: Option<Audience>,
+    /// Every other claim.
+    #[serde(flatten)]
+    pub(super) attributes: AttributeClaims,
+}
+
+/// The attributes of the user when the token was issued. The server reads them only to refuse a claim that is none: their user
+/// has the present ones.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(super) struct AttributeClaims(pub(super) Attributes);
+
+impl<'de> Deserialize<'de> for AttributeClaims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EachIsAnAttribute)
+    }
+}
+
+struct EachIsAnAttribute;
+
+impl<'de> Visitor<'de> for EachIsAnAttribute {
+    type Value = AttributeClaims;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("attributes, each of them once")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut claims: A) -> Result<Self::Value, A::Error> {
+        let mut names = BTreeSet::new();
+        while let Some((name, value)) = claims.next_entry::<String, Value>()? {
+            Attributes::check(&name, &value).map_err(A::Error::custom)?;
+            if !names.insert(name) {
+                return Err(A::Error::custom("a claim stands twice"));
+            }
+        }
+        Ok(AttributeClaims(Attributes::default()))
+    }
 }
 
 /// Borrowed from the JSON that it was read from, unless that has escapes in it.

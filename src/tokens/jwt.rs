@@ -1,7 +1,7 @@
 //! JSON Web Tokens: signed, and verified in full. `claims.rs` has a table of what one holds.
 //!
-//! This server reads only what it wrote itself, so it is stricter than RFC 7519 asks: a header or claim that it does
-//! not write is refused rather than ignored, which settles `crit`, `b64`, `zip`, `jwk`, `jku`, `x5u`, `x5c` and `nbf` by
+//! This server reads only what it wrote itself, so it is stricter than RFC 7519 asks: a header or claim that it can
+//! not have written is refused rather than ignored, which settles `crit`, `b64`, `zip`, `jwk`, `jku`, `x5u`, `x5c` and `nbf` by
 //! one rule. The check uses neither the database nor the system's clock.
 
 use std::{
@@ -13,7 +13,7 @@ use secrecy::SecretString;
 
 use super::{
     cache::{Known, VerifiedTokens},
-    claims::{Audience, Claims, Text, VerifiedClaims},
+    claims::{AttributeClaims, Audience, Claims, Text, VerifiedClaims},
     encoding::{base64url, json_base64url, strict_json},
     error::{SigningError, TokenRefusal},
     jws::verify_jws,
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     config::TokenConfig,
-    domain::{BearerToken, KeyRing, RingKey, SessionId, TokenId, TokenRecord, User, UserId},
+    domain::{Attributes, BearerToken, KeyRing, RingKey, SessionId, TokenId, TokenRecord, User, UserId},
     store::{Accepted, LiveSession},
 };
 
@@ -32,6 +32,8 @@ pub(crate) struct Tokens {
     keys: RwLock<Arc<KeyRing<TokenKey>>>,
     issuer: String,
     audience: Vec<String>,
+    /// The names of the attributes that become claims.
+    attributes: Vec<String>,
     verified: VerifiedTokens,
 }
 
@@ -57,6 +59,7 @@ impl Tokens {
             keys: RwLock::new(Arc::new(named(keys))),
             issuer: config.issuer.clone(),
             audience: config.audience.clone(),
+            attributes: config.attributes.clone(),
             verified: VerifiedTokens::new(config.cache),
         }
     }
@@ -100,6 +103,7 @@ impl Tokens {
                 [one] => Some(Audience::One(one.clone())),
                 several => Some(Audience::Several(several.to_vec())),
             },
+            attributes: AttributeClaims(self.shown(user)),
         };
         let keys = self.keys();
         let key = keys
@@ -217,6 +221,11 @@ impl Tokens {
             },
         };
         Ok((said, key))
+    }
+
+    /// The attributes of `user` that become claims.
+    pub(crate) fn shown(&self, user: &User) -> Attributes {
+        user.attributes.only(&self.attributes)
     }
 
     /// The `iss` of each token.

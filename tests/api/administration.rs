@@ -10,7 +10,7 @@ use warp::http::{Request, StatusCode};
 use crate::server::{Answer, PASSWORD, Server, claims, request, spawn};
 
 /// The user of the operating system for whom the tests' administration is.
-const OWNER: u32 = 1234;
+pub(crate) const OWNER: u32 = 1234;
 
 fn administration(server: &Server) -> Administration {
     Administration::new(server.auth.accounts().clone(), &server.config, OWNER)
@@ -18,7 +18,7 @@ fn administration(server: &Server) -> Administration {
 
 impl Server {
     /// Sends a request as the operator.
-    async fn operate(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+    pub(crate) async fn operate(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
         let mut request = request(method, path).extension(Operator { uid: OWNER });
         if let Some(body) = body {
             request = request.json(&body);

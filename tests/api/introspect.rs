@@ -21,13 +21,13 @@ use crate::{
 const FORM: &str = "application/x-www-form-urlencoded";
 
 impl Server {
-    async fn introspect(&self, caller: &str, token: &str) -> Answer {
+    pub(crate) async fn introspect(&self, caller: &str, token: &str) -> Answer {
         self.post_form("/introspect", Some(caller), &[("token", token)])
             .await
     }
 
     /// The token of a service that may introspect.
-    async fn service(&self) -> String {
+    pub(crate) async fn service(&self) -> String {
         let token = self.user("billing").await;
         self.set_roles("billing", &["SERVICE"]).await;
         token

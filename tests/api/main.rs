@@ -9,6 +9,7 @@ mod account;
 mod administration;
 mod administrators;
 mod api_tokens;
+mod attributes;
 mod authorization;
 mod bodies;
 mod broken_store;

@@ -76,12 +76,12 @@ fn each_command_does_the_same_with_a_server_and_without() {
         assert_eq!(house.says("user list x"), "there is no such user\n");
         let shown = house.says("user show BOB");
         assert!(
-            shown.contains("roles     CLIENT") && shown.contains("state     enabled"),
+            shown.contains("roles       CLIENT") && shown.contains("state       enabled"),
             "{shown}"
         );
         let id = shown
             .lines()
-            .find_map(|line| line.strip_prefix("id        "))
+            .find_map(|line| line.strip_prefix("id          "))
             .unwrap()
             .to_owned();
         assert_eq!(house.says(&format!("user show {id}")), shown);
@@ -103,6 +103,23 @@ fn each_command_does_the_same_with_a_server_and_without() {
             "bob has the roles [EDITOR FAMILY until 2999-01-01T00:00:00Z] now\n"
         );
         house.says("user role remove bob FAMILY");
+        for (value, attributes) in [
+            ("north", "floor=7 tenant=\"north\""),
+            ("12", "floor=7 tenant=12"),
+            ("[\"a\"]", "floor=7 tenant=[\"a\"]"),
+        ] {
+            house.says("user attribute set bob floor 7");
+            let said = house.says(&format!("user attribute set bob tenant {value}"));
+            assert_eq!(said, format!("bob has the attributes [{attributes}] now\n"));
+        }
+        let said = house.says("user attribute remove bob floor");
+        assert_eq!(said, "bob has the attributes [tenant=[\"a\"]] now\n");
+        assert!(house.says("user show bob").contains("attributes  tenant=[\"a\"]"));
+        assert_eq!(house.says("user display-name bob Bob"), "bob is shown as Bob\n");
+        assert_eq!(
+            house.says("user display-name bob"),
+            "bob has no display name now\n"
+        );
         house.says("user disable bob");
         assert!(house.says("user list --disabled").contains("bob"));
         house.says("user enable bob");
@@ -139,6 +156,13 @@ fn a_command_that_can_not_be_done_says_why_and_changes_nothing() {
             ("user role remove ada ADMIN", 1, "No administrator would be left"),
             ("user disable ada", 1, "No administrator would be left"),
             ("user delete ada", 1, "No administrator would be left"),
+            ("user attribute set bob sub x", 2, "has a meaning of its own"),
+            ("user attribute set bob tenant [1]", 1, "list of texts"),
+            (
+                "user attribute remove bob tenant",
+                1,
+                "bob has no attribute tenant",
+            ),
             ("user list --role admin", 1, "A role has"),
             ("user list --limit 0", 2, "0"),
             (

@@ -6,7 +6,7 @@ use super::Accounts;
 use crate::{
     auth::AuthError,
     clock::Timestamp,
-    domain::{DisplayName, Password, RequestContext, Role, Roles, User, UserChange, UserId},
+    domain::{Attributes, DisplayName, Password, RequestContext, Role, Roles, User, UserChange, UserId},
     event::{Actor, EventKind},
     passwords::HashFor,
     store::{PasswordReset, UserDeletion, UserUpdate},
@@ -112,6 +112,22 @@ impl Accounts {
         context: &RequestContext,
     ) -> Result<Option<Arc<User>>, AuthError> {
         let (change, kind) = (UserChange::DisplayName(name), EventKind::DisplayNameChanged);
+        self.change(user, change, kind, actor, context).await
+    }
+
+    /// Gives a user other attributes in place of all they have, and returns the user as they are now. Those that the settings
+    /// name are claims of the tokens that are issued from then on. Returns `None` if there is no such user.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn set_attributes(
+        &self,
+        user: UserId,
+        attributes: Attributes,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<Option<Arc<User>>, AuthError> {
+        let (change, kind) = (UserChange::Attributes(attributes), EventKind::AttributesChanged);
         self.change(user, change, kind, actor, context).await
     }
 

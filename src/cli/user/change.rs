@@ -1,8 +1,8 @@
-//! The commands that change a user: `role`, `passwd`, `disable`, `enable` and `delete`.
+//! The commands that change a user: `role`, `passwd`, `attribute`, `display-name`, `disable`, `enable` and `delete`.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use hyper::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     cli::{
@@ -13,12 +13,12 @@ use crate::{
         process::{runtime, say},
     },
     config::Config,
-    domain::{Role, Username},
+    domain::{Attributes, Role, Username},
 };
 
 const UNDONE: &str = "nothing was changed";
 
-pub(super) fn commands() -> [Command; 5] {
+pub(super) fn commands() -> [Command; 7] {
     let role = |command: Command| {
         let role = Arg::new("role")
             .value_name("ROLE")
@@ -26,6 +26,17 @@ pub(super) fn commands() -> [Command; 5] {
             .help("The role, such as ADMIN");
         command.arg(named::argument()).arg(role)
     };
+    let attribute = |command: Command| {
+        let name = Arg::new("name")
+            .value_name("NAME")
+            .required(true)
+            .help("The name of the attribute, such as tenant");
+        command.arg(named::argument()).arg(name)
+    };
+    let value = Arg::new("value")
+        .value_name("VALUE")
+        .required(true)
+        .help("A number, true, false or a list of texts, as JSON; anything else is a text");
     let until = Arg::new("until")
         .long("until")
         .value_name("MOMENT")
@@ -45,6 +56,22 @@ pub(super) fn commands() -> [Command; 5] {
             .about("Set a user's password, and end their sessions and API tokens")
             .arg(named::argument())
             .arg(keep),
+        Command::new("attribute")
+            .about("Give a user an attribute, or take it away")
+            .subcommand_required(true)
+            .arg_required_else_help(true)
+            .subcommand(attribute(Command::new("set").about("Give a user an attribute")).arg(value))
+            .subcommand(attribute(
+                Command::new("remove").about("Take an attribute away from a user"),
+            )),
+        Command::new("display-name")
+            .about("Set the name that is shown for a user")
+            .arg(named::argument())
+            .arg(
+                Arg::new("name")
+                    .value_name("NAME")
+                    .help("The name, such as \"Ada Lovelace\"; without one, none is shown"),
+            ),
         Command::new("disable")
             .about(
                 "Keep a user out: end their sessions, and refuse every sign-in and every API token of theirs",
@@ -64,6 +91,8 @@ pub(super) fn run(command: &str, arguments: &ArgMatches, config: &Config) -> Res
         let door = Door::open(config, false, "").await?;
         match (command, arguments.subcommand()) {
             ("role", Some((name, arguments))) => role(&door, name == "add", arguments).await,
+            ("attribute", Some((name, arguments))) => attribute(&door, name == "set", arguments).await,
+            ("display-name", _) => display_name(&door, arguments).await,
             ("passwd", _) => passwd(&door, arguments).await,
             ("disable", _) => set_disabled(&door, arguments, true).await,
             ("enable", _) => set_disabled(&door, arguments, false).await,
@@ -95,6 +124,51 @@ async fn role(door: &Door, gives: bool, arguments: &ArgMatches) -> Result<(), Fa
         user.username,
         output::roles(&changed)
     ));
+    Ok(())
+}
+
+async fn attribute(door: &Door, gives: bool, arguments: &ArgMatches) -> Result<(), Failure> {
+    let name = arguments.get_one::<String>("name").map_or("", String::as_str);
+    Attributes::check_name(name)
+        .map_err(|error| Failure::Argument(format!("{} is no attribute. {error}", name.escape_debug())))?;
+    let user = named::find(door, arguments).await?;
+    // The server replaces all attributes at once.
+    let mut attributes = match &user.user["attributes"] {
+        Value::Object(attributes) => attributes.clone(),
+        _ => Map::new(),
+    };
+    if gives {
+        let text = arguments.get_one::<String>("value").map_or("", String::as_str);
+        attributes.insert(name.to_owned(), value(text));
+    } else if attributes.remove(name).is_none() {
+        let none = format!("{UNDONE}. {} has no attribute {name}", user.username);
+        return Err(Failure::Other(none));
+    }
+    let changed = change(door, &user, &json!({ "attributes": attributes })).await?;
+    say(&format!(
+        "{} has the attributes [{}] now\n",
+        user.username,
+        output::attributes(&changed)
+    ));
+    Ok(())
+}
+
+/// The value that a text stands for: JSON if it is a number, a boolean or a list, and else the text itself.
+fn value(text: &str) -> Value {
+    match serde_json::from_str(text) {
+        Ok(value @ (Value::Number(_) | Value::Bool(_) | Value::Array(_))) => value,
+        _ => text.into(),
+    }
+}
+
+async fn display_name(door: &Door, arguments: &ArgMatches) -> Result<(), Failure> {
+    let user = named::find(door, arguments).await?;
+    let name = arguments.get_one::<String>("name");
+    let changed = change(door, &user, &json!({ "display_name": name })).await?;
+    say(&match changed["display_name"].as_str() {
+        Some(name) => format!("{} is shown as {name}\n", user.username),
+        None => format!("{} has no display name now\n", user.username),
+    });
     Ok(())
 }
 

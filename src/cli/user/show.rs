@@ -37,10 +37,11 @@ pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure
             ("id", output::text(&user["id"])),
             ("roles", output::roles(&user)),
             ("state", state.to_owned()),
+            ("attributes", output::attributes(&user)),
             ("shown as", output::text(&user["display_name"])),
             ("created", output::text(&user["created_at"])),
         ] {
-            say(format!("{name:<10}{value}").trim_end());
+            say(format!("{name:<12}{value}").trim_end());
             say("\n");
         }
         Ok(())

@@ -6,7 +6,7 @@ use serde::Serialize;
 use warp::{Reply, http::StatusCode, reply::Response};
 
 use crate::{
-    domain::{DisplayName, Role, User, UserId},
+    domain::{Attributes, DisplayName, Role, User, UserId},
     http::{error::ApiError, trace::note},
 };
 
@@ -22,6 +22,8 @@ pub(super) struct UserAnswer<'a> {
     role_ends: BTreeMap<&'a str, String>,
     disabled: bool,
     display_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Attributes::is_empty")]
+    attributes: &'a Attributes,
     created_at: String,
 }
 
@@ -41,6 +43,7 @@ impl<'a> From<&'a User> for UserAnswer<'a> {
                 .collect(),
             disabled: user.disabled,
             display_name: user.display_name.as_ref().map(DisplayName::as_str),
+            attributes: &user.attributes,
             created_at: user.created_at.to_string(),
         }
     }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     auth::Accounts,
-    domain::{DisplayName, Password, Role, User, UserId, moment},
+    domain::{Attributes, DisplayName, Password, Role, User, UserId, moment},
     http::{
         endpoint::{Endpoint, endpoint, on, parameter},
         error::ApiError,
@@ -73,7 +73,7 @@ async fn change(asked: Asked, id: String, fields: Result<Fields, ApiError>) -> R
     let (accounts, actor, context) = asked.allowed()?;
     let mut fields = fields?;
     let user = named(&accounts, &id).await?.id;
-    fields.take_all_but_one_of(["roles", "disabled", "display_name"]);
+    fields.take_all_but_one_of(&["roles", "disabled", "display_name", "attributes"]);
     let changed = if fields.has("roles") {
         let roles = fields.take_roles("roles");
         let roles = fields.finish(roles)?;
@@ -82,6 +82,10 @@ async fn change(asked: Asked, id: String, fields: Result<Fields, ApiError>) -> R
         let disabled = fields.take_flag("disabled");
         let disabled = fields.finish(disabled)?;
         accounts.set_disabled(user, disabled, actor, &context).await
+    } else if fields.has("attributes") {
+        let attributes = fields.take_object("attributes", Attributes::parse);
+        let attributes = fields.finish(attributes)?;
+        accounts.set_attributes(user, attributes, actor, &context).await
     } else {
         let name = if fields.take_null("display_name") {
             Some(None)

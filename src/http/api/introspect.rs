@@ -10,7 +10,7 @@ use warp::{
 
 use crate::{
     auth::{Audience, Auth, Introspection, Principal},
-    domain::{RequestContext, Role},
+    domain::{Attributes, RequestContext, Role},
     http::{
         context::context,
         endpoint::{Endpoint, endpoint, on, with},
@@ -70,6 +70,9 @@ struct Live<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     sid: Option<String>,
     token_type: &'static str,
+    /// The user's present attributes, of those that become claims.
+    #[serde(flatten)]
+    attributes: &'a Attributes,
 }
 
 impl<'a> Live<'a> {
@@ -77,6 +80,7 @@ impl<'a> Live<'a> {
         let Introspection {
             principal,
             issuer,
+            attributes,
             audience,
             issued_at,
             expires_at,
@@ -94,6 +98,7 @@ impl<'a> Live<'a> {
             jti: principal.token_id(),
             sid: principal.session_id().map(|id| id.to_string()),
             token_type: "Bearer",
+            attributes,
         }
     }
 }

@@ -10,7 +10,7 @@ use warp::{
 
 use crate::{
     auth::{Auth, DeviceClaim, Principal},
-    domain::{DisplayName, RequestContext, Role, UserId},
+    domain::{Attributes, DisplayName, RequestContext, Role, UserId},
     http::{
         context::context,
         endpoint::{Endpoint, endpoint, on, with},
@@ -32,7 +32,12 @@ pub(super) fn welcome_route(api: &Api) -> impl Endpoint + use<> {
 }
 
 pub(super) fn me_route(api: &Api) -> impl Endpoint + use<> {
-    let me = principal(api.auth()).map(|principal| by_whom(principal, me));
+    let auth = api.auth().clone();
+    let me = principal(api.auth()).map(move |principal| {
+        by_whom(principal, |principal| {
+            describe(&auth, principal, principal.display_name())
+        })
+    });
     let changes = with(api).and(principal(api.auth())).and(fields(api.current()));
     let changes = changes.and(context());
     let rename = changes.clone().then(rename);
@@ -76,14 +81,13 @@ struct Me<'a> {
     created_at: String,
     /// `None` with an API token.
     session_id: Option<String>,
-}
-
-fn me(principal: &Principal) -> Json {
-    describe(principal, principal.display_name())
+    /// Those that become claims of the user's tokens.
+    #[serde(skip_serializing_if = "Attributes::is_empty")]
+    attributes: Attributes,
 }
 
 /// Describes `principal`, with this display name.
-fn describe(principal: &Principal, name: Option<&DisplayName>) -> Json {
+fn describe(auth: &Auth, principal: &Principal, name: Option<&DisplayName>) -> Json {
     warp::reply::json(&Me {
         id: principal.id().to_string(),
         username: principal.username().as_str(),
@@ -91,6 +95,7 @@ fn describe(principal: &Principal, name: Option<&DisplayName>) -> Json {
         display_name: name.map(DisplayName::as_str),
         created_at: principal.created_at().to_string(),
         session_id: principal.session_id().map(|id| id.to_string()),
+        attributes: auth.shown_attributes(principal),
     })
 }
 
@@ -109,7 +114,7 @@ async fn rename(
     };
     let name = fields.finish(name)?;
     let user = auth.rename(&principal.signed_in()?, name, &context).await?;
-    let answer = describe(&principal, user.display_name.as_ref()).into_response();
+    let answer = describe(&auth, &principal, user.display_name.as_ref()).into_response();
     Ok(changed(answer, principal.id()))
 }
 

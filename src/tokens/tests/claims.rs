@@ -96,7 +96,9 @@ fn claims_that_are_not_this_servers_are_refused() {
             ("aud", json!([]), TokenRefusal::WrongAudience),
             ("aud", json!(7), TokenRefusal::BadClaims),
             ("nbf", json!(0), TokenRefusal::BadClaims),
-            ("admin", json!(true), TokenRefusal::BadClaims),
+            ("Admin", json!(true), TokenRefusal::BadClaims),
+            ("client_id", json!("app"), TokenRefusal::BadClaims),
+            ("tenant", json!({"name": "north"}), TokenRefusal::BadClaims),
             (
                 "sub",
                 json!("018F0000-0000-7000-8000-000000000001"),
@@ -114,6 +116,17 @@ fn claims_that_are_not_this_servers_are_refused() {
         ] {
             let refused = bench.verify(&bench.with_claims(&with(name, value.clone())));
             assert_eq!(refused, Err(why), "{name}: {value}");
+        }
+    }
+}
+
+/// Also if the settings name none: those of a moment ago may have.
+#[test]
+fn the_claims_of_attributes_are_accepted() {
+    for bench in benches() {
+        for value in [json!("north"), json!(7), json!(true), json!(["a", "b"])] {
+            let verified = bench.verify(&bench.with_claims(&with("tenant", value.clone())));
+            assert!(verified.is_ok(), "{value}: {verified:?}");
         }
     }
 }
