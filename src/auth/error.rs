@@ -69,6 +69,9 @@ pub enum AuthError {
     /// No administrator would be left.
     #[error("the last administrator")]
     LastAdministrator,
+    /// The signing key can't be replaced.
+    #[error(transparent)]
+    Rotation(RotationError),
     /// The user has none of these roles.
     #[error("none of the roles")]
     MissingRole(Vec<Role>),
@@ -105,6 +108,24 @@ impl From<ThrottleError> for AuthError {
 impl From<SigningError> for AuthError {
     fn from(error: SigningError) -> Self {
         Self::Internal(error.to_string())
+    }
+}
+
+impl From<StartError> for AuthError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Store(error) => Self::Store(error),
+            error => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<RotationError> for AuthError {
+    fn from(error: RotationError) -> Self {
+        match error {
+            RotationError::Open(error) => error.into(),
+            error @ (RotationError::Given(_) | RotationError::NoKey) => Self::Rotation(error),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::{Mutex, RwLock as AsyncRwLock};
 
-use super::{Accounts, AuthError, KeyStatus, Parts, SigningKeys, StartError, limits::Limits};
+use super::{Accounts, AuthError, KeyStatus, Parts, StartError, limits::Limits, signing_keys::SigningKeys};
 use crate::{
     clock::Timestamp,
     config::{Config, ConfigError},
@@ -68,7 +68,7 @@ impl Auth {
         let (ring, status) = keys.start().await?;
         let refresh_key = parts.store.refresh_key(RefreshTokens::fresh_key()).await?;
         let (store, clock) = (Arc::clone(&parts.store), Arc::clone(&parts.clock));
-        Ok(Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             budgets: Budgets::new(&config.throttle, Arc::clone(&clock)),
             throttle: Throttle::load(&config.throttle, store, clock).await?,
             accounts: Accounts::new(config, parts.clone()),
@@ -82,7 +82,10 @@ impl Auth {
             key_changes: Mutex::new(()),
             minting: AsyncRwLock::new(()),
             parts,
-        })))
+        });
+        let server = Arc::downgrade(&inner);
+        inner.accounts.keys.are_used_by(server);
+        Ok(Self(inner))
     }
 
     /// Applies the limits of `config` from the next request on: those of `session`, `api_tokens`, `signup`, `password`,
@@ -228,7 +231,6 @@ mod tests {
         for refused in [
             Auth::open(&config, listeners()).await.err(),
             Accounts::open(&config, listeners()).await.err(),
-            SigningKeys::open(&config, listeners()).await.err(),
         ] {
             assert!(matches!(refused, Some(StartError::Config(_))), "{refused:?}");
         }
@@ -243,7 +245,6 @@ mod tests {
         for refused in [
             Accounts::open(&config, listeners()).await.err(),
             Auth::open(&config, listeners()).await.err(),
-            SigningKeys::open(&config, listeners()).await.err(),
         ] {
             let refused = refused.unwrap().to_string();
             assert!(refused.contains("is open in this process already"), "{refused}");

@@ -40,7 +40,7 @@ pub use self::{
     principal::Principal,
     sessions::Credentials,
     signed_in::SignedIn,
-    signing_keys::{KeyRotation, KeySource, KeyStatus, Rotated, SigningKeys},
+    signing_keys::{KeyRotation, KeySource, KeyStatus, Rotated},
 };
 pub use crate::{
     passwords::PasswordRejection,

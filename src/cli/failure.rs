@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::{
-    auth::{RotationError, StartError},
+    auth::StartError,
     config::{ConfigError, Origin},
     server::ListenError,
 };
@@ -15,8 +15,6 @@ pub(super) enum Failure {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Open(#[from] StartError),
-    #[error(transparent)]
-    Rotation(#[from] RotationError),
     #[error(transparent)]
     Listen(#[from] ListenError),
     /// A bad argument.
@@ -37,7 +35,7 @@ impl Failure {
         match self {
             Self::Argument(_) => 2,
             Self::Config(error) if is_an_argument(error) => 2,
-            Self::Config(_) | Self::Open(_) | Self::Rotation(_) | Self::Listen(_) | Self::Other(_) => 1,
+            Self::Config(_) | Self::Open(_) | Self::Listen(_) | Self::Other(_) => 1,
         }
     }
 }

@@ -7,8 +7,7 @@ mod database;
 mod door;
 mod failure;
 mod flags;
-mod key_list;
-mod key_rotate;
+mod key;
 mod named;
 mod output;
 mod password;
@@ -83,11 +82,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("session", arguments)) => sign_ins::run(sign_ins::SESSIONS, arguments, &config),
         Some(("token", arguments)) => sign_ins::run(sign_ins::TOKENS, arguments, &config),
         Some(("status", arguments)) => status::run(arguments, &config),
-        Some(("key", key)) => match key.subcommand() {
-            Some(("list", _)) => key_list::run(&config),
-            Some(("rotate", rotate)) => key_rotate::run(rotate, &config),
-            _ => Ok(()),
-        },
+        Some(("key", arguments)) => key::run(arguments, &config),
         _ => serve::run(&config, settings.ignored()),
     }
 }
@@ -122,14 +117,7 @@ fn command() -> Command {
         .subcommand(user::command())
         .subcommands(sign_ins::commands())
         .subcommand(status::command())
-        .subcommand(
-            Command::new("key")
-                .about("Manage the signing keys, while the server is not running")
-                .subcommand_required(true)
-                .arg_required_else_help(true)
-                .subcommand(key_list::command())
-                .subcommand(key_rotate::command()),
-        )
+        .subcommand(key::command())
 }
 
 #[cfg(test)]

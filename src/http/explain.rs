@@ -7,7 +7,7 @@ use warp::http::StatusCode;
 
 use super::{error::ApiError, field::FieldError, problem::Problem};
 use crate::{
-    auth::{AuthError, Axis},
+    auth::{AuthError, Axis, RotationError},
     domain::Role,
 };
 
@@ -188,6 +188,7 @@ impl From<&AuthError> for Problem {
                 "Last administrator",
                 "No administrator would be left. Give another user the role ADMIN first.",
             ),
+            AuthError::Rotation(why) => Self::rotation(why),
             AuthError::MissingRole(roles) => {
                 let names: Vec<_> = roles.iter().map(Role::as_str).collect();
                 Self::new(
@@ -248,6 +249,25 @@ impl Problem {
             Axis::SignUps => requests("Too many sign-ups came from your network."),
         };
         problem.retry_after(retry_after)
+    }
+
+    fn rotation(why: &RotationError) -> Self {
+        match why {
+            RotationError::Given(_) => Self::new(
+                StatusCode::CONFLICT,
+                "key_from_settings",
+                "Key from the settings",
+                "The signing key comes from the settings, so it is changed there: put another one in its place and start the server. \
+                 If the old one was stolen, run `jwt-server key rotate --revoke` before that start.",
+            ),
+            RotationError::NoKey => Self::new(
+                StatusCode::CONFLICT,
+                "no_signing_key",
+                "No signing key",
+                "There is no signing key yet. The server makes one when it starts.",
+            ),
+            RotationError::Open(_) => Self::internal(),
+        }
     }
 
     fn invalid_fields(errors: Vec<FieldError>) -> Self {

@@ -104,6 +104,11 @@ impl Fields {
             .ok()
     }
 
+    /// Notes an error of the field `name`, which has been taken. [`finish`](Self::finish) reports it.
+    pub(super) fn refuse(&mut self, name: &'static str, problem: &impl FieldProblem) {
+        self.errors.push(FieldError::new(name, problem));
+    }
+
     /// Notes why the verb is going to refuse the field `name`, which has a value of the right form. [`finish`](Self::finish)
     /// reports it beside other errors. Without another one, the verb refuses the value and emits its event.
     pub(super) fn expect_refusal(&mut self, name: &'static str, problem: Option<&impl FieldProblem>) {

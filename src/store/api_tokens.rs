@@ -57,6 +57,13 @@ pub trait ApiTokens: Send + Sync + 'static {
     /// [`StoreError`]; either all of them are revoked then, or none.
     async fn remove_api_tokens(&self, user: UserId) -> Result<usize, StoreError>;
 
+    /// Revokes every API token of every user, in one or several transactions, and returns how many there were: for a theft of
+    /// which the extent is unknown. No token can be made meanwhile whose session has ended before.
+    ///
+    /// # Errors
+    /// [`StoreError`]; some of the tokens may or may not be revoked then. Another call goes on with the rest.
+    async fn remove_every_api_token(&self) -> Result<usize, StoreError>;
+
     /// Writes the moment of last use of up to `at_most` API tokens and returns how many it wrote. Until then a backend may keep
     /// the moment in memory alone. It need not write one that moved by less than an hour, so a request costs no write.
     ///

@@ -31,21 +31,21 @@ impl Server {
         }
     }
 
-    async fn show(&self, path: &str) -> Value {
+    pub(crate) async fn show(&self, path: &str) -> Value {
         let answer = self.operate("GET", path, None).await;
         answer.assert_status(StatusCode::OK);
         answer.json()
     }
 
     /// Adds a user, and returns the path of their route.
-    async fn add(&self, name: &str, roles: &[&str]) -> String {
+    pub(crate) async fn add(&self, name: &str, roles: &[&str]) -> String {
         let new = json!({ "username": name, "password": PASSWORD, "roles": roles });
         let added = self.operate("POST", "/admin/users", Some(new)).await;
         added.assert_status(StatusCode::CREATED);
         format!("/admin/users/{}", added.json()["id"].as_str().unwrap())
     }
 
-    async fn api_token(&self, token: &str) -> String {
+    pub(crate) async fn api_token(&self, token: &str) -> String {
         let wanted = json!({ "name": "script", "roles": ["CLIENT"], "expires_in": 86_400 });
         let made = self.post_with_token("/me/tokens", token, &wanted).await;
         made.assert_status(StatusCode::CREATED);

@@ -38,6 +38,8 @@ pub(crate) struct BrokenStore {
     /// How many more tokens it checks before it fails.
     pub(crate) accepts: AtomicU32,
     pub(crate) ends_sessions: AtomicBool,
+    /// Whether it fails to revoke the API tokens of every user.
+    pub(crate) keeps_api_tokens: AtomicBool,
 }
 
 impl BrokenStore {
@@ -50,6 +52,7 @@ impl BrokenStore {
             keeps_keys: Mutex::new(()),
             accepts: u32::MAX.into(),
             ends_sessions: true.into(),
+            keeps_api_tokens: false.into(),
         }
     }
 }
@@ -221,6 +224,13 @@ impl ApiTokens for BrokenStore {
 
     async fn remove_api_tokens(&self, user: UserId) -> Result<usize, StoreError> {
         self.inner.remove_api_tokens(user).await
+    }
+
+    async fn remove_every_api_token(&self) -> Result<usize, StoreError> {
+        if self.keeps_api_tokens.load(Ordering::SeqCst) {
+            return Err(StoreError::Closed);
+        }
+        self.inner.remove_every_api_token().await
     }
 
     async fn keep_api_token_uses(&self, at_most: usize) -> Result<usize, StoreError> {

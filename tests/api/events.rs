@@ -559,15 +559,15 @@ async fn a_change_of_the_keys_is_one_event() {
     let (server, ..) = with_ada().await;
     let context = RequestContext::default();
     let rotate = async |rotation| {
-        let keys = server.signing_keys();
-        let rotated = keys.rotate(rotation, OPERATOR, &context).await.unwrap();
+        let accounts = server.without_a_server();
+        let rotated = accounts.rotate_keys(rotation, OPERATOR, &context).await.unwrap();
         rotated.keys.newest().unwrap().id.clone()
     };
     let kid = rotate(KeyRotation::Ahead).await;
     let rotated = EventKind::SigningKeyRotated { kid };
     assert_event(&server.events.take_one(), &rotated, None, OPERATOR);
 
-    let kid = rotate(KeyRotation::Revoke).await;
+    let kid = rotate(KeyRotation::Revoke { api_tokens: false }).await;
     let ended = EventKind::SessionsEnded { count: 1 };
     let revoked = EventKind::SigningKeyRevoked { kid };
     assert_eq!(server.events.take_kinds(), [ended, revoked]);

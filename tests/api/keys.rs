@@ -8,7 +8,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jwt_server::{
     Auth, Config,
-    auth::{KeyRotation, Parts, Rotated, RotationError, SigningKeys},
+    auth::{Accounts, KeyRotation, Parts, Rotated, RotationError},
     clock::ManualClock,
     config::{KeyFile, Origin, Secret},
     domain::{Algorithm, RequestContext},
@@ -25,6 +25,7 @@ use crate::{
 };
 
 const PUBLISH_AHEAD: Duration = Duration::from_mins(15);
+const REVOKE: KeyRotation = KeyRotation::Revoke { api_tokens: false };
 const DAY: Duration = Duration::from_hours(24);
 
 fn header(token: &str) -> Value {
@@ -50,10 +51,11 @@ fn key_file(pair: &KeyPair) -> KeyFile {
     }
 }
 
-/// Rotates as the command line does.
-async fn rotate(keys: &SigningKeys, rotation: KeyRotation) -> Result<Rotated, RotationError> {
+/// Rotates as a command does while no server runs.
+async fn rotate(accounts: &Accounts, rotation: KeyRotation) -> Result<Rotated, RotationError> {
     let operator = Actor::Operator { uid: None };
-    keys.rotate(rotation, operator, &RequestContext::default()).await
+    let context = RequestContext::default();
+    accounts.rotate_keys(rotation, operator, &context).await
 }
 
 impl Server {
@@ -74,7 +76,7 @@ impl Server {
 
     /// Rotates as the command does, while the server is stopped.
     async fn rotate(self, rotation: KeyRotation) -> Self {
-        rotate(&self.signing_keys(), rotation).await.unwrap();
+        rotate(&self.without_a_server(), rotation).await.unwrap();
         self.restart().await
     }
 
@@ -480,7 +482,7 @@ async fn a_rotation_keeps_the_sessions_and_a_revocation_ends_them() {
     let server = server.rotate(KeyRotation::Ahead).await;
     let waiting = server.published().await;
     assert_eq!(waiting.len(), 3);
-    let server = server.rotate(KeyRotation::Revoke).await;
+    let server = server.rotate(REVOKE).await;
     for token in [&token, &new] {
         server.welcome(token).await.assert_dead();
         server.refresh(token).await.assert_dead();
@@ -500,7 +502,9 @@ async fn a_second_rotation_waits_for_the_first_and_can_hurry_it() {
     server.user("ada").await;
     let server = server.rotate(KeyRotation::Ahead).await;
     let known = server.published().await;
-    let again = rotate(&server.signing_keys(), KeyRotation::Ahead).await.unwrap();
+    let again = rotate(&server.without_a_server(), KeyRotation::Ahead)
+        .await
+        .unwrap();
     assert!(again.waiting);
     let server = server.rotate(KeyRotation::Ahead).await;
     assert_eq!(server.published().await, known);
@@ -514,7 +518,9 @@ async fn a_second_rotation_waits_for_the_first_and_can_hurry_it() {
 async fn a_key_made_during_a_stop_is_published_before_it_signs() {
     let server = with_algorithm(Algorithm::EdDsa).await;
     let old = kid(&server.user("ada").await);
-    rotate(&server.signing_keys(), KeyRotation::Ahead).await.unwrap();
+    rotate(&server.without_a_server(), KeyRotation::Ahead)
+        .await
+        .unwrap();
     server.advance(10 * PUBLISH_AHEAD);
     let server = server.restart().await;
     // By its times the key has signed for hours. It was never published, so it waits.
@@ -526,7 +532,7 @@ async fn a_key_made_during_a_stop_is_published_before_it_signs() {
 #[tokio::test]
 async fn a_key_of_the_settings_is_not_rotated_by_command() {
     let server = spawn_with(|config| config.token.secret = Some(secret(b'a'))).await;
-    let refused = rotate(&server.signing_keys(), KeyRotation::Revoke).await;
+    let refused = rotate(&server.without_a_server(), REVOKE).await;
     assert!(matches!(refused, Err(RotationError::Given(_))));
 }
 
@@ -539,7 +545,7 @@ async fn a_key_file_is_revoked_once_another_has_taken_its_place() {
     })
     .await;
     let token = server.user("ada").await;
-    let refused = rotate(&server.signing_keys(), KeyRotation::Revoke).await;
+    let refused = rotate(&server.without_a_server(), REVOKE).await;
     assert!(
         matches!(refused, Err(RotationError::Given(_))),
         "it is still there"
@@ -547,7 +553,7 @@ async fn a_key_file_is_revoked_once_another_has_taken_its_place() {
     server.welcome(&token).await.assert_welcome("ada", "CLIENT");
 
     server.config.token.key_file = Some(key_file(&new));
-    let server = server.rotate(KeyRotation::Revoke).await;
+    let server = server.rotate(REVOKE).await;
     server.welcome(&token).await.assert_dead();
     assert_eq!(server.published().await, [new.public().thumbprint()]);
     assert_eq!(kid(&server.sign_in_again().await), new.public().thumbprint());
@@ -562,11 +568,11 @@ async fn a_stolen_key_is_revoked_while_its_replacement_waits() {
     let server = server.restart().await;
     assert_eq!(server.published().await.len(), 2, "it waits");
 
-    let server = server.rotate(KeyRotation::Revoke).await;
+    let server = server.rotate(REVOKE).await;
     server.welcome(&token).await.assert_dead();
     assert_eq!(server.published().await, [new.public().thumbprint()]);
     assert_eq!(kid(&server.sign_in_again().await), new.public().thumbprint());
-    let again = rotate(&server.signing_keys(), KeyRotation::Revoke).await;
+    let again = rotate(&server.without_a_server(), REVOKE).await;
     assert!(
         matches!(again, Err(RotationError::Given(_))),
         "now it is the one that signs"
@@ -606,8 +612,7 @@ async fn a_key_that_is_not_in_the_ring_is_an_invalid_token() {
 async fn listing_the_keys_changes_nothing() {
     let server = spawn().await;
     let revision = server.store.key_ring().await.unwrap().revision;
-    let keys: SigningKeys = server.signing_keys();
-    let (ring, _) = keys.list().await.unwrap();
+    let (ring, _) = server.without_a_server().keys().await.unwrap();
     assert_eq!(ring.keys()[0].id, server.auth.key().id);
     assert_eq!(server.store.key_ring().await.unwrap().revision, revision);
 }

@@ -6,6 +6,7 @@
 )]
 
 mod account;
+mod administered_keys;
 mod administration;
 mod administrators;
 mod api_tokens;

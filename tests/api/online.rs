@@ -24,6 +24,7 @@ use crate::{
     server::{Answer, PASSWORD, START, Server, request, seconds, spawn, spawn_with},
 };
 
+const REVOKE: KeyRotation = KeyRotation::Revoke { api_tokens: false };
 const OPERATOR: Actor = Actor::Operator { uid: None };
 
 async fn rotate(server: &Server, rotation: KeyRotation) {
@@ -125,7 +126,7 @@ async fn an_online_revocation_ends_every_token_at_once() {
         for _ in 0..2 {
             server.welcome(&access).await.assert_welcome("ada", "CLIENT");
         }
-        rotate(&server, KeyRotation::Revoke).await;
+        rotate(&server, REVOKE).await;
         server.welcome(&access).await.assert_dead();
         server.refresh(&access).await.assert_dead();
         use_token(&server, &refresh).await.assert_dead();
@@ -155,7 +156,7 @@ async fn a_key_of_the_settings_is_not_rotated_online() {
     })
     .await;
     let context = RequestContext::default();
-    for rotation in [KeyRotation::Ahead, KeyRotation::Now, KeyRotation::Revoke] {
+    for rotation in [KeyRotation::Ahead, KeyRotation::Now, REVOKE] {
         let refused = server.auth.rotate_keys(rotation, OPERATOR, &context).await;
         assert!(matches!(refused, Err(RotationError::Given(_))), "{rotation:?}");
     }
@@ -206,8 +207,8 @@ async fn an_online_revocation_amid_refreshes_leaves_nothing_alive() {
                 let issued = signing_in.sign_in(claimed, &RequestContext::default()).await;
                 issued.unwrap().token.expose_secret().to_owned()
             });
-            rotate(&server, KeyRotation::Revoke).await;
-            let ring = server.signing_keys().list().await.unwrap().0;
+            rotate(&server, REVOKE).await;
+            let ring = server.auth.accounts().keys().await.unwrap().0;
             let new = ring.newest().unwrap().id.clone();
             assert_eq!(ring.keys().len(), 1);
             for client in clients {
@@ -222,7 +223,7 @@ async fn an_online_revocation_amid_refreshes_leaves_nothing_alive() {
             let token = signs_in.await.unwrap();
             let alive = auth.authenticate(&BearerToken::parse(&token).unwrap()).await;
             assert_eq!(alive.is_ok(), kid(&token) == new);
-            rotate(&server, KeyRotation::Revoke).await;
+            rotate(&server, REVOKE).await;
         }
     }
 }
@@ -286,7 +287,7 @@ async fn refresh_tokens_can_be_turned_on_and_off_in_a_running_server() {
 }
 
 /// A server over a store whose writes of keys a test can hold up or refuse.
-async fn over_broken_store() -> (Server, Arc<BrokenStore>) {
+pub(crate) async fn over_broken_store() -> (Server, Arc<BrokenStore>) {
     let directory = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::new(START));
     let mut config = Config::default();
@@ -312,7 +313,7 @@ async fn a_sign_in_amid_a_revocation_waits_for_the_new_key() {
     let auth = server.auth.clone();
     let revocation = tokio::spawn(async move {
         let context = RequestContext::default();
-        auth.rotate_keys(KeyRotation::Revoke, OPERATOR, &context).await
+        auth.rotate_keys(REVOKE, OPERATOR, &context).await
     });
     while store.key_writes.load(Ordering::SeqCst) == writes {
         tokio::task::yield_now().await;
@@ -340,10 +341,7 @@ async fn a_revocation_that_fails_leaves_no_older_token_alive() {
     let (access, refresh) = pair(&server.sign_in("ada", PASSWORD).await);
     store.refuses_keys.store(true, Ordering::SeqCst);
     let context = RequestContext::default();
-    let failed = server
-        .auth
-        .rotate_keys(KeyRotation::Revoke, OPERATOR, &context)
-        .await;
+    let failed = server.auth.rotate_keys(REVOKE, OPERATOR, &context).await;
     assert!(matches!(failed, Err(RotationError::Open(StartError::Store(_)))));
     server.welcome(&access).await.assert_dead();
     use_token(&server, &refresh).await.assert_dead();
@@ -352,7 +350,7 @@ async fn a_revocation_that_fails_leaves_no_older_token_alive() {
     use_token(&server, &again_refresh).await.token();
 
     store.refuses_keys.store(false, Ordering::SeqCst);
-    rotate(&server, KeyRotation::Revoke).await;
+    rotate(&server, REVOKE).await;
     server.welcome(&again).await.assert_dead();
     use_token(&server, &again_refresh).await.assert_dead();
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http_body_util::BodyExt;
 use jwt_server::{
     Api, Auth, Config,
-    auth::{Parts, SigningKeys},
+    auth::{Accounts, Parts},
     clock::{Clock, ManualClock, Timestamp},
     domain::{ClientAddress, PasswordHash, Role, User, UserChange, UserRoles, Username},
     store::{self, Store},
@@ -135,14 +135,14 @@ impl Server {
         }
     }
 
-    /// The keys as the command line sees them.
-    pub(crate) fn signing_keys(&self) -> SigningKeys {
+    /// The accounts as a command has them while no server runs.
+    pub(crate) fn without_a_server(&self) -> Accounts {
         let parts = Parts {
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock) as _,
             listeners: self.events.listeners(),
         };
-        SigningKeys::new(&self.config, parts)
+        Accounts::new(&self.config, parts)
     }
 
     pub(crate) fn advance(&self, span: Duration) {

@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 
 use crate::{
-    client::{Client, PASSWORD, with_token},
+    client::{Client, PASSWORD, with_token, with_token_and_json},
     server::{Home, Program, Server},
 };
 
@@ -39,17 +39,25 @@ fn key(home: &Home, arguments: &[&str]) -> Program {
     home.program(&arguments).flag("--token.algorithm", "EdDSA")
 }
 
-/// The cells of each row of a table of keys.
-fn rows(table: &str) -> Vec<Vec<String>> {
-    let lines = table.lines().skip_while(|line| !line.starts_with("kid"));
-    let words = |line: &str| {
-        line.split("  ")
-            .map(str::trim)
-            .filter(|word| !word.is_empty())
-            .map(str::to_owned)
-            .collect()
-    };
-    lines.skip(1).map(words).collect()
+/// What a command for programs prints, line by line.
+fn json(program: Program) -> Vec<Value> {
+    let out = program.run().assert_success().out;
+    out.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// The keys as `key list` has them, in the order in which they sign.
+fn listed(home: &Home) -> Vec<Value> {
+    json(key(home, &["list", "--json"]))
+}
+
+fn states(keys: &[Value]) -> Vec<&str> {
+    keys.iter().map(|key| key["state"].as_str().unwrap()).collect()
+}
+
+fn assert_fits(text: &str) {
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
 }
 
 /// Writes a test key into `home`, with these permissions.
@@ -73,7 +81,10 @@ fn keys_are_listed_and_rotated_while_the_server_is_stopped() {
     let none = key(&home, &["list"]).run().assert_success();
     assert!(none.out.contains("there are no keys yet"), "{none:?}");
     let early = key(&home, &["rotate"]).run().assert_refused(1);
-    assert!(early.contains("there is no signing key yet"), "{early}");
+    assert!(
+        early.contains("nothing was changed. There is no signing key yet"),
+        "{early}"
+    );
 
     let server = eddsa(&home).start();
     let old = kid(&signed_in(&server));
@@ -82,31 +93,35 @@ fn keys_are_listed_and_rotated_while_the_server_is_stopped() {
         "{}",
         server.banner()
     );
-    for command in ["list", "rotate"] {
-        let locked = key(&home, &[command]).run().assert_refused(1);
-        assert!(
-            locked.contains("the database data is in use by another process"),
-            "{locked}"
-        );
-    }
     server.kill();
 
-    let listed = rows(&key(&home, &["list"]).run().assert_success().out);
-    assert_eq!(listed.len(), 1);
-    assert_eq!(listed[0][..4], [&old, "EdDSA", "signing", "database"]);
-    assert_eq!(listed[0][5], "no end yet");
+    let keys = listed(&home);
+    assert_eq!(keys.len(), 1);
+    let expected = [&old, "EdDSA", "signing", "database"].map(Value::from);
+    assert_eq!(
+        ["id", "algorithm", "state", "source"].map(|field| keys[0][field].clone()),
+        expected
+    );
+    let shown = key(&home, &["list"]).run().assert_success().out;
+    assert!(
+        shown.starts_with(&format!(
+            "kid       {old}\nstate     signing, EdDSA, from the database\n"
+        )),
+        "{shown}"
+    );
+    assert!(shown.ends_with("verifies  until no end yet\n"), "{shown}");
+    assert_fits(&shown);
 
     let rotated = key(&home, &["rotate"]).run().assert_success();
-    let table = rows(&rotated.out);
-    let states: Vec<_> = table.iter().map(|row| row[2].as_str()).collect();
-    assert_eq!(states, ["signing", "next"], "{rotated:?}");
-    let new = table[1][0].clone();
-    assert!(
-        rotated.out.starts_with(&format!("the key {new} was added")),
-        "{rotated:?}"
-    );
+    assert_fits(&rotated.out);
+    let keys = listed(&home);
+    assert_eq!(states(&keys), ["signing", "next"], "{rotated:?}");
+    let new = keys[1]["id"].as_str().unwrap().to_owned();
+    let said = format!("the key {new} was added;\nstart the server soon");
+    assert!(rotated.out.starts_with(&said), "{rotated:?}");
     let again = key(&home, &["rotate"]).run().assert_success();
     assert!(again.out.starts_with("nothing was changed"), "{again:?}");
+    assert_fits(&again.out);
 
     let server = eddsa(&home).start();
     assert!(
@@ -127,6 +142,101 @@ fn keys_are_listed_and_rotated_while_the_server_is_stopped() {
     assert_eq!(kid(&server.sign_in("ada", PASSWORD).token()), new);
 }
 
+#[test]
+fn keys_are_listed_and_rotated_while_the_server_runs() {
+    let home = Home::new();
+    let server = eddsa(&home).start();
+    let token = signed_in(&server);
+    let old = kid(&token);
+    assert_eq!(listed(&home)[0]["id"], old.as_str());
+
+    let ahead = key(&home, &["rotate"]).run().assert_success();
+    let keys = listed(&home);
+    assert_eq!(states(&keys), ["signing", "next"], "{ahead:?}");
+    let new = keys[1]["id"].as_str().unwrap().to_owned();
+    let said = format!("the key {new} was added;\nit is published, and signs from ");
+    assert!(ahead.out.starts_with(&said), "{ahead:?}");
+    assert_fits(&ahead.out);
+    assert_eq!(published(server.client()), [old.clone(), new.clone()]);
+    assert_eq!(kid(&server.sign_in("ada", PASSWORD).token()), old);
+
+    key(&home, &["rotate", "--now"]).run().assert_success();
+    assert_eq!(states(&listed(&home)), ["verifying", "signing"]);
+    let second = server.sign_in("ada", PASSWORD).token();
+    assert_eq!(kid(&second), new);
+    server.me(&token).assert_status(200);
+
+    // The tokens are in the server's cache, and dead all the same.
+    let revoked = key(&home, &["rotate", "--revoke"]).run().assert_success();
+    assert!(
+        revoked
+            .out
+            .contains("every older token is dead: 3 sessions ended"),
+        "{revoked:?}"
+    );
+    for token in [&token, &second] {
+        server.me(token).assert_problem(401, "invalid_token");
+    }
+    let keys = listed(&home);
+    assert_eq!(states(&keys), ["signing"]);
+    assert_eq!(published(server.client()), [keys[0]["id"].as_str().unwrap()]);
+    let token = server.sign_in("ada", PASSWORD).token();
+    assert_eq!(kid(&token), keys[0]["id"].as_str().unwrap());
+    server.kill();
+    eddsa(&home).start().me(&token).assert_status(200);
+}
+
+/// Makes an API token of the user with this access token.
+fn api_token(server: &Server, token: &str) -> String {
+    let wanted = r#"{"name":"script","roles":["CLIENT"],"expires_in":86400}"#;
+    let made = with_token_and_json("POST", "/me/tokens", token, wanted);
+    let made = server.client().ask(&made);
+    made.assert_status(201);
+    made.json()["token"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn api_tokens_end_with_a_revocation_only_if_told() {
+    for is_served in [true, false] {
+        let home = Home::new();
+        let server = eddsa(&home).start();
+        let token = signed_in(&server);
+        let script = api_token(&server, &token);
+        server.me(&script).assert_status(200);
+        for arguments in [
+            &["rotate", "--api-tokens"][..],
+            &["rotate", "--now", "--api-tokens"],
+        ] {
+            let refused = key(&home, arguments).run();
+            assert_eq!(refused.code, Some(2), "{refused:?}");
+        }
+        // With the server, or while it is stopped.
+        let mut running = Some(server);
+        for (arguments, said, status) in [
+            (&["rotate", "--revoke"][..], "1 session ended", 200),
+            (
+                &["rotate", "--revoke", "--api-tokens"],
+                "0 sessions and 1 API token ended",
+                401,
+            ),
+            (
+                &["rotate", "--revoke", "--api-tokens"],
+                "0 sessions and 0 API tokens ended",
+                401,
+            ),
+        ] {
+            if !is_served {
+                running.take().unwrap().kill();
+            }
+            let revoked = key(&home, arguments).run().assert_success();
+            assert!(revoked.out.contains(said), "{revoked:?}");
+            let server = running.get_or_insert_with(|| eddsa(&home).start());
+            server.me(&token).assert_status(401);
+            server.me(&script).assert_status(status);
+        }
+    }
+}
+
 /// The server may get its secret from an environment that the command does not have.
 #[test]
 fn rotating_without_the_servers_settings_ends_nothing() {
@@ -142,12 +252,15 @@ fn rotating_without_the_servers_settings_ends_nothing() {
     for arguments in [&["key", "rotate"][..], &["key", "rotate", "--now"]] {
         let refused = home.program(arguments).run().assert_refused(1);
         assert!(
-            refused.contains("the signing key comes from the settings, so"),
+            refused.contains("nothing was changed. The signing key comes from the settings, so"),
             "{refused}"
         );
     }
-    let listed = home.program(&["key", "list"]).run().assert_success();
-    assert_eq!(rows(&listed.out)[0][1..4], ["HS256", "signing", "settings"]);
+    let listed = json(home.program(&["key", "list", "--json"]));
+    assert_eq!(
+        ["algorithm", "state", "source"].map(|field| listed[0][field].clone()),
+        ["HS256", "signing", "settings"].map(Value::from)
+    );
     let server = with_secret();
     assert!(!server.banner().contains("note:"), "{}", server.banner());
     server.me(&token).assert_status(200);
@@ -273,7 +386,7 @@ fn a_key_file_signs_and_is_named() {
         .run()
         .assert_refused(1);
     assert!(
-        refused.contains("comes from the settings (key file key.pem)"),
+        refused.contains("The signing key comes from the settings"),
         "{refused}"
     );
 }

@@ -1,13 +1,17 @@
-//! Users, for what an operator or an administrator does with them. It needs no signing key, which must not change by that, so
-//! a command can work on the database while no server is running. Which actor may do what is for the caller to decide.
+//! Users, and what else an operator or an administrator looks after: the signing keys. It starts no server: a command can work
+//! on the database while none runs, and no key changes by that. Which actor may do what is for the caller to decide.
 
 mod add;
 mod change;
+mod keys;
 mod list;
+mod shared_keys;
 mod sign_ins;
 
 use std::sync::Arc;
 
+use self::shared_keys::SharedKeys;
+pub(super) use self::shared_keys::UsesKeys;
 use super::{AuthError, Parts, StartError};
 use crate::{config::Config, event::Listeners, passwords::Passwords, store::StoreCounts};
 
@@ -16,6 +20,7 @@ use crate::{config::Config, event::Listeners, passwords::Passwords, store::Store
 pub struct Accounts {
     pub(super) parts: Parts,
     pub(super) passwords: Arc<Passwords>,
+    pub(super) keys: Arc<SharedKeys>,
 }
 
 impl Accounts {
@@ -32,6 +37,7 @@ impl Accounts {
     #[must_use]
     pub fn new(config: &Config, parts: Parts) -> Self {
         Self {
+            keys: Arc::new(SharedKeys::new(config, parts.clone())),
             parts,
             passwords: Arc::new(Passwords::new(&config.password)),
         }

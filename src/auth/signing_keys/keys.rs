@@ -8,13 +8,13 @@ use crate::{
     clock::Timestamp,
     config::{Config, Origin, TokenConfig},
     domain::{KeyRing, RequestContext},
-    event::{Actor, EventKind, Listeners},
+    event::{Actor, EventKind},
     store::{KeyMaterial, KeyRingUpdate},
     tokens::TokenKey,
 };
 
 /// The keys in a store, with the settings that apply to them.
-pub struct SigningKeys {
+pub(in crate::auth) struct SigningKeys {
     pub(super) parts: Parts,
     pub(super) settings: TokenConfig,
 }
@@ -36,18 +36,8 @@ pub enum KeySource {
 }
 
 impl SigningKeys {
-    /// The keys in the database that `config` names. The `listeners` are told of each event.
-    ///
-    /// # Errors
-    /// [`StartError::Config`] if [`Config::validate`] fails, [`Database`](StartError::Database) if the directory can't be opened.
-    pub async fn open(config: &Config, listeners: Listeners) -> Result<Self, StartError> {
-        config.validate()?;
-        Ok(Self::new(config, Parts::open(config, listeners).await?))
-    }
-
     /// The keys in any store.
-    #[must_use]
-    pub fn new(config: &Config, parts: Parts) -> Self {
+    pub(in crate::auth) fn new(config: &Config, parts: Parts) -> Self {
         Self {
             parts,
             settings: config.token.clone(),
@@ -58,15 +48,9 @@ impl SigningKeys {
     ///
     /// # Errors
     /// [`StartError::Store`].
-    pub async fn list(&self) -> Result<(KeyRing<KeySource>, Timestamp), StartError> {
+    pub(in crate::auth) async fn list(&self) -> Result<(KeyRing<KeySource>, Timestamp), StartError> {
         let stored = self.parts.store.key_ring().await?;
         Ok((stored.keys.map(|key| source(&key.material)), self.parts.now()))
-    }
-
-    /// The present moment, with which the times of the keys are compared.
-    #[must_use]
-    pub fn now(&self) -> Timestamp {
-        self.parts.now()
     }
 
     pub(super) async fn make(&self) -> Result<NewKey, StartError> {
@@ -97,6 +81,16 @@ impl SigningKeys {
     /// Ends every session, tells the listeners if there was one, and returns how many ended.
     pub(super) async fn end_every_session(&self, by: By<'_>) -> Result<usize, StartError> {
         let count = self.parts.store.close_every_session().await?;
+        if count > 0 {
+            let kind = EventKind::SessionsEnded { count };
+            self.parts.emit(kind, None, by.actor, by.context);
+        }
+        Ok(count)
+    }
+
+    /// Revokes every API token, tells the listeners if there was one, and returns how many there were.
+    pub(super) async fn revoke_every_api_token(&self, by: By<'_>) -> Result<usize, StartError> {
+        let count = self.parts.store.remove_every_api_token().await?;
         if count > 0 {
             let kind = EventKind::SessionsEnded { count };
             self.parts.emit(kind, None, by.actor, by.context);

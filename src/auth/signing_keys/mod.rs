@@ -9,8 +9,9 @@ mod settle;
 mod start;
 mod tend;
 
+pub(super) use self::keys::SigningKeys;
 pub use self::{
-    keys::{KeySource, SigningKeys},
+    keys::KeySource,
     rotation::{KeyRotation, Rotated},
     start::KeyStatus,
 };

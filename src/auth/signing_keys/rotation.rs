@@ -1,4 +1,4 @@
-//! A rotation that the operator asks for, offline or in a running server.
+//! A rotation that is asked for: in a running server, or in the store while none runs.
 
 use super::keys::{By, KeySource, SigningKeys, source, usable};
 use crate::{
@@ -16,7 +16,17 @@ pub enum KeyRotation {
     /// At once. What the old key signed stays valid to its end.
     Now,
     /// At once, and no token of another key is accepted: every session ends.
-    Revoke,
+    Revoke {
+        /// Whether every API token of every user ends as well. No key signs those, but a thief of a session may have made some.
+        api_tokens: bool,
+    },
+}
+
+impl KeyRotation {
+    /// Whether what the other keys signed is accepted no more.
+    pub(in crate::auth) fn revokes(self) -> bool {
+        matches!(self, Self::Revoke { .. })
+    }
 }
 
 /// What a rotation did.
@@ -28,6 +38,8 @@ pub struct Rotated {
     pub waiting: bool,
     /// How many sessions ended. `None` unless they were to end.
     pub ended: Option<usize>,
+    /// How many API tokens ended. `None` unless they were to end.
+    pub ended_api_tokens: Option<usize>,
 }
 
 impl SigningKeys {
@@ -37,7 +49,7 @@ impl SigningKeys {
     /// # Errors
     /// [`RotationError::NoKey`] before the first start, [`Given`](RotationError::Given) if the key comes from the settings
     /// (unless another has been put there, and the old one is to be revoked), or a failure of the store.
-    pub async fn rotate(
+    pub(in crate::auth) async fn rotate(
         &self,
         rotation: KeyRotation,
         actor: Actor,
@@ -65,13 +77,14 @@ impl SigningKeys {
         by: By<'_>,
     ) -> Result<(Rotated, KeyRing<TokenKey>), RotationError> {
         let given = self.given_by();
+        let mut ended_api_tokens = None;
         loop {
             let stored = self.parts.store.key_ring().await.map_err(StartError::from)?;
             let now = self.parts.now();
             let signing = stored.keys.signing(now).ok_or(RotationError::NoKey)?;
             // The server's settings may give a key that this command's do not. Then the command must not end its tokens.
             let from_settings = given.is_some() || source(&signing.material) == KeySource::Given;
-            if from_settings && rotation != KeyRotation::Revoke {
+            if from_settings && !rotation.revokes() {
                 return Err(RotationError::Given(given.cloned()));
             }
             let mut settled = self.settle(&stored.keys, now, by).await?;
@@ -83,22 +96,27 @@ impl SigningKeys {
             let add = match rotation {
                 // If the settings have another algorithm, the settled ring has this rotation already.
                 KeyRotation::Ahead | KeyRotation::Now => !settled.added && !waiting,
-                KeyRotation::Revoke => true,
+                KeyRotation::Revoke { .. } => true,
             };
             if add {
                 let from = match rotation {
                     KeyRotation::Ahead => now.plus(self.ahead()),
-                    KeyRotation::Now | KeyRotation::Revoke => now,
+                    KeyRotation::Now | KeyRotation::Revoke { .. } => now,
                 };
                 let new = self.make().await?;
                 settled.keys.add(new, from, self.settings.policy.lifetime, now);
             }
             let promoted = rotation == KeyRotation::Now && settled.keys.promote_next(now);
-            if rotation == KeyRotation::Revoke {
+            if let KeyRotation::Revoke { api_tokens } = rotation {
                 settled.keys.drop_older();
                 // Before the keys: after a crash in between, no session is left whose tokens no key verifies.
                 let ended = self.end_every_session(by).await?;
                 settled.ended = Some(settled.ended.unwrap_or(0) + ended);
+                if api_tokens {
+                    // After the sessions, because only a session makes one.
+                    let revoked = self.revoke_every_api_token(by).await?;
+                    ended_api_tokens = Some(ended_api_tokens.unwrap_or(0) + revoked);
+                }
             }
             if publishes {
                 settled.keys.publish();
@@ -108,7 +126,7 @@ impl SigningKeys {
                 let kid = key.id.clone();
                 match rotation {
                     KeyRotation::Ahead | KeyRotation::Now => EventKind::SigningKeyRotated { kid },
-                    KeyRotation::Revoke => EventKind::SigningKeyRevoked { kid },
+                    KeyRotation::Revoke { .. } => EventKind::SigningKeyRevoked { kid },
                 }
             });
             let kept = settled.keys.map(|key| key.material.kept.clone());
@@ -117,6 +135,7 @@ impl SigningKeys {
                     keys: settled.keys.map(|key| source(&key.material.kept)),
                     waiting: rotation == KeyRotation::Ahead && waiting && !settled.added,
                     ended: settled.ended,
+                    ended_api_tokens,
                 };
                 return Ok((rotated, usable(&settled.keys)));
             }

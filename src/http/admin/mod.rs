@@ -3,6 +3,7 @@
 
 mod administration;
 mod answers;
+mod keys;
 mod list;
 mod sign_ins;
 mod status;
@@ -51,6 +52,8 @@ impl Administration {
             sign_ins::session_route(self),
             sign_ins::tokens_route(self),
             sign_ins::token_route(self),
+            keys::route(self),
+            keys::rotate_route(self),
             status::route(self),
         )
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{
     Backend,
     support::{
-        MOST, NOW, POLICY, WEEK, added, api_token, changed, created, deleted, hash, is_good, later, opened,
-        role,
+        MOST, NOW, POLICY, WEEK, added, api_token, changed, created, deleted, hash, is_accepted, is_good,
+        later, opened, role,
     },
 };
 use crate::{
@@ -171,6 +171,41 @@ pub async fn api_tokens_end_with_the_password_and_with_the_user(backend: &impl B
         assert!(!is_good(&store, &api_token(&ada, n, NOW), NOW).await, "{n}");
     }
     assert!(is_good(&store, &untouched, NOW).await);
+}
+
+pub async fn every_api_token_of_every_user_can_be_revoked(backend: &impl Backend) {
+    let store = backend.open(NOW).await;
+    let mut tokens = Vec::new();
+    let mut sessions = Vec::new();
+    // More than one write removes.
+    for (name, first) in [("ada", 0), ("eve", 120)] {
+        let user = created(&store, name).await;
+        let (session, token) = opened(&store, &user, NOW).await;
+        for n in first..first + 120 {
+            tokens.push(api_token(&user, n, NOW));
+            let creation = store.create_api_token(tokens[tokens.len() - 1].clone(), session.id, 1000);
+            assert_eq!(creation.await.unwrap(), ApiTokenCreation::Created);
+        }
+        sessions.push((user, session, token));
+    }
+    assert_eq!(store.remove_every_api_token().await.unwrap(), 240);
+    assert_eq!(store.remove_every_api_token().await.unwrap(), 0);
+    for token in &tokens {
+        assert!(!is_good(&store, token, NOW).await);
+    }
+    for (user, session, token) in &sessions {
+        assert!(is_accepted(&store, session, token.id, NOW).await, "sessions stay");
+        assert_eq!(store.api_tokens(user.id, NOW).await.unwrap(), []);
+    }
+    let (ada, session, _) = &sessions[0];
+    let new = added(&store, ada, session, 250).await;
+    assert!(is_good(&store, &new, NOW).await, "and another one can be made");
+    drop(store);
+    let store = backend.open(NOW).await;
+    for token in &tokens {
+        assert!(!is_good(&store, token, NOW).await);
+    }
+    assert!(is_good(&store, &new, NOW).await);
 }
 
 pub async fn the_last_use_of_an_api_token_is_kept_by_the_hour(backend: &impl Backend) {

@@ -112,6 +112,7 @@ macro_rules! store_contract {
                 only_the_owner_revokes_an_api_token_and_for_good,
                 concurrent_creations_keep_the_bound_of_api_tokens,
                 api_tokens_end_with_the_password_and_with_the_user,
+                every_api_token_of_every_user_can_be_revoked,
                 the_last_use_of_an_api_token_is_kept_by_the_hour;
             one_time_codes:
                 an_invitation_adds_one_user_with_its_roles,
@@ -196,6 +197,6 @@ mod tests {
                 promises += 1;
             }
         }
-        assert_eq!(promises, 76);
+        assert_eq!(promises, 77);
     }
 }

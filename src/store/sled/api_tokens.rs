@@ -98,6 +98,28 @@ impl ApiTokens for SledStore {
             .await
     }
 
+    async fn remove_every_api_token(&self) -> Result<usize, StoreError> {
+        let mut revoked = 0;
+        loop {
+            let removed = self
+                .committer
+                .commit(|trees, group| {
+                    let some = Ended {
+                        api_tokens: group.any_api_tokens(RECORDS),
+                        ..Ended::default()
+                    };
+                    let there = trees.count(&some)?;
+                    trees.remove(&some)?;
+                    Ok(((some.len(), there), Effect::End(some)))
+                })
+                .await?;
+            match removed {
+                (0, _) => return Ok(revoked),
+                (_, there) => revoked += there,
+            }
+        }
+    }
+
     async fn keep_api_token_uses(&self, at_most: usize) -> Result<usize, StoreError> {
         let index = Arc::clone(&self.index);
         let used = blocking(move || index.api_tokens.uses_to_keep(at_most)).await?;

@@ -171,6 +171,13 @@ impl<'a> Group<'a> {
         known.into_iter().chain(added.cloned()).collect()
     }
 
+    /// Returns up to `at_most` API tokens, and those added in this group. Some may have been removed in it.
+    pub(crate) fn any_api_tokens(&self, at_most: usize) -> Vec<Arc<ApiToken>> {
+        let mut tokens = self.index.api_tokens.any(at_most);
+        tokens.extend(self.added.iter().cloned());
+        tokens
+    }
+
     /// Returns every session and API token of `user` except what is `kept`.
     pub(crate) fn all_but(&self, user: UserId, kept: Kept) -> Ended {
         let mut sessions = self.sessions_of(user);

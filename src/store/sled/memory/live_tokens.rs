@@ -79,6 +79,17 @@ impl LiveApiTokens {
         due.into_iter().filter_map(|hash| self.get(hash)).collect()
     }
 
+    /// Returns up to `at_most` tokens.
+    pub(crate) fn any(&self, at_most: usize) -> Vec<Arc<ApiToken>> {
+        let some: Vec<_> = self
+            .expiries()
+            .iter()
+            .take(at_most)
+            .map(|(_, hash)| *hash)
+            .collect();
+        some.into_iter().filter_map(|hash| self.get(hash)).collect()
+    }
+
     /// Returns up to `at_most` tokens whose last use is so much later than the one on the disk that it is worth a write.
     pub(crate) fn uses_to_keep(&self, at_most: usize) -> Vec<ApiToken> {
         let due = self.by_hash.iter().filter(|live| {
