@@ -4,6 +4,7 @@
 mod check_config;
 mod control;
 mod database;
+mod description;
 mod door;
 mod failure;
 mod flags;
@@ -21,11 +22,12 @@ mod user;
 mod write_config;
 
 use std::{
+    env,
     io::{self, Write},
     process::ExitCode,
 };
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command, error::ErrorKind};
 
 use self::{
     failure::Failure,
@@ -41,6 +43,7 @@ pub fn main() -> ExitCode {
         Ok(matches) => matches,
         Err(error) => {
             let _ = error.print();
+            complain_of_no_such_command(&error);
             return if error.use_stderr() {
                 ExitCode::from(2)
             } else {
@@ -58,6 +61,14 @@ pub fn main() -> ExitCode {
 }
 
 fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    match matches.subcommand() {
+        Some(("completions", arguments)) => {
+            description::completions(arguments, command());
+            return Ok(());
+        }
+        Some(("manual", arguments)) => return description::manual(arguments, command()),
+        _ => {}
+    }
     if let Some(("write-config", arguments)) = matches.subcommand() {
         // Without reading the file: it may be the one to overwrite, and need not be valid.
         let mut flags = Settings::default();
@@ -85,6 +96,21 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("key", arguments)) => key::run(arguments, &config),
         _ => serve::run(&config, settings.ignored()),
     }
+}
+
+/// If a command was mistyped, lists those that exist at its place.
+fn complain_of_no_such_command(error: &clap::Error) {
+    if error.kind() != ErrorKind::InvalidSubcommand {
+        return;
+    }
+    let mut command = command();
+    for word in env::args().skip(1) {
+        if let Some(found) = command.find_subcommand(&word).cloned() {
+            command = found;
+        }
+    }
+    let commands: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
+    complain(&format!("the commands here are {}", commands.join(", ")));
 }
 
 /// Prints each line of `text` on standard error. A failure is ignored: there is no place left to tell it.
@@ -118,6 +144,23 @@ fn command() -> Command {
         .subcommands(sign_ins::commands())
         .subcommand(status::command())
         .subcommand(key::command())
+        .subcommands(description::commands())
+        .mut_subcommands(|command| match command.get_name() {
+            "serve" => command,
+            _ => hide_settings(command),
+        })
+}
+
+/// Every setting is a flag of each command too; only `serve` and the whole list them.
+fn hide_settings(command: Command) -> Command {
+    let has_more = command.get_after_help().is_some();
+    let command = command.args(config::settings().map(|setting| flag(setting).hide(true)));
+    if has_more {
+        command
+    } else {
+        command
+            .after_help("The settings of the server are flags here as well; `jwt-server --help` lists them.")
+    }
 }
 
 #[cfg(test)]

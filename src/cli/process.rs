@@ -30,6 +30,11 @@ pub(super) fn keep_files_private() {
 
 /// Prints `text` on standard output. A failure is ignored: the command has done its work.
 pub(super) fn say(text: &str) {
+    say_bytes(text.as_bytes());
+}
+
+/// As [`say`], for what another program reads.
+pub(super) fn say_bytes(text: &[u8]) {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let _ = out.write_all(text).and_then(|()| out.flush());
 }

@@ -49,11 +49,17 @@ async fn serve(config: &Config, warnings: &[String], cores: &Cores) -> Result<()
         .count()
         .await
         .map_err(|error| Failure::Other(error.to_string()))?;
+    let has_administrator = auth
+        .accounts()
+        .have_administrator()
+        .await
+        .map_err(|error| Failure::Other(error.to_string()))?;
     let banner = Banner {
         config,
         warnings,
         addresses: listeners.addresses(),
         users: counts.users,
+        has_administrator,
         sessions: counts.sessions,
         key: auth.key(),
         files_needed: config.server.max_connections

@@ -15,6 +15,7 @@ impl EventKind {
         "api_token_revoked",
         "current_password_wrong",
         "display_name_changed",
+        "attributes_changed",
         "events_left_out",
         "logged_out",
         "password_changed",

@@ -298,6 +298,88 @@ fn the_binary_knows_its_version_and_names_every_setting() {
 }
 
 #[test]
+fn the_help_of_a_command_has_its_own_flags_and_no_setting() {
+    let home = Home::new();
+    for command in [
+        "user list",
+        "user",
+        "key rotate",
+        "session end",
+        "status",
+        "write-config",
+    ] {
+        let words = command.split(' ').chain(["--help"]).collect::<Vec<_>>();
+        let help = home.program(&words).run().assert_success().out;
+        assert!(help.contains("Usage:") && help.contains("--config"), "{help}");
+        assert!(
+            !help.contains("--server.listen") && help.lines().count() < 60,
+            "{help}"
+        );
+    }
+    let serve = home.program(&["serve", "--help"]).run().assert_success().out;
+    assert!(serve.contains("--server.listen"), "{serve}");
+    // They are taken all the same, before the command and after it.
+    for words in [
+        ["--password.bcrypt_cost", "x", "user", "list"],
+        ["user", "list", "--password.bcrypt_cost", "x"],
+        ["user", "--password.bcrypt_cost", "x", "list"],
+    ] {
+        let refused = home.program(&words).run().assert_refused(2);
+        assert!(refused.contains("password.bcrypt_cost"), "{refused}");
+    }
+}
+
+#[test]
+fn a_mistyped_command_is_told_which_there_are() {
+    let home = Home::new();
+    for (command, known) in [
+        ("usr", "serve, check-config"),
+        ("user frobnicate", "add, list, show"),
+        ("user role ad", "add, remove"),
+        ("key --config x.toml rotat", "list, rotate"),
+    ] {
+        let words = command.split(' ').collect::<Vec<_>>();
+        let ended = home.program(&words).run();
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        let line = format!("jwt-server: the commands here are {known}");
+        assert!(ended.err.contains(&line), "{}", ended.err);
+    }
+    assert!(!home.path("data").exists());
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    let home = Home::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = home.program(&["completions", shell]).run().assert_success().out;
+        for word in ["passwd", "attribute", "rotate", "--server.listen"] {
+            let word = if shell == "fish" {
+                word.trim_start_matches('-')
+            } else {
+                word
+            };
+            assert!(script.contains(word), "{word} for {shell}");
+        }
+    }
+    let page = home.program(&["manual"]).run().assert_success().out;
+    assert!(page.contains(".TH jwt-server 1"), "{page}");
+    let pages = home.path("man");
+    home.program(&["manual", pages.to_str().unwrap()])
+        .run()
+        .assert_success();
+    for name in [
+        "jwt-server.1",
+        "jwt-server-user-list.1",
+        "jwt-server-key-rotate.1",
+    ] {
+        let page = fs::read_to_string(pages.join(name)).unwrap();
+        assert!(page.contains("jwt"), "{name}");
+    }
+    home.program(&["manual", "/dev/null/x"]).run().assert_refused(1);
+    assert_eq!(home.program(&["completions", "csh"]).run().code, Some(2));
+}
+
+#[test]
 fn user_without_a_command_lists_its_commands() {
     let home = Home::new();
     let ended = home.program(&["user"]).run();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Accounts;
 use crate::{
     auth::AuthError,
-    domain::{User, UserId, UserPage, UserQuery},
+    domain::{Role, User, UserId, UserPage, UserQuery},
 };
 
 impl Accounts {
@@ -15,6 +15,19 @@ impl Accounts {
     /// A failure of the store.
     pub async fn list(&self, query: UserQuery) -> Result<UserPage, AuthError> {
         Ok(self.parts.store.list_users(query, self.parts.now()).await?)
+    }
+
+    /// Whether there is an enabled user with the role ADMIN.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn have_administrator(&self) -> Result<bool, AuthError> {
+        let query = UserQuery {
+            role: Some(Role::ADMIN),
+            disabled: Some(false),
+            ..UserQuery::default()
+        };
+        Ok(!self.list(query).await?.users.is_empty())
     }
 
     /// Returns the user with this id; `None` if there is none.

@@ -16,6 +16,8 @@ pub(super) struct Banner<'a> {
     /// The addresses on which the server listens.
     pub(super) addresses: Vec<ListenAddress>,
     pub(super) users: u64,
+    /// Whether an enabled user has the role ADMIN.
+    pub(super) has_administrator: bool,
     /// The live sessions; `None` while the server still reads them.
     pub(super) sessions: Option<usize>,
     pub(super) key: &'a KeyStatus,
@@ -53,6 +55,13 @@ impl fmt::Display for Banner<'_> {
             let (algorithm, id, from) = (next.algorithm, &next.id, next.signs_from);
             writeln!(f, "  next key      signs from {from} ({algorithm}, kid {id})")?;
         }
+        if !self.has_administrator {
+            writeln!(
+                f,
+                "  note: no user has the role ADMIN. Make one with: {}",
+                self.first_administrator()
+            )?;
+        }
         if let Some(ended) = key.replaced {
             let ended = plural(ended as u64, "session");
             writeln!(
@@ -66,6 +75,19 @@ impl fmt::Display for Banner<'_> {
             writeln!(f, "  warning: {warning}")?;
         }
         Ok(())
+    }
+}
+
+impl Banner<'_> {
+    /// What to type for the first administrator, in the directory in which the server was started.
+    fn first_administrator(&self) -> String {
+        let path = &self.config.store.path;
+        let place = if *path == Config::default().store.path {
+            String::new()
+        } else {
+            format!(" --store.path {}", path.display())
+        };
+        format!("jwt-server user add NAME --role ADMIN{place}")
     }
 }
 
@@ -96,6 +118,7 @@ mod tests {
                     .map(|address| address.parse().unwrap())
                     .to_vec(),
                 users,
+                has_administrator: users > 1,
                 sessions,
                 key,
                 files_needed: 5000,
@@ -113,7 +136,12 @@ mod tests {
         ] {
             assert!(first.contains(line), "{line} is not in {first}");
         }
-        assert!(!first.contains("note:"), "{first}");
+        let note =
+            "  note: no user has the role ADMIN. Make one with: jwt-server user add NAME --role ADMIN\n";
+        assert!(
+            first.contains(note) && first.matches("note:").count() == 1,
+            "{first}"
+        );
 
         key.given_by = Some(Origin::KeyFile("key.pem".into()));
         key.replaced = Some(1);
@@ -125,5 +153,6 @@ mod tests {
         ] {
             assert!(second.contains(line), "{line} is not in {second}");
         }
+        assert!(!second.contains("ADMIN"), "{second}");
     }
 }
