@@ -15,6 +15,7 @@ pub mod store;
 mod telemetry;
 mod throttle;
 mod tokens;
+pub mod transfer;
 
 pub use crate::{
     auth::{Auth, AuthError, Principal},

@@ -1,0 +1,92 @@
+//! Why a line is no user, and why a file can't be read at all.
+
+use super::{hash::HashProblem, lines::MAX_LINE};
+use crate::domain::{NameError, UsernameError};
+
+/// Why one line is no user. The lines behind it can still be read.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// The line is longer than any user.
+    #[error("the line is longer than {MAX_LINE} bytes")]
+    TooLong,
+    /// The line is not text.
+    #[error("the line is not UTF-8")]
+    NotUtf8,
+    /// The line is not JSON, or not an object of the known fields.
+    #[error("{detail} (column {column})")]
+    Json {
+        /// Where in the line, from 1.
+        column: usize,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The line has more or fewer cells than the header.
+    #[error("the line has {found} cells, and the header has {expected}")]
+    Cells {
+        /// In the line.
+        found: u64,
+        /// In the header.
+        expected: u64,
+    },
+    /// The line of an htpasswd file has no colon.
+    #[error("there is no colon between a username and a hash")]
+    NoColon,
+    /// A field that each user needs.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// Not a username.
+    #[error("{0:?} is no username. {1}")]
+    Username(String, UsernameError),
+    /// Not a hash that can be taken.
+    #[error(transparent)]
+    Hash(#[from] HashProblem),
+    /// Not a role.
+    #[error("{0:?} is no role: a role has 1 to 32 of A-Z, 0-9, _ and -, and starts with a letter")]
+    Role(String),
+    /// Not true or false.
+    #[error("disabled is {0:?}, and must be true or false")]
+    Disabled(String),
+    /// Not a display name.
+    #[error("display_name: {0}")]
+    DisplayName(NameError),
+    /// Not a moment.
+    #[error("created_at is {0:?}, and must be like 2026-11-21T19:53:32Z, or seconds since 1970")]
+    CreatedAt(String),
+    /// Not an id.
+    #[error("id is {0:?}, and must be a UUID")]
+    Id(String),
+    /// The same user stands in the file before.
+    #[error("{what} {name} stands in line {first} already")]
+    Twice {
+        /// `user` or `id`.
+        what: &'static str,
+        /// The username or the id.
+        name: String,
+        /// The line in which it stands first.
+        first: u64,
+    },
+}
+
+/// Why no user can be read from a file.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file can't be read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// UTF-16, as some editors and shells on Windows write.
+    #[error("the file is UTF-16, and must be UTF-8")]
+    Utf16,
+    /// Nothing to read.
+    #[error("there is no user in the file")]
+    Empty,
+    /// The first line is neither an object of JSON, nor a header of CSV, nor of htpasswd.
+    #[error(
+        "the format is unknown: the first line must be a JSON object, or a CSV header with username in it, or NAME:HASH"
+    )]
+    UnknownFormat,
+    /// A header of CSV with a column that is unknown, missing or there twice.
+    #[error("the header has {0}; the columns are {known}", known = super::format::COLUMNS.join(","))]
+    Header(String),
+}

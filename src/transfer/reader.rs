@@ -1,0 +1,229 @@
+//! Reads the users of a file, line by line, in constant memory but for their names.
+
+use std::{
+    collections::{HashMap, hash_map::Entry as Slot},
+    io::{BufRead, Chain, Cursor, Read},
+};
+
+use super::{
+    entry::Entry,
+    fields::{Fields, Moment},
+    format::{COLUMNS, Format, column, tell},
+    lines::Lines,
+    problem::{Problem, ReadError},
+};
+use crate::domain::{UserId, Username};
+
+/// One line that should be a user.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Where the user begins, counted from 1.
+    pub number: u64,
+    /// The user, or why there is none.
+    pub user: Result<Entry, Problem>,
+}
+
+/// The users of a file. A name or an id that stands twice is a [`Problem`] of the second line. Blank lines, and comments of
+/// htpasswd, are passed over.
+pub struct Reader<R> {
+    format: Format,
+    source: Source<Input<R>>,
+    names: HashMap<Username, u64>,
+    ids: HashMap<UserId, u64>,
+}
+
+/// What was read to tell the format, and then the rest.
+type Input<R> = Chain<Cursor<Vec<u8>>, R>;
+
+enum Source<R> {
+    JsonLines(Lines<R>),
+    Csv(Rows<R>),
+    Htpasswd(Lines<R>),
+}
+
+struct Rows<R> {
+    reader: csv::Reader<R>,
+    /// What each column is.
+    columns: Vec<&'static str>,
+}
+
+impl<R: BufRead> Reader<R> {
+    /// Begins to read `input`, whose format it tells from the first line.
+    ///
+    /// # Errors
+    /// [`ReadError::Io`] if `input` can't be read; [`Utf16`](ReadError::Utf16), [`Empty`](ReadError::Empty) or
+    /// [`UnknownFormat`](ReadError::UnknownFormat) if it has no known format; [`Header`](ReadError::Header) for a header of
+    /// CSV that names no columns of users.
+    pub fn new(mut input: R) -> Result<Self, ReadError> {
+        let (format, head) = tell(&mut input)?;
+        let input = Cursor::new(head).chain(input);
+        let source = match format {
+            Format::JsonLines => Source::JsonLines(Lines::new(input)),
+            Format::Csv { separator } => Source::Csv(Rows::new(input, separator)?),
+            Format::Htpasswd => Source::Htpasswd(Lines::new(input)),
+        };
+        Ok(Self {
+            format,
+            source,
+            names: HashMap::new(),
+            ids: HashMap::new(),
+        })
+    }
+
+    /// The format that was told from the first line.
+    #[must_use]
+    pub const fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Returns the next line that is not blank; `None` at the end.
+    ///
+    /// # Errors
+    /// [`ReadError::Io`] if the input can't be read.
+    pub fn next_line(&mut self) -> Result<Option<Line>, ReadError> {
+        let Some((number, fields)) = self.source.next()? else {
+            return Ok(None);
+        };
+        let user = fields.and_then(Fields::check);
+        let user = user.and_then(|entry| self.once(entry, number));
+        Ok(Some(Line { number, user }))
+    }
+
+    /// Returns `entry`, unless its name or its id stood in an earlier line.
+    fn once(&mut self, entry: Entry, number: u64) -> Result<Entry, Problem> {
+        let twice = |what, name: String, first| Problem::Twice { what, name, first };
+        match self.names.entry(entry.username.clone()) {
+            Slot::Occupied(first) => {
+                return Err(twice("user", entry.username.to_string(), *first.get()));
+            }
+            Slot::Vacant(free) => free.insert(number),
+        };
+        if let Some(id) = entry.id {
+            match self.ids.entry(id) {
+                Slot::Occupied(first) => return Err(twice("id", id.to_string(), *first.get())),
+                Slot::Vacant(free) => free.insert(number),
+            };
+        }
+        Ok(entry)
+    }
+}
+
+impl<R: BufRead> Source<R> {
+    fn next(&mut self) -> Result<Option<(u64, Result<Fields, Problem>)>, ReadError> {
+        match self {
+            Self::Csv(rows) => rows.next(),
+            Self::JsonLines(lines) => next_of(lines, |line| line.is_empty(), Fields::from_json),
+            Self::Htpasswd(lines) => {
+                let is_none = |line: &str| line.is_empty() || line.starts_with('#');
+                next_of(lines, is_none, from_htpasswd)
+            }
+        }
+    }
+}
+
+/// The next of `lines` that `is_none` does not pass over, read by `read`.
+fn next_of<R: BufRead>(
+    lines: &mut Lines<R>,
+    is_none: impl Fn(&str) -> bool,
+    read: impl Fn(&str) -> Result<Fields, Problem>,
+) -> Result<Option<(u64, Result<Fields, Problem>)>, ReadError> {
+    while let Some((number, line)) = lines.next()? {
+        match line {
+            Ok(line) if is_none(line.trim()) => {}
+            Ok(line) => return Ok(Some((number, read(line.trim())))),
+            Err(problem) => return Ok(Some((number, Err(problem)))),
+        }
+    }
+    Ok(None)
+}
+
+fn from_htpasswd(line: &str) -> Result<Fields, Problem> {
+    let (name, hash) = line.split_once(':').ok_or(Problem::NoColon)?;
+    Ok(Fields {
+        username: Some(name.to_owned()),
+        password_hash: Some(hash.to_owned()),
+        ..Fields::default()
+    })
+}
+
+impl<R: Read> Rows<R> {
+    fn new(input: R, separator: u8) -> Result<Self, ReadError> {
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(separator)
+            .trim(csv::Trim::All)
+            .from_reader(input);
+        let header = reader.byte_headers().map_err(fatal)?;
+        let mut columns = Vec::new();
+        for name in header {
+            let shown = String::from_utf8_lossy(name);
+            let known =
+                column(name).ok_or_else(|| ReadError::Header(format!("an unknown column {shown:?}")))?;
+            if columns.contains(&known) {
+                return Err(ReadError::Header(format!("the column {known} twice")));
+            }
+            columns.push(known);
+        }
+        match COLUMNS[..2].iter().find(|needed| !columns.contains(needed)) {
+            Some(missing) => Err(ReadError::Header(format!("no column {missing}"))),
+            None => Ok(Self { reader, columns }),
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<(u64, Result<Fields, Problem>)>, ReadError> {
+        let mut row = csv::StringRecord::new();
+        let before = self.reader.position().line();
+        match self.reader.read_record(&mut row) {
+            Ok(false) => Ok(None),
+            Ok(true) => {
+                let number = row.position().map_or(before, csv::Position::line);
+                Ok(Some((number, self.fields(&row))))
+            }
+            Err(error) => {
+                let number = error.position().map_or(before, csv::Position::line);
+                match *error.kind() {
+                    csv::ErrorKind::UnequalLengths {
+                        expected_len, len, ..
+                    } => {
+                        let (found, expected) = (len, expected_len);
+                        Ok(Some((number, Err(Problem::Cells { found, expected }))))
+                    }
+                    csv::ErrorKind::Utf8 { .. } => Ok(Some((number, Err(Problem::NotUtf8)))),
+                    _ => Err(fatal(error)),
+                }
+            }
+        }
+    }
+
+    fn fields(&self, row: &csv::StringRecord) -> Result<Fields, Problem> {
+        let mut fields = Fields::default();
+        let cells = self.columns.iter().zip(row).filter(|(_, cell)| !cell.is_empty());
+        for (column, cell) in cells {
+            let text = || Some(cell.to_owned());
+            match *column {
+                "username" => fields.username = text(),
+                "password_hash" => fields.password_hash = text(),
+                "roles" => {
+                    let names = cell.split([' ', ',', ';', '|']).filter(|name| !name.is_empty());
+                    fields.roles = Some(names.map(str::to_owned).collect());
+                }
+                "disabled" => fields.disabled = Some(truth(cell)?),
+                "display_name" => fields.display_name = text(),
+                "created_at" => fields.created_at = text().map(Moment::Text),
+                _ => fields.id = text(),
+            }
+        }
+        Ok(fields)
+    }
+}
+
+fn truth(cell: &str) -> Result<bool, Problem> {
+    match cell.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "1" => Ok(true),
+        "false" | "no" | "0" => Ok(false),
+        _ => Err(Problem::Disabled(cell.to_owned())),
+    }
+}
+
+fn fatal(error: csv::Error) -> ReadError {
+    ReadError::Io(error.into())
+}
