@@ -26,11 +26,12 @@ use std::{
 use self::circles::{Need, circles, needs};
 
 /// A room, and what of this crate it may name.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("clock", &[]),
     ("domain", &["clock"]),
     ("event", &["domain", "clock"]),
     ("keys", &["domain", "clock"]),
+    ("transfer", &["domain", "clock"]),
     ("config", &["keys", "domain"]),
     ("passwords", &["config", "domain"]),
     ("store", &["config", "domain", "clock", "event"]),
@@ -41,6 +42,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
         &[
             "throttle",
             "tokens",
+            "transfer",
             "store",
             "passwords",
             "config",

@@ -3,15 +3,26 @@
 use async_trait::async_trait;
 
 use super::{
-    api_tokens::ApiTokens, attempts::Attempts, devices::Devices, error::StoreError, keys::Keys,
-    one_time_codes::OneTimeCodes, sessions::Sessions, trail::AuditTrail, users::Users,
+    api_tokens::ApiTokens, attempts::Attempts, devices::Devices, error::StoreError, imports::Imports,
+    keys::Keys, one_time_codes::OneTimeCodes, sessions::Sessions, trail::AuditTrail, users::Users,
 };
 use crate::clock::Timestamp;
 
 /// Everything that the server remembers.
 #[async_trait]
 pub trait Store:
-    Users + Sessions + Devices + ApiTokens + OneTimeCodes + Keys + Attempts + AuditTrail + Send + Sync + 'static
+    Users
+    + Sessions
+    + Devices
+    + ApiTokens
+    + OneTimeCodes
+    + Keys
+    + Attempts
+    + Imports
+    + AuditTrail
+    + Send
+    + Sync
+    + 'static
 {
     /// Returns the latest moment that this store has been told of, by this process or by an earlier one. A clock that shows an
     /// earlier moment has been set back, and would let expired tokens live again: it must go on from this moment.

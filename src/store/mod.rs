@@ -12,6 +12,7 @@ mod backend;
 pub mod contract;
 mod devices;
 mod error;
+mod imports;
 mod keys;
 mod one_time_codes;
 mod open;
@@ -27,6 +28,7 @@ pub use self::{
     backend::{Store, StoreCounts},
     devices::Devices,
     error::{OpenError, StoreError},
+    imports::{Import, ImportCommit, Imports, MAX_STAGED, Staging},
     keys::{KeyMaterial, KeyRingUpdate, Keys, StoredRing},
     one_time_codes::{InvitationRedemption, OneTimeCodes, ResetCodeCreation},
     open::{exists, open},

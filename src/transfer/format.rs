@@ -2,18 +2,7 @@
 
 use std::io::BufRead;
 
-use super::{lines::read_bounded, problem::ReadError};
-
-/// The columns of CSV, which are the fields of JSON.
-pub(super) const COLUMNS: [&str; 7] = [
-    "username",
-    "password_hash",
-    "roles",
-    "disabled",
-    "display_name",
-    "created_at",
-    "id",
-];
+use super::{columns::COLUMNS, lines::read_bounded, problem::ReadError};
 
 /// How a file has its users.
 #[non_exhaustive]

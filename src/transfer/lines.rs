@@ -2,10 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use super::problem::Problem;
-
-/// The longest line, in bytes.
-pub(super) const MAX_LINE: usize = 64 * 1024;
+use super::problem::{MAX_LINE, Problem};
 
 pub(super) struct Lines<R> {
     input: R,

@@ -1,7 +1,10 @@
 //! Why a line is no user, and why a file can't be read at all.
 
-use super::{hash::HashProblem, lines::MAX_LINE};
-use crate::domain::{NameError, UsernameError};
+use super::{columns::COLUMNS, hash::HashProblem};
+use crate::domain::{AttributeError, NameError, UsernameError};
+
+/// The longest line, in bytes.
+pub(super) const MAX_LINE: usize = 64 * 1024;
 
 /// Why one line is no user. The lines behind it can still be read.
 #[non_exhaustive]
@@ -44,9 +47,18 @@ pub enum Problem {
     /// Not a role.
     #[error("{0:?} is no role: a role has 1 to 32 of A-Z, 0-9, _ and -, and starts with a letter")]
     Role(String),
+    /// The end of a role that the user does not have.
+    #[error("role_ends has {0:?}, and roles has it not")]
+    EndWithoutRole(String),
+    /// Not a moment.
+    #[error("the end of a role is {0:?}, and must be like 2026-11-21T19:53:32Z, or seconds since 1970")]
+    RoleEnd(String),
     /// Not true or false.
-    #[error("disabled is {0:?}, and must be true or false")]
-    Disabled(String),
+    #[error("{0} is {1:?}, and must be true or false")]
+    NoTruth(&'static str, String),
+    /// Not attributes.
+    #[error("attributes: {0}")]
+    Attributes(AttributeError),
     /// Not a display name.
     #[error("display_name: {0}")]
     DisplayName(NameError),
@@ -87,6 +99,6 @@ pub enum ReadError {
     )]
     UnknownFormat,
     /// A header of CSV with a column that is unknown, missing or there twice.
-    #[error("the header has {0}; the columns are {known}", known = super::format::COLUMNS.join(","))]
+    #[error("the header has {0}; the columns are {known}", known = COLUMNS.join(","))]
     Header(String),
 }

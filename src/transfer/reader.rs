@@ -1,18 +1,19 @@
-//! Reads the users of a file, line by line, in constant memory but for their names.
+//! Reads the users of a file, line by line, in constant memory but for some 20 bytes a name and an id.
 
 use std::{
-    collections::{HashMap, hash_map::Entry as Slot},
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
     io::{BufRead, Chain, Cursor, Read},
 };
 
 use super::{
+    columns::COLUMNS,
     entry::Entry,
     fields::{Fields, Moment},
-    format::{COLUMNS, Format, column, tell},
+    format::{Format, column, tell},
     lines::Lines,
     problem::{Problem, ReadError},
 };
-use crate::domain::{UserId, Username};
 
 /// One line that should be a user.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,10 +29,14 @@ pub struct Line {
 pub struct Reader<R> {
     format: Format,
     source: Source<Input<R>>,
-    names: HashMap<Username, u64>,
-    ids: HashMap<UserId, u64>,
+    hasher: RandomState,
+    /// The line of each name and of each id. Hashes stand for them: their key is random, so no choice of names makes two the same.
+    names: HashMap<u64, u64>,
+    ids: HashMap<u64, u64>,
 }
 
+/// The number of a line, and what it says.
+type Numbered = (u64, Result<Fields, Problem>);
 /// What was read to tell the format, and then the rest.
 type Input<R> = Chain<Cursor<Vec<u8>>, R>;
 
@@ -65,6 +70,7 @@ impl<R: BufRead> Reader<R> {
         Ok(Self {
             format,
             source,
+            hasher: RandomState::new(),
             names: HashMap::new(),
             ids: HashMap::new(),
         })
@@ -91,28 +97,36 @@ impl<R: BufRead> Reader<R> {
 
     /// Returns `entry`, unless its name or its id stood in an earlier line.
     fn once(&mut self, entry: Entry, number: u64) -> Result<Entry, Problem> {
-        let twice = |what, name: String, first| Problem::Twice { what, name, first };
-        match self.names.entry(entry.username.clone()) {
-            Slot::Occupied(first) => {
-                return Err(twice("user", entry.username.to_string(), *first.get()));
-            }
-            Slot::Vacant(free) => free.insert(number),
-        };
-        if let Some(id) = entry.id {
-            match self.ids.entry(id) {
-                Slot::Occupied(first) => return Err(twice("id", id.to_string(), *first.get())),
-                Slot::Vacant(free) => free.insert(number),
-            };
+        let name = entry.username.as_str();
+        if let Some(first) = self.names.insert(self.hasher.hash_one(name), number) {
+            self.names.insert(self.hasher.hash_one(name), first);
+            let name = name.to_owned();
+            return Err(Problem::Twice {
+                what: "user",
+                name,
+                first,
+            });
+        }
+        if let Some(id) = entry.id
+            && let Some(first) = self.ids.insert(self.hasher.hash_one(id), number)
+        {
+            self.ids.insert(self.hasher.hash_one(id), first);
+            let name = id.to_string();
+            return Err(Problem::Twice {
+                what: "id",
+                name,
+                first,
+            });
         }
         Ok(entry)
     }
 }
 
 impl<R: BufRead> Source<R> {
-    fn next(&mut self) -> Result<Option<(u64, Result<Fields, Problem>)>, ReadError> {
+    fn next(&mut self) -> Result<Option<Numbered>, ReadError> {
         match self {
             Self::Csv(rows) => rows.next(),
-            Self::JsonLines(lines) => next_of(lines, |line| line.is_empty(), Fields::from_json),
+            Self::JsonLines(lines) => next_of(lines, str::is_empty, Fields::from_json),
             Self::Htpasswd(lines) => {
                 let is_none = |line: &str| line.is_empty() || line.starts_with('#');
                 next_of(lines, is_none, from_htpasswd)
@@ -126,7 +140,7 @@ fn next_of<R: BufRead>(
     lines: &mut Lines<R>,
     is_none: impl Fn(&str) -> bool,
     read: impl Fn(&str) -> Result<Fields, Problem>,
-) -> Result<Option<(u64, Result<Fields, Problem>)>, ReadError> {
+) -> Result<Option<Numbered>, ReadError> {
     while let Some((number, line)) = lines.next()? {
         match line {
             Ok(line) if is_none(line.trim()) => {}
@@ -169,7 +183,7 @@ impl<R: Read> Rows<R> {
         }
     }
 
-    fn next(&mut self) -> Result<Option<(u64, Result<Fields, Problem>)>, ReadError> {
+    fn next(&mut self) -> Result<Option<Numbered>, ReadError> {
         let mut row = csv::StringRecord::new();
         let before = self.reader.position().line();
         match self.reader.read_record(&mut row) {
@@ -206,8 +220,9 @@ impl<R: Read> Rows<R> {
                     let names = cell.split([' ', ',', ';', '|']).filter(|name| !name.is_empty());
                     fields.roles = Some(names.map(str::to_owned).collect());
                 }
-                "disabled" => fields.disabled = Some(truth(cell)?),
-                "display_name" => fields.display_name = text(),
+                "disabled" => fields.disabled = Some(truth(column, cell)?),
+                "must_change_password" => fields.must_change_password = Some(truth(column, cell)?),
+                "display_name" => fields.display_name = Some(text()),
                 "created_at" => fields.created_at = text().map(Moment::Text),
                 _ => fields.id = text(),
             }
@@ -216,11 +231,11 @@ impl<R: Read> Rows<R> {
     }
 }
 
-fn truth(cell: &str) -> Result<bool, Problem> {
+fn truth(column: &'static str, cell: &str) -> Result<bool, Problem> {
     match cell.to_ascii_lowercase().as_str() {
         "true" | "yes" | "1" => Ok(true),
         "false" | "no" | "0" => Ok(false),
-        _ => Err(Problem::Disabled(cell.to_owned())),
+        _ => Err(Problem::NoTruth(column, cell.to_owned())),
     }
 }
 

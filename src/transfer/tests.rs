@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use super::*;
 use crate::{
     clock::Timestamp,
-    domain::{DisplayName, Role, User, UserId},
+    domain::{Attributes, DisplayName, Role, Roles, User, UserId, UserRoles},
 };
 
 const HASH: &str = "$2y$12$abcdefghijklmnopqrstuuDIGESTDIGESTDIGESTDIGESTDIGES/.";
@@ -48,9 +48,12 @@ fn the_three_formats_are_told_apart_and_give_the_same_user() {
     let user = one(&json).unwrap();
     assert_eq!(user.username.as_str(), "ada");
     assert_eq!(user.password_hash.expose(), HASH);
-    assert_eq!(user.roles.as_ref().unwrap().to_string(), "ADMIN CLIENT");
-    assert!(user.disabled && user.roles.as_ref().unwrap().contains(&Role::ADMIN));
-    assert_eq!(user.display_name.as_ref().unwrap().as_str(), "Ada L.");
+    assert_eq!(user.roles.as_ref().unwrap().lasting().to_string(), "ADMIN CLIENT");
+    assert!(user.disabled == Some(true) && user.roles.as_ref().unwrap().lasting().contains(&Role::ADMIN));
+    assert_eq!(
+        user.display_name.as_ref().unwrap().as_ref().unwrap().as_str(),
+        "Ada L."
+    );
     assert_eq!(user.created_at, Some(Timestamp::from_secs(1_795_290_812)));
     assert_eq!(one(&comma).unwrap(), user);
     assert_eq!(one(&semicolon).unwrap(), user);
@@ -58,7 +61,7 @@ fn the_three_formats_are_told_apart_and_give_the_same_user() {
 
     let bare = one(&format!("# made by htpasswd\n\nada:{HASH}\n")).unwrap();
     assert_eq!(bare.username, user.username);
-    assert_eq!((bare.roles, bare.disabled, bare.created_at), (None, false, None));
+    assert_eq!((bare.roles, bare.disabled, bare.created_at), (None, None, None));
     assert_eq!(format(json.as_bytes()), Ok(Format::JsonLines));
     assert_eq!(format(semicolon.as_bytes()), Ok(Format::Csv { separator: b';' }));
     assert_eq!(format(b"ada:x"), Ok(Format::Htpasswd));
@@ -180,8 +183,8 @@ fn a_line_of_json_is_an_object_of_the_known_fields() {
     }
     let nothing = with(r#""roles":[],"display_name":null,"created_at":null,"disabled":null"#).unwrap();
     assert_eq!(
-        (nothing.roles, nothing.display_name),
-        (Some([].into_iter().collect()), None)
+        (nothing.roles, nothing.display_name, nothing.disabled),
+        (Some([].into_iter().collect()), Some(None), None)
     );
 }
 
@@ -272,24 +275,70 @@ fn an_id_that_stands_twice_is_refused_like_a_name() {
 }
 
 #[test]
+fn roles_end_only_for_a_user_who_has_them() {
+    let with = |fields: &str| {
+        one(&format!(
+            r#"{{"username":"ada","password_hash":"{HASH}",{fields}}}"#
+        ))
+    };
+    let end = Timestamp::from_secs(1_795_290_812);
+    let roles = r#""roles":["CLIENT","FAMILY"],"role_ends":{"FAMILY":"2026-11-21T19:53:32Z"}"#;
+    let roles = with(roles).unwrap().roles.unwrap();
+    assert_eq!(roles.lasting().to_string(), "CLIENT");
+    assert_eq!(roles.ending(), [(Role::parse("FAMILY").unwrap(), end)]);
+    for (fields, why) in [
+        (
+            r#""roles":["CLIENT"],"role_ends":{"FAMILY":1}"#,
+            "role_ends has \"FAMILY\"",
+        ),
+        (r#""role_ends":{"FAMILY":1}"#, "role_ends has \"FAMILY\""),
+        (
+            r#""roles":["A"],"role_ends":{"A":"soon"}"#,
+            "the end of a role is \"soon\"",
+        ),
+        (r#""attributes":{"Tenant":1}"#, "attributes: "),
+    ] {
+        let problem = with(fields).unwrap_err();
+        assert!(problem.contains(why), "{fields}: {problem}");
+    }
+}
+
+#[test]
+fn what_is_not_said_is_chosen_for_a_new_user_and_kept_of_another() {
+    let now = Timestamp::from_secs(1_800_000_000);
+    let roles = [Role::CLIENT].into_iter().collect();
+    let bare = one(&format!("ada:{HASH}")).unwrap().imported(&roles, now);
+    assert_eq!(bare.user.roles.lasting(), &roles);
+    assert_eq!((bare.user.created_at, bare.user.disabled), (now, false));
+    let present = User {
+        disabled: true,
+        display_name: DisplayName::parse("Ada").ok(),
+        ..User::sample("ada", now)
+    };
+    let expected = User {
+        password_hash: bare.user.password_hash.clone(),
+        password_version: 1,
+        ..present.clone()
+    };
+    assert_eq!(bare.update(&present), expected);
+}
+
+#[test]
 fn what_is_written_is_read_again() {
     let mut user = User::sample("o'neil@example.org", Timestamp::from_secs(1_795_290_812));
-    user.roles = [Role::CLIENT, Role::ADMIN].into_iter().collect();
+    let end = Timestamp::from_secs(1_795_290_813);
+    user.roles = UserRoles::from_iter([Role::CLIENT, Role::ADMIN]).with(Role::parse("X").unwrap(), Some(end));
     user.disabled = true;
+    user.must_change_password = true;
     user.display_name = Some(DisplayName::parse("Ó \"Neil\", Jr.").unwrap());
+    let attributes = serde_json::json!({"tenant": "acme", "level": 1.5, "on": true, "teams": ["a", "b"]});
+    user.attributes = Attributes::parse(attributes.as_object().unwrap()).unwrap();
     let mut text = Vec::new();
     write_line(&mut text, &user, true).unwrap();
     let entry = one(str::from_utf8(&text).unwrap()).unwrap();
-    let expected = Entry {
-        id: Some(user.id),
-        username: user.username.clone(),
-        password_hash: user.password_hash.clone(),
-        roles: Some(user.roles.clone()),
-        disabled: true,
-        display_name: user.display_name.clone(),
-        created_at: Some(user.created_at),
-    };
-    assert_eq!(entry, expected);
+    let imported = entry.imported(&Roles::default(), Timestamp::from_secs(7));
+    assert_eq!(imported.user, user);
+    assert_eq!(imported.unsaid, []);
 
     let mut without = Vec::new();
     write_line(&mut without, &user, false).unwrap();

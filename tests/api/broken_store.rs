@@ -19,8 +19,8 @@ use jwt_server::{
     },
     event::{Event, TrailBounds, TrailPage, TrailQuery},
     store::{
-        Accepted, AcceptedApiToken, ApiTokenCreation, ApiTokens, Attempts, AuditTrail, Devices,
-        InvitationRedemption, Kept, KeptAttempts, KeyMaterial, KeyRingUpdate, Keys, OneTimeCodes,
+        Accepted, AcceptedApiToken, ApiTokenCreation, ApiTokens, Attempts, AuditTrail, Devices, Import,
+        Imports, InvitationRedemption, Kept, KeptAttempts, KeyMaterial, KeyRingUpdate, Keys, OneTimeCodes,
         PasswordReplacement, PasswordReset, ResetCodeCreation, Sessions, Store, StoreCounts, StoreError,
         StoredRing, UserCreation, UserDeletion, UserUpdate, Users,
     },
@@ -97,6 +97,13 @@ impl Users for BrokenStore {
 
     async fn last_sign_in(&self, user: UserId, network: Network) -> Result<Option<Timestamp>, StoreError> {
         self.inner.last_sign_in(user, network).await
+    }
+}
+
+#[async_trait]
+impl Imports for BrokenStore {
+    async fn begin_import(&self, replaces: bool) -> Result<Option<Box<dyn Import + '_>>, StoreError> {
+        self.inner.begin_import(replaces).await
     }
 }
 

@@ -25,6 +25,8 @@ pub mod attempts;
 #[doc(hidden)]
 pub mod devices;
 #[doc(hidden)]
+pub mod imports;
+#[doc(hidden)]
 pub mod keys;
 #[doc(hidden)]
 pub mod live_sessions;
@@ -126,6 +128,15 @@ macro_rules! store_contract {
                 a_reset_code_ends_with_what_it_was_made_for,
                 pruning_removes_only_expired_codes,
                 no_code_of_a_wrong_clock_outlives_it;
+            imports:
+                an_imported_user_is_like_any_other,
+                staged_users_do_not_exist_and_their_names_are_reserved,
+                a_decided_import_is_finished_by_the_next_opening,
+                an_import_replaces_users_only_if_it_is_told_to,
+                an_imported_user_keeps_an_id_that_is_free,
+                a_user_deleted_meanwhile_is_imported_anew,
+                an_import_leaves_an_administrator,
+                an_import_and_other_writes_go_on_together;
             keys:
                 the_refresh_key_stays_until_every_session_is_closed,
                 the_signing_keys_are_kept_whole,
@@ -172,6 +183,7 @@ mod tests {
             include_str!("api_tokens.rs"),
             include_str!("attempts.rs"),
             include_str!("devices.rs"),
+            include_str!("imports.rs"),
             include_str!("keys.rs"),
             include_str!("live_sessions.rs"),
             include_str!("one_time_codes.rs"),
@@ -197,6 +209,6 @@ mod tests {
                 promises += 1;
             }
         }
-        assert_eq!(promises, 77);
+        assert_eq!(promises, 85);
     }
 }

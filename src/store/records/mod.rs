@@ -9,6 +9,7 @@ pub(crate) mod format;
 pub(crate) mod invitation;
 pub(crate) mod key_ring;
 pub(crate) mod session;
+pub(crate) mod staged_user;
 pub(crate) mod user;
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 //! | `meta` | `refresh_key` | the key that refresh tokens are made with, 32 bytes |
 //! | `meta` | `names_key` | the key of the hash that picks the places in `names`, 16 bytes |
 //! | `meta` | `attempts_key` | the key of the hash that picks the places in `attempts`, 16 bytes |
+//! | `meta` | `import` | the import that is decided and not finished, 32 bytes: see [imports](trees::imports) |
 //! | `users` | user id, 16 bytes | `UserRecord` with the networks and devices they sign in from and their reset code, JSON |
 //! | `names` | a place, 2 bytes | rows of a hash of a username, 8 bytes, and a user id, 16 bytes: see [names](trees::names) |
 //! | `roster` | a list and a name, or the start of one | up to 512 bytes of usernames and user ids: see [roster](trees::roster) |
@@ -38,6 +39,7 @@ mod devices;
 mod error;
 mod file;
 mod go_back;
+mod imports;
 mod keys;
 mod memory;
 mod one_time_codes;
@@ -49,9 +51,10 @@ mod start;
 mod tests;
 mod trail;
 mod trees;
+mod unfinished;
 mod users;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -83,6 +86,8 @@ const RECORDS: usize = 200;
 pub(crate) struct SledStore {
     index: Arc<Index>,
     committer: Committer,
+    /// The database directory.
+    directory: PathBuf,
     // Dropped last: the database is closed before another process can open it.
     _lock: Arc<DirectoryLock>,
 }
@@ -153,6 +158,7 @@ impl SledStore {
         Self {
             index,
             committer,
+            directory: config.path.clone(),
             _lock: lock,
         }
     }

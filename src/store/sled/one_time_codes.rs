@@ -74,7 +74,7 @@ impl OneTimeCodes for SledStore {
         let now = user.created_at;
         self.index.saw(now);
         self.committer
-            .commit(move |trees, _| {
+            .commit(move |trees, group| {
                 let Some(invitation) = trees.invitation(hash, now)? else {
                     return Ok((InvitationRedemption::Refused, Effect::None));
                 };
@@ -82,7 +82,7 @@ impl OneTimeCodes for SledStore {
                     return Ok((InvitationRedemption::AnotherUsername, Effect::None));
                 }
                 let user = user.with(UserChange::Roles(invitation.roles.clone().into()));
-                let outcome = match trees.create_user_by(&user, network, Some(&invitation))? {
+                let outcome = match group.create_user(trees, &user, network, Some(&invitation))? {
                     UserCreation::Created => InvitationRedemption::Created(user),
                     UserCreation::UsernameTaken => InvitationRedemption::UsernameTaken,
                 };

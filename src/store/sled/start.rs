@@ -8,9 +8,11 @@ use super::{
         directory::DirectoryLock,
         open::{self, Opened, Reading},
         quiet::aloud,
+        staging,
     },
     memory::index::Index,
     trees::{Trees, meta::Moments},
+    unfinished::finish_import,
 };
 use crate::{
     clock::Timestamp,
@@ -35,6 +37,7 @@ pub(crate) fn start(config: &StoreConfig, now: Timestamp) -> Result<Started, Ope
     let index = Arc::new(Index::default());
     let mut load: Option<Load> = None;
     let (opened, lock) = open::open(config, |trees, reading| {
+        finish_import(trees, &config.path)?;
         let settled = settle_time(trees, &index, now)?;
         index.waiting.set_durable(trees.next_event()?);
         if reading == Reading::Later {
@@ -47,6 +50,8 @@ pub(crate) fn start(config: &StoreConfig, now: Timestamp) -> Result<Started, Ope
         debug_assert!(filled.is_continue(), "nothing stops it");
         Ok(())
     })?;
+    // Not earlier: until now the database may have been put back to where it needs the file.
+    staging::remove(&config.path).map_err(|source| OpenError::inaccessible(&config.path, source))?;
     Ok(Started {
         opened,
         lock,

@@ -27,7 +27,7 @@ impl Users for SledStore {
     async fn create_user(&self, user: User, network: Option<Network>) -> Result<UserCreation, StoreError> {
         self.index.saw(user.created_at);
         self.committer
-            .commit(move |trees, _| Ok((trees.create_user(&user, network)?, Effect::None)))
+            .commit(move |trees, group| Ok((group.create_user(trees, &user, network, None)?, Effect::None)))
             .await
     }
 
@@ -59,7 +59,9 @@ impl Users for SledStore {
                 let is_password =
                     matches!(change, UserChange::Password(_) | UserChange::TemporaryPassword(_));
                 let user = Arc::new(before.clone().with(change));
-                if before.stops_administering(Some(&user)) && !trees.has_administrator_besides(id)? {
+                if before.stops_administering(Some(&user))
+                    && !trees.has_administrator_besides(Some(id), &group.index.reserved)?
+                {
                     return Ok((UserUpdate::LastAdministrator, Effect::None));
                 }
                 let ended = if is_password {
@@ -150,7 +152,9 @@ impl Users for SledStore {
                 let Some(user) = trees.user(id)?.filter(is_verified) else {
                     return Ok((UserDeletion::NoSuchUser, Effect::None));
                 };
-                if user.stops_administering(None) && !trees.has_administrator_besides(id)? {
+                if user.stops_administering(None)
+                    && !trees.has_administrator_besides(Some(id), &group.index.reserved)?
+                {
                     return Ok((UserDeletion::LastAdministrator, Effect::None));
                 }
                 let ended = group.all_but(id, Kept::default());

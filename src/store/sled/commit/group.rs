@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::queue::Queued;
 use crate::{
-    domain::{ApiToken, Session, SessionId, User, UserId},
+    domain::{ApiToken, Invitation, Network, Session, SessionId, User, UserId},
     store::{
         error::StoreError,
         sessions::Kept,
@@ -14,6 +14,7 @@ use crate::{
             memory::index::{Ended, Index},
             trees::Trees,
         },
+        users::UserCreation,
     },
 };
 
@@ -45,6 +46,8 @@ pub(crate) enum Effect {
     End(Ended),
     /// A user has changed, and sessions and API tokens of that user end.
     Change(Arc<User>, Ended),
+    /// The same for several users.
+    ChangeAll(Vec<(Arc<User>, Ended)>),
     /// A user has another password, sessions and API tokens of that user end, and a session begins.
     Renew {
         user: Arc<User>,
@@ -76,6 +79,12 @@ impl Effect {
             Self::Change(user, ended) => {
                 index.end(&ended);
                 index.change(&user);
+            }
+            Self::ChangeAll(changes) => {
+                for (user, ended) in changes {
+                    index.end(&ended);
+                    index.change(&user);
+                }
             }
             Self::Renew { user, ended, session } => {
                 index.end(&ended);
@@ -190,13 +199,32 @@ impl<'a> Group<'a> {
         Ended { sessions, api_tokens }
     }
 
+    /// Creates `user`, by an invitation if there is one, unless another user has the name or is about to get it by an import.
+    pub(crate) fn create_user(
+        &self,
+        trees: &Trees,
+        user: &User,
+        network: Option<Network>,
+        invitation: Option<&Invitation>,
+    ) -> Result<UserCreation, StoreError> {
+        if self.index.reserved.has(user.username.as_str()) {
+            return Ok(UserCreation::UsernameTaken);
+        }
+        trees.create_user_by(user, network, invitation)
+    }
+
     fn note(&mut self, effect: &Effect) {
         match effect {
             Effect::Open { session, .. } | Effect::Renew { session, .. } => {
                 self.opened.push((session.user, session.id));
             }
             Effect::Add(token, _) => self.added.push(Arc::clone(token)),
-            Effect::None | Effect::Replace(_) | Effect::Move(_) | Effect::End(_) | Effect::Change(..) => {}
+            Effect::None
+            | Effect::Replace(_)
+            | Effect::Move(_)
+            | Effect::End(_)
+            | Effect::Change(..)
+            | Effect::ChangeAll(_) => {}
         }
     }
 }

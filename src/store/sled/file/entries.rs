@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{rescue, tally};
+use super::{rescue, staging, tally};
 
 /// Has the lock of the owning process, and its id.
 pub(crate) const LOCK_FILE: &str = "lock";
@@ -67,7 +67,8 @@ pub(crate) fn own(directory: &Path) -> io::Result<Vec<PathBuf>> {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let is_file = [LOCK_FILE, MARKER_FILE, tally::FILE].contains(&&*name) || rescue::is_sled_file(&name);
+        let is_file = [LOCK_FILE, MARKER_FILE, tally::FILE, staging::FILE].contains(&&*name)
+            || rescue::is_sled_file(&name);
         if is_file || name == BLOBS || rescue::FOLDERS.contains(&&*name) {
             paths.push(entry.path());
         }

@@ -10,4 +10,5 @@ pub(crate) mod owner;
 pub(crate) mod private;
 pub(crate) mod quiet;
 pub(crate) mod rescue;
+pub(crate) mod staging;
 pub(crate) mod tally;

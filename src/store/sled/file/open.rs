@@ -15,6 +15,7 @@ use super::{
     log_file::{self, DATA_FILE},
     quiet::{aloud, quietly},
     rescue::{Rescue, SETTINGS_FILE},
+    staging,
     tally::{CommitTally, Tally},
 };
 use crate::{
@@ -105,6 +106,8 @@ fn open_own(
     }
     let mut last = Tally::read(path).map_err(|error| OpenError::damaged(path, &error))?;
     last.commits = last.commits.max(acknowledged);
+    // If an import was cut short, `read` may write as much as it has users.
+    last.stopped_cleanly &= !staging::is_left(path).map_err(io_error)?;
     let repair = log_file::examine(path).map_err(io_error)?;
     let in_doubt = !last.stopped_cleanly || size <= ALWAYS_RESCUED || repair.is_risky();
     let rescue = (existed && in_doubt)

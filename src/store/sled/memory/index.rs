@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use super::{
     indexed_session::{IndexedSession, Latest},
     live_tokens::LiveApiTokens,
+    reserved::ReservedNames,
     waiting::WaitingEvents,
 };
 use crate::{
@@ -30,6 +31,8 @@ pub(crate) struct Index {
     /// A session is outdated once it is removed or replaced here, and then says so to every holder of its handle.
     sessions: DashMap<SessionId, Arc<IndexedSession>>,
     pub(crate) api_tokens: LiveApiTokens,
+    /// The names of the users of an import.
+    pub(crate) reserved: ReservedNames,
     /// Boxed, because a table has room for up to twice its entries.
     users: DashMap<UserId, Box<LiveUser>>,
     /// When each session expires, soonest first. Only writes take this lock, never the token check.

@@ -4,4 +4,5 @@ pub(crate) mod index;
 pub(crate) mod indexed_session;
 pub(crate) mod live_tokens;
 pub(crate) mod loading;
+pub(crate) mod reserved;
 pub(crate) mod waiting;

@@ -1,5 +1,6 @@
 //! What is true of a [`SledStore`] beyond the contract of every store.
 
+mod imports;
 mod loading;
 mod opening;
 mod time;

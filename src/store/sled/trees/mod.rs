@@ -4,6 +4,7 @@
 mod api_tokens;
 mod attempts;
 mod fill;
+pub(crate) mod imports;
 mod keys;
 pub(crate) mod meta;
 mod names;

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-const USERS: &[u8] = b"users";
+pub(crate) const USERS: &[u8] = b"users";
 
 impl Trees {
     pub(crate) fn create_user(

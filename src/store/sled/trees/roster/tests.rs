@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use sled::Tree;
+use sled::{Tree, transaction::TransactionError};
 
-use super::{list::List, part::LONGEST};
+use super::{change::RosterChange, list::List, part::LONGEST};
 use crate::{
     clock::{Stopwatch, Timestamp},
     domain::{PageLimit, Role, User, UserChange, UserQuery, UserRoles, UsernamePrefix, random},
@@ -126,6 +126,46 @@ fn names_in_any_order_fill_the_parts() {
         let _ = trees
             .create_user(&User::sample("user-000000x", NOW), None)
             .unwrap();
+        assert!(trees.roster_is_whole().unwrap());
+    }
+}
+
+/// An import changes the roster once for many users.
+#[test]
+fn one_change_for_many_users_is_that_of_each_in_turn() {
+    for _ in 0..30 {
+        let trees = trees();
+        let mut users: Vec<_> = (0..60)
+            .filter_map(|n| create(&trees, &format!("u{}", n * 7 % 60)))
+            .collect();
+        let mut change = RosterChange::default();
+        for _ in 0..150 {
+            let before = (below(3) > 0).then(|| users.swap_remove(below(users.len())));
+            let after = match &before {
+                None => Some(User {
+                    roles: roles(),
+                    ..User::sample(&format!("u{}", below(100_000)), NOW)
+                }),
+                Some(user) => (below(3) > 0).then(|| User {
+                    roles: roles(),
+                    disabled: below(2) == 0,
+                    ..user.clone()
+                }),
+            };
+            let is_taken = |user: &User| users.iter().any(|other| other.username == user.username);
+            let after = after.filter(|user| !is_taken(user));
+            trees
+                .change_roster(before.as_ref(), after.as_ref(), &mut change)
+                .unwrap();
+            users.extend(after);
+        }
+        let done = trees.roster.transaction(|roster| Ok(change.make(roster)?));
+        done.map_err(|error: TransactionError| error).unwrap();
+        trees.users.clear().unwrap();
+        for user in &users {
+            let record = UserRecord::of(user).write().unwrap();
+            trees.users.insert(user.id.as_bytes(), record).unwrap();
+        }
         assert!(trees.roster_is_whole().unwrap());
     }
 }

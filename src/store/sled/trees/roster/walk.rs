@@ -58,11 +58,6 @@ impl Trees {
         }
         Ok(page)
     }
-
-    /// Returns the part of `list` in which `name` belongs.
-    pub(super) fn covering_part(&self, list: &List, name: &[u8]) -> Result<Option<(IVec, IVec)>, StoreError> {
-        covering(&self.roster, list, name)
-    }
 }
 
 fn username(name: &[u8]) -> Result<Username, StoreError> {

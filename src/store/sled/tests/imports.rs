@@ -1,0 +1,113 @@
+//! An import that is cut short leaves all of its users or none, and nothing that stops the next start.
+
+use std::{fs, sync::Arc};
+
+use super::{NOW, open, try_open};
+use crate::{
+    domain::{ImportedUser, User, random},
+    store::{
+        imports::{ImportCommit, Imports as _, Staging},
+        sled::{SledStore, commit::group::Effect, file::staging, memory::index::Ended, trees::Trees},
+        users::Users as _,
+    },
+};
+
+fn users(count: usize) -> Vec<ImportedUser> {
+    let user = |n| ImportedUser {
+        user: User::sample(&format!("user{n}"), NOW),
+        unsaid: Vec::new(),
+    };
+    (0..count).map(user).collect()
+}
+
+/// Stages and decides the import of these users, and finishes none of it.
+async fn decided(store: &SledStore, users: &[ImportedUser]) {
+    let mut import = store.begin_import(true).await.unwrap().unwrap();
+    let stagings = import.stage(users.to_vec()).await.unwrap();
+    assert!(stagings.iter().all(|staging| *staging == Staging::Added));
+    assert_eq!(import.commit().await.unwrap(), ImportCommit::Decided);
+}
+
+#[tokio::test]
+async fn a_start_finishes_an_import_from_where_it_was_cut_short() {
+    let users = users(350);
+    for done in [0_u64, 1, 2, 4] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(&directory, NOW);
+        decided(&store, &users).await;
+        let mut mark = store.committer.read(Trees::import_mark).unwrap().unwrap();
+        let opened = staging::StagedUsers::open(directory.path(), mark.id, 0, mark.end);
+        let mut staged = opened.unwrap();
+        for _ in 0..done {
+            let batch = staged.next().unwrap().unwrap();
+            mark.offset = batch.next;
+            let some: Arc<[_]> = batch.users.into_iter().map(|(user, _)| user).collect();
+            let write = store.committer.commit(move |trees, _| {
+                let updated = trees.import(&some, mark, |_, _| Ended::default())?;
+                assert!(updated.is_empty());
+                // The same write again changes nothing.
+                assert!(trees.import(&some, mark, |_, _| Ended::default())?.is_empty());
+                Ok(((), Effect::None))
+            });
+            write.await.unwrap();
+        }
+        let there = store.committer.read(Trees::users).unwrap();
+        assert_eq!(there, 350.min(done * 100));
+        drop(store);
+
+        let store = open(&directory, NOW);
+        assert_eq!(store.committer.read(Trees::users).unwrap(), 350);
+        assert_eq!(store.committer.read(Trees::import_mark).unwrap(), None);
+        assert!(!staging::is_left(directory.path()).unwrap());
+        for ImportedUser { user, .. } in &users {
+            let found = store.user_by_name(&user.username).await.unwrap();
+            assert_eq!(found.as_deref(), Some(user));
+        }
+        let whole = |trees: &Trees| Ok(trees.users_are_whole()? && trees.roster_is_whole()?);
+        assert!(store.committer.read(whole).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn what_was_staged_and_not_decided_is_removed_at_a_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, NOW);
+    let mut import = store.begin_import(true).await.unwrap().unwrap();
+    let _ = import.stage(users(3)).await.unwrap();
+    // As a kill leaves it.
+    std::mem::forget(import);
+    drop(store);
+    assert!(staging::is_left(directory.path()).unwrap());
+    let store = open(&directory, NOW);
+    assert!(!staging::is_left(directory.path()).unwrap());
+    assert_eq!(store.committer.read(Trees::users).unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_decided_import_without_its_file_is_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory, NOW);
+    decided(&store, &users(3)).await;
+    drop(store);
+    let file = directory.path().join(staging::FILE);
+    let whole = fs::read(&file).unwrap();
+    let other_id: [u8; 8] = random();
+    let other_id = format!("{:016x}", u64::from_be_bytes(other_id));
+    let of_another = [other_id.as_bytes(), &whole[16..]].concat();
+    for wrong in [
+        None,
+        Some(&whole[..whole.len() - 1]),
+        Some(&of_another),
+        Some(&[]),
+    ] {
+        match wrong {
+            None => fs::remove_file(&file).unwrap(),
+            Some(content) => fs::write(&file, content).unwrap(),
+        }
+        let error = try_open(&directory, NOW).err().unwrap().to_string();
+        assert!(error.contains("the file import"), "{error}");
+    }
+    fs::write(&file, &whole).unwrap();
+    let store = open(&directory, NOW);
+    assert_eq!(store.committer.read(Trees::users).unwrap(), 3);
+}
