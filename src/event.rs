@@ -10,7 +10,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     clock::Timestamp,
-    domain::{ApiTokenId, RequestContext, Roles, SessionId, UserId},
+    domain::{ApiTokenId, InvitationId, RequestContext, Roles, SessionId, UserId},
 };
 
 pub use self::{
@@ -93,6 +93,37 @@ pub enum EventKind {
     CurrentPasswordWrong,
     /// An administrator or the operator gave a user another password, and every session of theirs has ended.
     PasswordSet,
+    /// An administrator or the operator made a reset code for a user, in place of an earlier one.
+    ResetCodeMade,
+    /// A user has another password by a reset code, and every older session of theirs has ended, and every API token.
+    PasswordReset {
+        /// The session that began with the new password.
+        session: SessionId,
+    },
+    /// A client presented a reset code that is not accepted.
+    ResetCodeRefused,
+    /// A signed-in user has given their password again.
+    SessionConfirmed {
+        /// The session in which they did.
+        session: SessionId,
+    },
+    /// An administrator or the operator made an invitation.
+    InvitationMade {
+        /// The id of the invitation, which is no secret.
+        invitation: InvitationId,
+        /// The roles that it gives.
+        roles: Roles,
+    },
+    /// An invitation was revoked before it was used or had expired.
+    InvitationRevoked {
+        /// The id of the invitation, which is no secret.
+        invitation: InvitationId,
+    },
+    /// A user was created by an invitation: an event beside [`UserCreated`](Self::UserCreated).
+    InvitationUsed {
+        /// The id of the invitation, which is no secret.
+        invitation: InvitationId,
+    },
     /// A user has other roles.
     RolesChanged {
         /// The roles that the user has now.
@@ -177,6 +208,13 @@ impl EventKind {
             Self::PasswordChanged { .. } => "password_changed",
             Self::CurrentPasswordWrong => "current_password_wrong",
             Self::PasswordSet => "password_set",
+            Self::ResetCodeMade => "reset_code_made",
+            Self::PasswordReset { .. } => "password_reset",
+            Self::ResetCodeRefused => "reset_code_refused",
+            Self::SessionConfirmed { .. } => "session_confirmed",
+            Self::InvitationMade { .. } => "invitation_made",
+            Self::InvitationRevoked { .. } => "invitation_revoked",
+            Self::InvitationUsed { .. } => "invitation_used",
             Self::RolesChanged { .. } => "roles_changed",
             Self::DisplayNameChanged => "display_name_changed",
             Self::AttributesChanged => "attributes_changed",
@@ -208,6 +246,10 @@ pub enum SignUpRefusal {
     UsernameTaken,
     /// The password is too short or too easy to guess.
     PasswordRejected,
+    /// The invitation is unknown, used or revoked, or has expired.
+    InvitationRefused,
+    /// The invitation is for another username.
+    AnotherUsername,
 }
 
 /// Why a sign-in was refused.
@@ -224,6 +266,8 @@ pub enum SignInFailure {
     ChangedMeanwhile,
     /// The password was right, but the user is disabled.
     AccountDisabled,
+    /// The password was right, but the user must change it first.
+    PasswordChangeRequired,
     /// Too many passwords wait to be hashed, so the server did not check this one.
     Busy,
 }

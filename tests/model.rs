@@ -10,6 +10,10 @@
 //!   successor.
 //! - Log-out ends the session. To disable a user ends every session of theirs, and to enable them brings none back.
 //! - A new password ends every session of the user, also the one that asks, and starts one.
+//! - An invitation adds one user who is not there yet, and a reset code gives one password. Each works once, until its second. A
+//!   newer reset code of the user ends an older one; so does each new password, and to disable the user.
+//! - A reset ends every session of the user and starts one.
+//! - A temporary password ends every session of the user. A sign-in with it gives a reset code for 15 minutes, and no session.
 //! - A restart changes none of this.
 //!
 //! The environment variable `PROPTEST_CASES` sets the number of runs.
@@ -23,14 +27,14 @@ use std::{env, fmt, sync::Arc, time::Duration};
 
 use jwt_server::{
     Auth, AuthError, Config,
-    auth::{Credentials, DeviceClaim, IssuedToken, Parts, PasswordChange},
+    auth::{Credentials, DeviceClaim, IssuedToken, NewInvitation, Parts, PasswordChange, Reset, SetPassword},
     clock::{Clock, ManualClock, Timestamp},
-    domain::{BearerToken, Password, RequestContext, TokenPolicy, UserChange, Username},
-    event::Listeners,
+    domain::{BearerToken, CodeLifetime, Password, RequestContext, Roles, TokenPolicy, UserChange, Username},
+    event::{Actor, Listeners},
     store::{self, Store},
 };
 use proptest::{prelude::*, test_runner::FileFailurePersistence};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -38,6 +42,8 @@ const START: u64 = 1_800_000_000;
 const NAMES: [&str; 3] = ["ada", "bob", "cyd"];
 /// The most tokens of one session that are accepted at a time.
 const MAX_ACCEPTED: usize = 32;
+const TEMPORARY: &str = "a temporary password";
+const OPERATOR: Actor = Actor::Operator { uid: None };
 
 /// One thing that happens. The user or the token is a number, taken modulo how many there are.
 #[derive(Clone, Debug)]
@@ -56,6 +62,14 @@ enum Step {
     LogOutAmidRefreshes(Pick),
     ChangePasswordAmidRefreshes(Pick),
     Disable(usize, bool),
+    /// Makes an invitation that lasts for so many seconds.
+    Invite(u64),
+    SignUpInvited(usize, usize),
+    /// Makes a reset code that lasts for so many seconds.
+    MakeResetCode(usize, u64),
+    GiveTemporaryPassword(usize),
+    Reset(usize),
+    ResetAtOnce(usize),
     Wait(Wait),
     Prune,
     Restart,
@@ -123,7 +137,13 @@ fn step() -> impl Strategy<Value = Step> {
         2 => pick().prop_map(Step::LogOut),
         1 => pick().prop_map(Step::LogOutAmidRefreshes),
         1 => pick().prop_map(Step::ChangePasswordAmidRefreshes),
-        2 => (user, any::<bool>()).prop_map(|(user, disabled)| Step::Disable(user, disabled)),
+        2 => (user.clone(), any::<bool>()).prop_map(|(user, disabled)| Step::Disable(user, disabled)),
+        1 => (1..=400_u64).prop_map(Step::Invite),
+        2 => (0..4_usize, user.clone()).prop_map(|(code, user)| Step::SignUpInvited(code, user)),
+        2 => (user.clone(), 1..=400_u64).prop_map(|(user, lasts)| Step::MakeResetCode(user, lasts)),
+        1 => user.prop_map(Step::GiveTemporaryPassword),
+        3 => (0..4_usize).prop_map(Step::Reset),
+        1 => (0..4_usize).prop_map(Step::ResetAtOnce),
         12 => wait.prop_map(Step::Wait),
         1 => Just(Step::Prune),
         1 => Just(Step::Restart),
@@ -148,6 +168,15 @@ struct Session {
     kept: bool,
 }
 
+/// An invitation or a reset code as the model has it.
+struct Code {
+    text: SecretString,
+    /// The user of a reset code; `None` for an invitation.
+    user: Option<usize>,
+    expires_at: u64,
+    over: bool,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Standing {
     Absent,
@@ -168,8 +197,11 @@ struct Model {
     rules: Rules,
     now: u64,
     users: [Standing; NAMES.len()],
+    /// Whose password is a temporary one.
+    temporary: [bool; NAMES.len()],
     sessions: Vec<Session>,
     tokens: Vec<Token>,
+    codes: Vec<Code>,
 }
 
 impl Model {
@@ -178,8 +210,10 @@ impl Model {
             rules,
             now: START,
             users: [Standing::Absent; NAMES.len()],
+            temporary: [false; NAMES.len()],
             sessions: Vec::new(),
             tokens: Vec::new(),
+            codes: Vec::new(),
         }
     }
 
@@ -259,6 +293,38 @@ impl Model {
         }
     }
 
+    /// Ends every reset code of the user.
+    fn end_codes_of(&mut self, user: usize) {
+        for code in self.codes.iter_mut().filter(|code| code.user == Some(user)) {
+            code.over = true;
+        }
+    }
+
+    fn add_code(&mut self, text: SecretString, user: Option<usize>, lasts: u64) {
+        if let Some(user) = user {
+            self.end_codes_of(user);
+        }
+        self.codes.push(Code {
+            text,
+            user,
+            expires_at: self.now + lasts,
+            over: false,
+        });
+    }
+
+    /// Whether the code is accepted for what it is for.
+    fn is_accepted(&self, code: &Code) -> bool {
+        !code.over && self.now < code.expires_at
+    }
+
+    /// The `back`th of the newest invitations, or of the newest reset codes.
+    fn pick_code(&self, back: usize, is_reset: bool) -> Option<usize> {
+        let codes = (0..self.codes.len()).rev();
+        codes
+            .filter(|code| self.codes[*code].user.is_some() == is_reset)
+            .nth(back)
+    }
+
     /// Removes the sessions that have expired, and returns how many.
     fn prune(&mut self) -> usize {
         let gone: Vec<_> = (0..self.sessions.len())
@@ -274,6 +340,8 @@ impl Model {
     fn next_edge(&self) -> Option<u64> {
         let listed = self.tokens.iter().filter(|token| self.is_good(token));
         let edges = listed.flat_map(|token| [self.window_opens(token), self.good_until(token)]);
+        let codes = self.codes.iter().filter(|code| !code.over);
+        let edges = edges.chain(codes.map(|code| code.expires_at));
         edges.filter(|edge| *edge > self.now).min()
     }
 
@@ -380,6 +448,18 @@ impl World {
                 self.disable(user, disabled);
                 Ok(())
             }
+            Step::Invite(lasts) => {
+                self.invite(lasts);
+                Ok(())
+            }
+            Step::SignUpInvited(code, user) => self.sign_up_invited(code, user),
+            Step::MakeResetCode(user, lasts) => self.make_reset_code(user, lasts),
+            Step::GiveTemporaryPassword(user) => {
+                self.give_temporary_password(user);
+                Ok(())
+            }
+            Step::Reset(code) => self.reset(code, 1),
+            Step::ResetAtOnce(code) => self.reset(code, 3),
             Step::Wait(wait) => {
                 self.wait(wait);
                 Ok(())
@@ -415,16 +495,24 @@ impl World {
     }
 
     fn sign_in(&mut self, user: usize, right: bool) -> Result<(), TestCaseError> {
-        let word = if right {
-            password_text(user)
-        } else {
-            "not the password".into()
+        let word = match right {
+            true if self.model.temporary[user] => TEMPORARY.to_owned(),
+            true => password_text(user),
+            false => "not the password".into(),
         };
         let claimed = Credentials::new(NAMES[user], word.into());
         let answer = self
             .runtime
             .block_on(self.auth().sign_in(claimed, &RequestContext::default()));
         match self.model.users[user] {
+            Standing::In if right && self.model.temporary[user] => {
+                let Err(AuthError::PasswordChangeRequired { code, expires_in, .. }) = answer else {
+                    return Err(TestCaseError::fail(format!("{answer:?}")));
+                };
+                self.model.add_code(code, Some(user), expires_in.as_secs());
+                prop_assert_eq!(expires_in.as_secs(), 900);
+                Ok(())
+            }
             Standing::In if right => {
                 let issued = answer.map_err(|error| refused(&error))?;
                 prop_assert!(issued.refreshed);
@@ -457,12 +545,122 @@ impl World {
         });
         if disabled {
             self.model.end_sessions_of(user);
+            self.model.end_codes_of(user);
         }
         self.model.users[user] = if disabled {
             Standing::Disabled
         } else {
             Standing::In
         };
+    }
+
+    fn invite(&mut self, lasts: u64) {
+        let wanted = NewInvitation {
+            roles: Roles::default(),
+            username: None,
+            lifetime: lifetime(lasts),
+        };
+        let context = RequestContext::default();
+        let made = self.auth().accounts().invite(wanted, OPERATOR, &context);
+        let made = self.runtime.block_on(made).unwrap();
+        self.model.add_code(made.text, None, lasts);
+    }
+
+    fn sign_up_invited(&mut self, back: usize, user: usize) -> Result<(), TestCaseError> {
+        let Some(code) = self.model.pick_code(back, false) else {
+            return Ok(());
+        };
+        let (text, context) = (self.model.codes[code].text.clone(), RequestContext::default());
+        let signed_up = self
+            .auth()
+            .sign_up_invited(&text, name(user), password(user), &context);
+        let signed_up = self.runtime.block_on(signed_up);
+        if !self.model.is_accepted(&self.model.codes[code]) {
+            prop_assert!(
+                matches!(signed_up, Err(AuthError::InvitationRefused)),
+                "{signed_up:?}"
+            );
+        } else if self.model.users[user] == Standing::Absent {
+            prop_assert!(signed_up.is_ok(), "{signed_up:?}");
+            self.model.users[user] = Standing::In;
+            self.model.codes[code].over = true;
+        } else {
+            prop_assert!(
+                matches!(signed_up, Err(AuthError::UsernameTaken)),
+                "{signed_up:?}"
+            );
+        }
+        Ok(())
+    }
+
+    fn make_reset_code(&mut self, user: usize, lasts: u64) -> Result<(), TestCaseError> {
+        if self.model.users[user] == Standing::Absent {
+            return Ok(());
+        }
+        let made = self.runtime.block_on(async {
+            let id = self.store().user_by_name(&name(user)).await.unwrap().unwrap().id;
+            let (accounts, context) = (self.auth().accounts(), RequestContext::default());
+            accounts
+                .make_reset_code(id, lifetime(lasts), OPERATOR, &context)
+                .await
+        });
+        if self.model.users[user] == Standing::Disabled {
+            prop_assert!(matches!(made, Err(AuthError::UserDisabled(_))), "{made:?}");
+        } else {
+            let made = made.map_err(|error| refused(&error))?.unwrap();
+            self.model.add_code(made.text, Some(user), lasts);
+        }
+        Ok(())
+    }
+
+    fn give_temporary_password(&mut self, user: usize) {
+        if self.model.users[user] == Standing::Absent {
+            return;
+        }
+        self.runtime.block_on(async {
+            let user = self.store().user_by_name(&name(user)).await.unwrap().unwrap();
+            let password = SetPassword {
+                password: Password::parse(TEMPORARY.into()).unwrap(),
+                must_change: true,
+                keeps_api_tokens: false,
+            };
+            let (accounts, context) = (self.auth().accounts(), RequestContext::default());
+            let set = accounts.set_password(&user, password, OPERATOR, &context).await;
+            assert!(set.unwrap().is_some());
+        });
+        self.model.temporary[user] = true;
+        self.model.end_sessions_of(user);
+        self.model.end_codes_of(user);
+    }
+
+    /// Uses a reset code so many times at once. At most one use changes the password.
+    fn reset(&mut self, back: usize, times: usize) -> Result<(), TestCaseError> {
+        let Some(code) = self.model.pick_code(back, true) else {
+            return Ok(());
+        };
+        let user = self.model.codes[code].user.unwrap();
+        let context = RequestContext::default();
+        let reset = || Reset {
+            code: self.model.codes[code].text.clone(),
+            new: password(user),
+            device: DeviceClaim::default(),
+        };
+        let resets = (0..times).map(|_| self.auth().reset_password(reset(), &context));
+        let answers = self.runtime.block_on(futures_util::future::join_all(resets));
+        let (mut done, failed): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+        for answer in failed {
+            prop_assert!(matches!(answer, Err(AuthError::ResetCodeRefused)), "{answer:?}");
+        }
+        let accepted = self.model.is_accepted(&self.model.codes[code]);
+        prop_assert_eq!(done.len(), usize::from(accepted));
+        if let Some(Ok(issued)) = done.pop() {
+            self.model.end_sessions_of(user);
+            self.model.end_codes_of(user);
+            self.model.temporary[user] = false;
+            self.model.sign_in(user, issued.token.expose_secret().to_owned());
+            self.check_times(&issued, self.model.tokens.len() - 1)?;
+        }
+        Ok(())
     }
 
     fn wait(&mut self, wait: Wait) {
@@ -646,6 +844,7 @@ impl World {
             self.model.issue(session, issued.token.expose_secret().to_owned());
         }
         self.model.end_sessions_of(user);
+        self.model.end_codes_of(user);
         self.model.sign_in(user, changed.token.expose_secret().to_owned());
         self.check_times(&changed, self.model.tokens.len() - 1)
     }
@@ -705,6 +904,10 @@ fn password_text(user: usize) -> String {
 
 fn password(user: usize) -> Password {
     Password::parse(password_text(user).into()).unwrap()
+}
+
+fn lifetime(seconds: u64) -> CodeLifetime {
+    CodeLifetime::within(Duration::from_secs(seconds), CodeLifetime::LONGEST_RESET).unwrap()
 }
 
 fn refused(error: &AuthError) -> TestCaseError {

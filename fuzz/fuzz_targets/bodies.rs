@@ -29,6 +29,7 @@ const MAX_FIELDS: usize = 16;
 /// The page that clients read. A field that it shows for a route may be one of the route, although the model knows nothing of it.
 const PAGE: &str = include_str!("../../docs/api.md");
 const OPTIONAL: &str = "device_token";
+const INVITATION: &str = "invitation";
 /// Fields that the page shows for these routes and that they must not accept.
 const REFUSED: [&str; 3] = ["roles", "id", "created_at"];
 
@@ -168,6 +169,10 @@ fn judge(world: &mut World, path: &str, body: &[u8], answer: &Answer) {
         return judge_errors(answer, wrong, &shown);
     }
 
+    // The target makes no invitation, so none is good.
+    if path == "/signup" && matches!(document.value.member(INVITATION), Some(Json::Text(_))) {
+        return assert_eq!(outcome, (403, "invalid_invitation"));
+    }
     let (username, password) = texts.expect("two texts");
     let username = folded(username);
     let password = normal(password);

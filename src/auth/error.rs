@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use crate::{
     config::{ConfigError, Origin},
     domain::{Role, UserId},
@@ -19,6 +21,15 @@ pub enum AuthError {
     /// The settings close sign-up.
     #[error("sign-up is closed")]
     SignupClosed,
+    /// The invitation is unknown, used or revoked, or has expired.
+    #[error("the invitation is not accepted")]
+    InvitationRefused,
+    /// The invitation is for another username.
+    #[error("the invitation is for another username")]
+    NotInvited,
+    /// The reset code is unknown, used or replaced, or has expired or ended.
+    #[error("the reset code is not accepted")]
+    ResetCodeRefused,
     /// Another user has the username.
     #[error("the username is taken")]
     UsernameTaken,
@@ -37,6 +48,22 @@ pub enum AuthError {
     /// The password was right, but the user is disabled.
     #[error("the account is disabled")]
     AccountDisabled(UserId),
+    /// The password was right, but the user must change it before anything else.
+    #[error("the password must be changed")]
+    PasswordChangeRequired {
+        /// The user.
+        user: UserId,
+        /// The reset code with which they can.
+        code: SecretString,
+        /// How long that lasts.
+        expires_in: Duration,
+    },
+    /// The user is disabled, so nothing can be made for them.
+    #[error("the user is disabled")]
+    UserDisabled(UserId),
+    /// The session's user has not given their password recently enough.
+    #[error("the password was given too long ago")]
+    ConfirmationRequired(UserId),
     /// Too many passwords are waiting to be hashed.
     #[error("too many passwords are waiting to be hashed")]
     Busy {

@@ -17,6 +17,7 @@ mod new_session;
 mod parts;
 mod password_check;
 mod principal;
+mod redeem;
 mod refresh;
 mod revoke;
 mod rotate_keys;
@@ -27,7 +28,7 @@ mod signing_keys;
 mod upkeep;
 
 pub use self::{
-    accounts::Accounts,
+    accounts::{Accounts, IssuedInvitation, IssuedResetCode, NewInvitation, SetPassword},
     api_tokens::{IssuedApiToken, NewApiToken},
     device::DeviceClaim,
     error::{ApiTokenRejection, AuthError, CredentialsRefusal, RotationError, StartError},
@@ -38,6 +39,7 @@ pub use self::{
     my_account::{Ending, PasswordChange},
     parts::Parts,
     principal::Principal,
+    redeem::Reset,
     sessions::Credentials,
     signed_in::SignedIn,
     signing_keys::{KeyRotation, KeySource, KeyStatus, Rotated},

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::{Auth, AuthError, DeviceClaim, IssuedToken, SignedIn, password_check::Claimant};
+use super::{Auth, AuthError, DeviceClaim, IssuedToken, SignedIn, TokenRefusal, password_check::Claimant};
 use crate::{
     domain::{ClientAddress, DisplayName, Password, RequestContext, Session, SessionId, User, UserChange},
     event::EventKind,
@@ -95,6 +95,36 @@ impl Auth {
         let mut issued = self.issue_first(&user, first)?;
         issued.device_token = device_token;
         Ok(issued)
+    }
+
+    /// Notes that the user of this session has given their password just now, if `current` is their password. It counts for
+    /// [15 minutes](crate::domain::CONFIRMED_FOR), also after a refresh: see
+    /// [`confirmed_recently`](super::Accounts::confirmed_recently). `device` is what the client has to do with device tokens.
+    ///
+    /// # Errors
+    /// As [`change_password`](Self::change_password), except for a new password.
+    pub async fn confirm(
+        &self,
+        signed_in: &SignedIn,
+        current: SecretString,
+        device: &DeviceClaim,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        self.admit_change(signed_in, context)?;
+        let user = self
+            .check_current_password(signed_in, current, device, context)
+            .await?;
+        let session = signed_in.session_id();
+        let confirmed = self
+            .store()
+            .confirm_session(session, user.password_version, self.now());
+        if !confirmed.await? {
+            // The password was changed meanwhile, which ended the session.
+            return Err(AuthError::TokenRefused(TokenRefusal::NotOnTheWhitelist));
+        }
+        let kind = EventKind::SessionConfirmed { session };
+        self.emit(kind, Some(user.id), signed_in.actor(), context);
+        Ok(())
     }
 
     /// Deletes the user with every session and API token, if `current` is their password. `device` is what the client has to do

@@ -49,7 +49,8 @@ impl Auth {
     ///
     /// # Errors
     /// [`AuthError::InvalidCredentials`], the same and after the same work for every cause;
-    /// [`AccountDisabled`](AuthError::AccountDisabled), only after the right password;
+    /// [`AccountDisabled`](AuthError::AccountDisabled) and [`PasswordChangeRequired`](AuthError::PasswordChangeRequired), only
+    /// after the right password;
     /// [`TooManyAttempts`](AuthError::TooManyAttempts) after too many wrong ones; [`Busy`](AuthError::Busy), or a failure
     /// of the server.
     pub async fn sign_in(
@@ -88,6 +89,11 @@ impl Auth {
             context,
         };
         let checked = self.check_password(claimant, claimed.password).await?;
+        let changed_meanwhile = || AuthError::InvalidCredentials(CredentialsRefusal::ChangedMeanwhile);
+        if checked.user.must_change_password {
+            let refusal = self.require_password_change(&checked.user).await?;
+            return Err(refusal.unwrap_or_else(changed_meanwhile));
+        }
         let (user, device) = (checked.user, claimed.device.settle(checked.device_is_known));
         let _minting = self.0.minting.read().await;
         let (session, first) = self.new_session(user.id, context);
@@ -96,9 +102,7 @@ impl Auth {
         let opened = self
             .store()
             .open_session(session, user.password_version, at_most, noted);
-        let user = opened.await?.ok_or(AuthError::InvalidCredentials(
-            CredentialsRefusal::ChangedMeanwhile,
-        ))?;
+        let user = opened.await?.ok_or_else(changed_meanwhile)?;
         let session = first.of.session;
         let kind = EventKind::SignedIn { session };
         self.emit(kind, Some(user.id), session_of(user.id, session), context);
@@ -202,6 +206,7 @@ fn failure(error: &AuthError) -> Option<SignInFailure> {
             CredentialsRefusal::ChangedMeanwhile => SignInFailure::ChangedMeanwhile,
         }),
         AuthError::AccountDisabled(_) => Some(SignInFailure::AccountDisabled),
+        AuthError::PasswordChangeRequired { .. } => Some(SignInFailure::PasswordChangeRequired),
         AuthError::Busy { .. } => Some(SignInFailure::Busy),
         _ => None,
     }

@@ -57,7 +57,7 @@ impl Auth {
         added
     }
 
-    fn refused_sign_up(&self, reason: SignUpRefusal, context: &RequestContext) {
+    pub(super) fn refused_sign_up(&self, reason: SignUpRefusal, context: &RequestContext) {
         let kind = EventKind::SignUpRefused { reason };
         self.emit(kind, None, Actor::Anonymous, context);
     }

@@ -13,7 +13,7 @@ const KEEP_ATTEMPTS_EVERY: Duration = Duration::from_secs(10);
 const BATCH: usize = 500;
 
 impl Auth {
-    /// Removes the sessions, API tokens and one-time codes that have expired, and returns how many. While the clock is in doubt it removes only
+    /// Removes the sessions, API tokens and one-time codes that have expired, and returns how many sessions and API tokens. While the clock is in doubt it removes only
     /// those that expired before. Gives back the memory of tokens that are no longer accepted.
     ///
     /// # Errors
@@ -31,9 +31,7 @@ impl Auth {
             }
         }
         loop {
-            let batch = self.store().prune_codes(settled, BATCH).await?;
-            pruned += batch;
-            if batch < BATCH {
+            if self.store().prune_codes(settled, BATCH).await? < BATCH {
                 return Ok(pruned);
             }
         }
@@ -81,10 +79,7 @@ impl Auth {
             }
             match auth.prune().await {
                 Ok(0) => {}
-                Ok(pruned) => tracing::debug!(
-                    pruned,
-                    "expired sessions, API tokens and one-time codes were removed"
-                ),
+                Ok(pruned) => tracing::debug!(pruned, "expired sessions and API tokens were removed"),
                 Err(error) => report(
                     &error,
                     "expired sessions, API tokens and one-time codes could not be removed",

@@ -49,8 +49,7 @@ pub use known_device::{DeviceSignIn, KnownDevice, KnownDevices, MAX_DEVICES};
 pub use moment::{MomentError, moment};
 pub use name::{ApiTokenName, DisplayName, NameError};
 pub use one_time_code::{
-    Invitation, InvitationCursor, InvitationPage, InvitationQuery, LONGEST_INVITATION, LONGEST_RESET,
-    ResetCode,
+    CodeLifetime, CodeLifetimeError, Invitation, InvitationCursor, InvitationPage, InvitationQuery, ResetCode,
 };
 pub use page::PageLimit;
 pub use password::{MAX_PASSWORD_BYTES, Password, PasswordError, PasswordHash};

@@ -8,10 +8,46 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use super::{InvitationHash, InvitationId, PageLimit, ResetCodeHash, Role, Roles, User, UserId, Username};
 use crate::clock::Timestamp;
 
-/// The longest life of a reset code.
-pub const LONGEST_RESET: Duration = Duration::from_hours(24);
-/// The longest life of an invitation.
-pub const LONGEST_INVITATION: Duration = Duration::from_hours(365 * 24);
+/// How long a one-time code lasts: a second at least, in whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeLifetime(Duration);
+
+/// A one-time code can't last for that long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("This lasts for 1 to {longest} seconds.")]
+pub struct CodeLifetimeError {
+    /// The longest lifetime, in seconds.
+    pub longest: u64,
+}
+
+impl CodeLifetime {
+    /// The longest life of a reset code.
+    pub const LONGEST_RESET: Self = Self(Duration::from_hours(24));
+    /// The longest life of an invitation.
+    pub const LONGEST_INVITATION: Self = Self(Duration::from_hours(365 * 24));
+    /// How long an invitation lasts if nothing else is asked for.
+    pub const INVITATION: Self = Self(Duration::from_hours(7 * 24));
+    /// How long the reset code lasts that a right but temporary password gives.
+    pub const CHANGE_REQUIRED: Self = Self(Duration::from_mins(15));
+
+    /// The lifetime `wanted` for a code that lasts as long as `longest` at most.
+    ///
+    /// # Errors
+    /// [`CodeLifetimeError`] if that is longer, or less than a second.
+    pub fn within(wanted: Duration, longest: Self) -> Result<Self, CodeLifetimeError> {
+        if wanted.as_secs() == 0 || wanted > longest.0 {
+            let longest = longest.0.as_secs();
+            return Err(CodeLifetimeError { longest });
+        }
+        Ok(Self(Duration::from_secs(wanted.as_secs())))
+    }
+
+    /// The lifetime.
+    #[must_use]
+    pub const fn get(self) -> Duration {
+        self.0
+    }
+}
 
 /// An invitation, as the store keeps it: one sign-up with these roles.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +164,19 @@ mod tests {
         assert!(!user.vouches(NOW));
         assert!(admin.vouches(NOW) && !admin.vouches(until));
         assert!(!admin.with(UserChange::Disabled(true)).vouches(NOW));
+    }
+
+    #[test]
+    fn a_code_lasts_for_a_second_to_the_longest() {
+        let within = |seconds| {
+            let wanted = Duration::from_secs(seconds);
+            CodeLifetime::within(wanted, CodeLifetime::LONGEST_RESET).map(|lifetime| lifetime.get().as_secs())
+        };
+        assert_eq!((within(1), within(86_400)), (Ok(1), Ok(86_400)));
+        let refused = Err(CodeLifetimeError { longest: 86_400 });
+        assert_eq!((within(0), within(86_401)), (refused, refused));
+        let parts = CodeLifetime::within(Duration::from_millis(1500), CodeLifetime::LONGEST_RESET);
+        assert_eq!(parts.unwrap().get().as_secs(), 1);
     }
 
     #[test]

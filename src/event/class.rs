@@ -41,6 +41,7 @@ impl EventKind {
             Self::SignUpRefused { .. }
             | Self::SignInFailed { .. }
             | Self::CurrentPasswordWrong
+            | Self::ResetCodeRefused
             | Self::Throttled { .. }
             | Self::RefusalsLeftOut { .. } => true,
             Self::UserCreated { .. }
@@ -51,6 +52,12 @@ impl EventKind {
             | Self::SessionsEnded { .. }
             | Self::PasswordChanged { .. }
             | Self::PasswordSet
+            | Self::ResetCodeMade
+            | Self::PasswordReset { .. }
+            | Self::SessionConfirmed { .. }
+            | Self::InvitationMade { .. }
+            | Self::InvitationRevoked { .. }
+            | Self::InvitationUsed { .. }
             | Self::RolesChanged { .. }
             | Self::DisplayNameChanged
             | Self::AttributesChanged

@@ -17,12 +17,19 @@ impl EventKind {
         "display_name_changed",
         "attributes_changed",
         "events_left_out",
+        "invitation_made",
+        "invitation_revoked",
+        "invitation_used",
         "logged_out",
         "password_changed",
+        "password_reset",
         "password_set",
         "refresh_token_reused",
         "refusals_left_out",
+        "reset_code_made",
+        "reset_code_refused",
         "roles_changed",
+        "session_confirmed",
         "session_ended",
         "sessions_ended",
         "sign_in_failed",
@@ -55,10 +62,19 @@ impl EventKind {
             | Self::RefreshTokenReused { session }
             | Self::LoggedOut { session }
             | Self::SessionEnded { session }
-            | Self::PasswordChanged { session } => json!({ "session": session.to_string() }),
+            | Self::PasswordChanged { session }
+            | Self::PasswordReset { session }
+            | Self::SessionConfirmed { session } => json!({ "session": session.to_string() }),
             Self::SessionsEnded { count } => json!({ "count": count }),
             Self::ApiTokenCreated { api_token } | Self::ApiTokenRevoked { api_token } => {
                 json!({ "api_token": api_token.to_string() })
+            }
+            Self::InvitationMade { invitation, roles } => {
+                let roles: Vec<_> = roles.iter().map(Role::as_str).collect();
+                json!({ "invitation": invitation.to_string(), "roles": roles })
+            }
+            Self::InvitationRevoked { invitation } | Self::InvitationUsed { invitation } => {
+                json!({ "invitation": invitation.to_string() })
             }
             Self::SigningKeyCreated { kid }
             | Self::SigningKeyRotated { kid }
@@ -70,6 +86,8 @@ impl EventKind {
             Self::EventsLeftOut { count } | Self::RefusalsLeftOut { count } => json!({ "count": count }),
             Self::CurrentPasswordWrong
             | Self::PasswordSet
+            | Self::ResetCodeMade
+            | Self::ResetCodeRefused
             | Self::DisplayNameChanged
             | Self::AttributesChanged
             | Self::UserDisabled
@@ -93,6 +111,8 @@ impl SignUpRefusal {
             Self::Closed => "closed",
             Self::UsernameTaken => "username_taken",
             Self::PasswordRejected => "password_rejected",
+            Self::InvitationRefused => "invitation_refused",
+            Self::AnotherUsername => "another_username",
         }
     }
 }
@@ -107,6 +127,7 @@ impl SignInFailure {
             Self::WrongPassword => "wrong_password",
             Self::ChangedMeanwhile => "changed_meanwhile",
             Self::AccountDisabled => "account_disabled",
+            Self::PasswordChangeRequired => "password_change_required",
             Self::Busy => "busy",
         }
     }

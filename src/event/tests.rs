@@ -68,6 +68,7 @@ fn there_are_no_listeners_by_default() {
 fn each_kind_has_a_name_of_its_own() {
     let now = Timestamp::from_secs(1_800_000_000);
     let (session, api_token) = (SessionId::generate(now), ApiTokenId::generate(now));
+    let invitation = InvitationId::generate(now);
     let kid = || "kid".to_owned();
     let kinds = [
         EventKind::UserCreated {
@@ -87,6 +88,16 @@ fn each_kind_has_a_name_of_its_own() {
         EventKind::PasswordChanged { session },
         EventKind::CurrentPasswordWrong,
         EventKind::PasswordSet,
+        EventKind::ResetCodeMade,
+        EventKind::PasswordReset { session },
+        EventKind::ResetCodeRefused,
+        EventKind::SessionConfirmed { session },
+        EventKind::InvitationMade {
+            invitation,
+            roles: Roles::default(),
+        },
+        EventKind::InvitationRevoked { invitation },
+        EventKind::InvitationUsed { invitation },
         EventKind::RolesChanged {
             roles: Roles::default(),
         },

@@ -90,6 +90,9 @@ impl ApiError {
             Self::Refused(
                 AuthError::InvalidCredentials(CredentialsRefusal::WrongPassword(user))
                 | AuthError::AccountDisabled(user)
+                | AuthError::PasswordChangeRequired { user, .. }
+                | AuthError::UserDisabled(user)
+                | AuthError::ConfirmationRequired(user)
                 | AuthError::WrongPassword(user)
                 | AuthError::SessionRequired(user)
                 | AuthError::MissingScope(user)

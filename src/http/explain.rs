@@ -3,9 +3,14 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
 use warp::http::StatusCode;
 
-use super::{error::ApiError, field::FieldError, problem::Problem};
+use super::{
+    error::ApiError,
+    field::{FieldError, NotInvited},
+    problem::Problem,
+};
 use crate::{
     auth::{AuthError, Axis, RotationError},
     domain::Role,
@@ -124,6 +129,9 @@ impl From<&AuthError> for Problem {
                 "Sign-up is closed",
                 "Ask the operator of this server for an account.",
             ),
+            AuthError::InvitationRefused => Self::invalid_invitation(),
+            AuthError::NotInvited => Self::invalid_fields(vec![FieldError::new("username", &NotInvited)]),
+            AuthError::ResetCodeRefused => Self::invalid_reset_token(),
             AuthError::UsernameTaken => Self::new(
                 StatusCode::CONFLICT,
                 "username_taken",
@@ -150,6 +158,11 @@ impl From<&AuthError> for Problem {
                 "Account disabled",
                 "This account has been disabled. Ask the operator of this server.",
             ),
+            AuthError::PasswordChangeRequired { code, expires_in, .. } => {
+                Self::password_change_required(code, *expires_in)
+            }
+            AuthError::UserDisabled(_) => Self::user_disabled(),
+            AuthError::ConfirmationRequired(_) => Self::confirmation_required(),
             AuthError::Busy { retry_after } => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "busy",
@@ -189,19 +202,7 @@ impl From<&AuthError> for Problem {
                 "No administrator would be left. Give another user the role ADMIN first.",
             ),
             AuthError::Rotation(why) => Self::rotation(why),
-            AuthError::MissingRole(roles) => {
-                let names: Vec<_> = roles.iter().map(Role::as_str).collect();
-                Self::new(
-                    StatusCode::FORBIDDEN,
-                    "insufficient_scope",
-                    "Role required",
-                    format!("This needs one of these roles: {}.", names.join(", ")),
-                )
-                .challenge(&format!(
-                    ", error=\"insufficient_scope\", scope=\"{}\"",
-                    names.join(" ")
-                ))
-            }
+            AuthError::MissingRole(roles) => Self::missing_role(roles),
             AuthError::MissingScope(_) => Self::new(
                 StatusCode::FORBIDDEN,
                 "insufficient_scope",
@@ -268,6 +269,66 @@ impl Problem {
             ),
             RotationError::Open(_) => Self::internal(),
         }
+    }
+
+    fn missing_role(roles: &[Role]) -> Self {
+        let names: Vec<_> = roles.iter().map(Role::as_str).collect();
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "insufficient_scope",
+            "Role required",
+            format!("This needs one of these roles: {}.", names.join(", ")),
+        )
+        .challenge(&format!(
+            ", error=\"insufficient_scope\", scope=\"{}\"",
+            names.join(" ")
+        ))
+    }
+
+    fn invalid_invitation() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "invalid_invitation",
+            "Invitation not valid",
+            "This invitation is unknown or used, or it has expired. Ask for another one.",
+        )
+    }
+
+    fn invalid_reset_token() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "invalid_reset_token",
+            "Reset token not valid",
+            "This token is unknown or used, or it has expired. Ask for another one, or sign in again.",
+        )
+    }
+
+    fn password_change_required(code: &SecretString, lasts: Duration) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "password_change_required",
+            "Password change required",
+            "This password was chosen for you. Choose your own: send it with the reset_token to /password-reset.",
+        )
+        .reset_token(code, lasts)
+    }
+
+    fn user_disabled() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "user_disabled",
+            "User disabled",
+            "This user is disabled. Enable them first.",
+        )
+    }
+
+    fn confirmation_required() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "confirmation_required",
+            "Confirmation required",
+            "This needs a password that was given within the last 15 minutes. Send yours to /me/confirm, and try again.",
+        )
     }
 
     fn invalid_fields(errors: Vec<FieldError>) -> Self {

@@ -4,7 +4,9 @@ use serde::Serialize;
 
 use crate::{
     auth::{ApiTokenRejection, PasswordRejection},
-    domain::{AttributeError, MomentError, NameError, PasswordError, RoleError, UsernameError},
+    domain::{
+        AttributeError, CodeLifetimeError, MomentError, NameError, PasswordError, RoleError, UsernameError,
+    },
 };
 
 /// What is wrong with one field of a body.
@@ -79,7 +81,25 @@ impl FieldProblem for PasswordRejection {
         match self {
             Self::TooShort { .. } => "too_short",
             Self::TooWeak => "too_weak",
+            Self::Unchanged => "unchanged",
         }
+    }
+}
+
+/// An invitation is for another username.
+#[derive(Debug, thiserror::Error)]
+#[error("This invitation is for another username.")]
+pub(crate) struct NotInvited;
+
+impl FieldProblem for NotInvited {
+    fn code(&self) -> &'static str {
+        "not_invited"
+    }
+}
+
+impl FieldProblem for CodeLifetimeError {
+    fn code(&self) -> &'static str {
+        "out_of_range"
     }
 }
 

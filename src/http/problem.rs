@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use warp::{
     Reply,
@@ -25,6 +26,7 @@ pub(super) struct Problem {
     challenge: Option<String>,
     allow: Option<Methods>,
     retry_after: Option<Duration>,
+    reset_token: Option<(String, Duration)>,
 }
 
 impl Problem {
@@ -43,6 +45,7 @@ impl Problem {
             challenge: None,
             allow: None,
             retry_after: None,
+            reset_token: None,
         }
     }
 
@@ -67,6 +70,15 @@ impl Problem {
         }
     }
 
+    /// A token with which the client can do what is missing, and how long it lasts.
+    pub(super) fn reset_token(self, token: &SecretString, lifetime: Duration) -> Self {
+        let token = token.expose_secret().to_owned();
+        Self {
+            reset_token: Some((token, lifetime)),
+            ..self
+        }
+    }
+
     /// The answer, as `application/problem+json`.
     pub(super) fn response(self) -> Response {
         let body = ProblemBody {
@@ -76,6 +88,8 @@ impl Problem {
             detail: &self.detail,
             code: self.code,
             errors: &self.errors,
+            reset_token: self.reset_token.as_ref().map(|(token, _)| token.as_str()),
+            expires_in: self.reset_token.as_ref().map(|(_, lifetime)| lifetime.as_secs()),
             request_id: trace::request_id(),
         };
         let mut response = warp::reply::json(&body).into_response();
@@ -104,7 +118,7 @@ impl Problem {
     }
 }
 
-/// The members of RFC 9457, section 3.1, and this server's `code`, `errors` and `request_id`.
+/// The members of RFC 9457, section 3.1, and this server's own.
 #[derive(Serialize)]
 struct ProblemBody<'a> {
     r#type: String,
@@ -114,6 +128,11 @@ struct ProblemBody<'a> {
     code: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reset_token: Option<&'a str>,
+    /// Of the reset token, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_in: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<RequestId>,
 }

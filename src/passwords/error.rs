@@ -34,4 +34,7 @@ pub enum PasswordRejection {
         "This password is too easy to guess. Longer helps most: a few words that do not belong together, without names or dates."
     )]
     TooWeak,
+    /// It is the password that must be changed.
+    #[error("This is the password that you have to change. Choose another one.")]
+    Unchanged,
 }

@@ -129,6 +129,24 @@ impl Passwords {
         .await
     }
 
+    /// Returns `password` unless it is that of `user`. A client in the network `from` presents it.
+    pub(crate) async fn unless_it_is_of(
+        &self,
+        user: Arc<User>,
+        password: Password,
+        from: Option<Network>,
+    ) -> Result<Option<Password>, HashingError> {
+        self.run(HashFor::SignIn(from), move || {
+            for text in password.expose_all() {
+                if matches(text, &user.password_hash)? {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(password))
+        })
+        .await
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         purpose: HashFor,

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::error::StoreError;
+use super::{error::StoreError, users::PasswordReplacement};
 use crate::{
     clock::Timestamp,
     domain::{
-        Invitation, InvitationHash, InvitationId, InvitationPage, InvitationQuery, Network, PasswordHash,
-        ResetCode, ResetCodeHash, User,
+        Invitation, InvitationHash, InvitationId, InvitationPage, InvitationQuery, Network, ResetCode,
+        ResetCodeHash, User,
     },
 };
 
@@ -64,11 +64,16 @@ pub trait OneTimeCodes: Send + Sync + 'static {
     ) -> Result<InvitationRedemption, StoreError>;
 
     /// Gives a user a reset code, made at `now`, in place of an earlier one. The code ends with the user's present password, and
-    /// when the user is disabled or deleted.
+    /// when the user is disabled or deleted. If `verified` is a version, it must be that of the user's present password.
     ///
     /// # Errors
     /// [`StoreError`]; the code may or may not exist then.
-    async fn add_reset_code(&self, code: ResetCode, now: Timestamp) -> Result<ResetCodeCreation, StoreError>;
+    async fn add_reset_code(
+        &self,
+        code: ResetCode,
+        verified: Option<u32>,
+        now: Timestamp,
+    ) -> Result<ResetCodeCreation, StoreError>;
 
     /// Returns the user whose reset code has this hash. Returns `None` unless the code is accepted at `now`.
     ///
@@ -76,17 +81,16 @@ pub trait OneTimeCodes: Send + Sync + 'static {
     /// [`StoreError`].
     async fn reset_code(&self, hash: ResetCodeHash, now: Timestamp) -> Result<Option<Arc<User>>, StoreError>;
 
-    /// Gives the user whose reset code has this hash another password, and returns the user as changed. Spends the code, ends
-    /// every session and every API token of the user, and forgets from where and with which device tokens the user has signed
-    /// in. Returns `None` and changes nothing unless the code is accepted at `now`. Of concurrent calls, one returns the user.
+    /// Gives the user whose reset code has this hash another password, and starts a session, by the rules of
+    /// [`change_password`](super::Users::change_password). Spends the code. Returns `None` and changes nothing unless the code is
+    /// accepted when that session begins, and is of the session's user. Of concurrent calls, one returns the user.
     ///
     /// # Errors
     /// [`StoreError`]; either all of the change or none of it has happened then.
     async fn redeem_reset_code(
         &self,
         hash: ResetCodeHash,
-        to: PasswordHash,
-        now: Timestamp,
+        change: PasswordReplacement,
     ) -> Result<Option<Arc<User>>, StoreError>;
 
     /// Removes up to `at_most` codes that have expired by `now`, and returns how many.
@@ -116,7 +120,7 @@ pub enum InvitationRedemption {
 pub enum ResetCodeCreation {
     /// The user has the code.
     Created,
-    /// There is no such user; nothing was changed.
+    /// There is no such user, or the password was changed since it was verified; nothing was changed.
     NoSuchUser,
     /// The user is disabled; nothing was changed.
     Disabled,

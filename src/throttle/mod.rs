@@ -23,13 +23,13 @@ mod table;
 use std::sync::Arc;
 
 pub use self::error::Axis;
+pub(crate) use self::{attempt::Attempt, budgets::Budgets, error::ThrottleError};
 use self::{
-    attempt::{Attempt, Standing},
+    attempt::Standing,
     counters::Counters,
     error::too_many,
     places::{InLine, Kind},
 };
-pub(crate) use self::{budgets::Budgets, error::ThrottleError};
 use crate::{
     clock::Clock,
     config::ThrottleConfig,

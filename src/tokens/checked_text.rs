@@ -1,4 +1,4 @@
-//! The text of tokens that carry no claims: API tokens and device tokens. The store has its SHA-256, and looks it up by that.
+//! The text of tokens that carry no claims: API tokens, device tokens and one-time codes. The store has its SHA-256, and looks it up by that.
 //!
 //! | characters | what |
 //! |---|---|

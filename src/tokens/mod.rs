@@ -1,4 +1,4 @@
-//! What a client presents: access tokens (JSON Web Tokens), refresh tokens and API tokens, how each is written, and what it
+//! What a client presents: access tokens (JSON Web Tokens), refresh tokens, API tokens and one-time codes, how each is written, and what it
 //! says. It remembers which access tokens it has verified. It signs and verifies with the keys that it is given, does not know
 //! where they come from, and leaves it to the store whether a token is revoked.
 
@@ -12,6 +12,7 @@ mod error;
 mod jws;
 mod jwt;
 mod key;
+pub(crate) mod one_time_code;
 pub(crate) mod refresh_token;
 
 pub use self::{claims::Audience, error::TokenRefusal};

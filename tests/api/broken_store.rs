@@ -13,9 +13,9 @@ use jwt_server::{
     clock::Timestamp,
     domain::{
         ApiToken, ApiTokenHash, ApiTokenId, DeviceSignIn, DeviceTokenHash, Invitation, InvitationHash,
-        InvitationId, InvitationPage, InvitationQuery, KeyRing, Network, PasswordHash, Refresh,
-        RefreshTokenOutcome, ResetCode, ResetCodeHash, Session, SessionId, TokenId, TokenPolicy, User,
-        UserChange, UserId, UserPage, UserQuery, Username,
+        InvitationId, InvitationPage, InvitationQuery, KeyRing, Network, Refresh, RefreshTokenOutcome,
+        ResetCode, ResetCodeHash, Session, SessionId, TokenId, TokenPolicy, User, UserChange, UserId,
+        UserPage, UserQuery, Username,
     },
     event::{Event, TrailBounds, TrailPage, TrailQuery},
     store::{
@@ -280,8 +280,13 @@ impl OneTimeCodes for BrokenStore {
         self.inner.redeem_invitation(hash, user, network).await
     }
 
-    async fn add_reset_code(&self, code: ResetCode, now: Timestamp) -> Result<ResetCodeCreation, StoreError> {
-        self.inner.add_reset_code(code, now).await
+    async fn add_reset_code(
+        &self,
+        code: ResetCode,
+        verified: Option<u32>,
+        now: Timestamp,
+    ) -> Result<ResetCodeCreation, StoreError> {
+        self.inner.add_reset_code(code, verified, now).await
     }
 
     async fn reset_code(&self, hash: ResetCodeHash, now: Timestamp) -> Result<Option<Arc<User>>, StoreError> {
@@ -291,10 +296,9 @@ impl OneTimeCodes for BrokenStore {
     async fn redeem_reset_code(
         &self,
         hash: ResetCodeHash,
-        to: PasswordHash,
-        now: Timestamp,
+        change: PasswordReplacement,
     ) -> Result<Option<Arc<User>>, StoreError> {
-        self.inner.redeem_reset_code(hash, to, now).await
+        self.inner.redeem_reset_code(hash, change).await
     }
 
     async fn prune_codes(&self, now: Timestamp, at_most: usize) -> Result<usize, StoreError> {

@@ -73,6 +73,7 @@ async fn every_route_that_changes_something_has_the_budget() {
             ("POST", "/me/password") => {
                 json!({"current_password": PASSWORD, "new_password": "another horse battery"})
             }
+            ("POST", "/me/confirm") => json!({"password": PASSWORD}),
             ("POST", "/me/tokens") => json!({"name": "deploy", "roles": ["CLIENT"], "expires_in": 60}),
             ("DELETE", "/me/sessions" | "/me/sessions/{id}") => Value::Null,
             _ => panic!("{method} {path}: say here what it takes, so that its budget can be tested"),

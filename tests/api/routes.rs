@@ -4,14 +4,16 @@ use warp::http::{Method, StatusCode};
 
 use crate::server::{METHODS, request, spawn};
 
-const ROUTES: [(&str, &str); 15] = [
+const ROUTES: [(&str, &str); 17] = [
     ("/signup", "POST"),
     ("/signin", "POST"),
+    ("/password-reset", "POST"),
     ("/refresh", "GET, HEAD, POST"),
     ("/logout", "GET, HEAD, POST"),
     ("/welcome", "GET, HEAD"),
     ("/me", "GET, HEAD, PATCH, DELETE"),
     ("/me/password", "POST"),
+    ("/me/confirm", "POST"),
     ("/me/sessions", "GET, HEAD, DELETE"),
     ("/me/sessions/x", "DELETE"),
     ("/me/tokens", "POST"),

@@ -3,7 +3,7 @@
 use super::Accounts;
 use crate::{
     auth::AuthError,
-    domain::{ClientAddress, Password, RequestContext, Roles, User, Username},
+    domain::{ClientAddress, Network, Password, RequestContext, Roles, User, Username},
     event::{Actor, EventKind},
     passwords::HashFor,
     store::UserCreation,
@@ -25,27 +25,40 @@ impl Accounts {
         actor: Actor,
         context: &RequestContext,
     ) -> Result<User, AuthError> {
-        self.passwords.check_length(&password)?;
-        // This only saves the hashing: the store decides, once, below.
-        if self.parts.store.user_by_name(&username).await?.is_some() {
-            return Err(AuthError::UsernameTaken);
-        }
         let network = context.client.address.map(ClientAddress::network);
-        let hashed = self
-            .passwords
-            .hash_new(password, &username, HashFor::SignUp(network));
-        let password_hash = hashed.await?;
-        let now = self.parts.now();
-        let user = User::new(username, password_hash, roles.into(), now);
+        let user = self.new_user(username, password, roles, network).await?;
         let known = network.filter(|_| actor == Actor::Anonymous);
         match self.parts.store.create_user(user.clone(), known).await? {
             UserCreation::Created => {
-                let roles = user.roles.at(now);
+                let roles = user.roles.at(user.created_at);
                 self.parts
                     .emit(EventKind::UserCreated { roles }, Some(user.id), actor, context);
                 Ok(user)
             }
             UserCreation::UsernameTaken => Err(AuthError::UsernameTaken),
         }
+    }
+
+    /// A user whom the store does not have yet, with the hash of `password`. A client in `network` chose the password.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub(in crate::auth) async fn new_user(
+        &self,
+        username: Username,
+        password: Password,
+        roles: Roles,
+        network: Option<Network>,
+    ) -> Result<User, AuthError> {
+        self.passwords.check_length(&password)?;
+        // This only saves the hashing: the store decides, once, when it adds the user.
+        if self.parts.store.user_by_name(&username).await?.is_some() {
+            return Err(AuthError::UsernameTaken);
+        }
+        let hashed = self
+            .passwords
+            .hash_new(password, &username, HashFor::SignUp(network));
+        let password_hash = hashed.await?;
+        Ok(User::new(username, password_hash, roles.into(), self.parts.now()))
     }
 }

@@ -12,6 +12,17 @@ use crate::{
     store::{PasswordReset, UserDeletion, UserUpdate},
 };
 
+/// A password that another person chose for a user.
+#[derive(Debug)]
+pub struct SetPassword {
+    /// The password.
+    pub password: Password,
+    /// Whether the user must change it before anything else.
+    pub must_change: bool,
+    /// Whether the user's API tokens stay.
+    pub keeps_api_tokens: bool,
+}
+
 impl Accounts {
     /// Gives a user other roles, and returns the user as they are now. Returns `None` if there is no such user.
     ///
@@ -131,19 +142,23 @@ impl Accounts {
         self.change(user, change, kind, actor, context).await
     }
 
-    /// Gives a user another password, and returns the user as they are now. It ends the user's sessions and, unless
-    /// `keeps_api_tokens`, their API tokens. Returns `None` if there is no such user.
+    /// Gives a user another password, and returns the user as they are now. It ends the user's sessions and, unless it is said
+    /// otherwise, their API tokens. Returns `None` if there is no such user.
     ///
     /// # Errors
     /// [`AuthError::PasswordRejected`], [`Busy`](AuthError::Busy), or a failure of the server.
     pub async fn set_password(
         &self,
         user: &User,
-        password: Password,
-        keeps_api_tokens: bool,
+        password: SetPassword,
         actor: Actor,
         context: &RequestContext,
     ) -> Result<Option<Arc<User>>, AuthError> {
+        let SetPassword {
+            password,
+            must_change,
+            keeps_api_tokens,
+        } = password;
         self.passwords.check_length(&password)?;
         let hashed = self
             .passwords
@@ -151,7 +166,7 @@ impl Accounts {
         let hash = hashed.await?;
         let reset = PasswordReset {
             to: hash,
-            must_change: false,
+            must_change,
             keeps_api_tokens,
         };
         let changed = self.parts.store.reset_password(user.id, reset).await?;

@@ -3,6 +3,7 @@
 
 mod add;
 mod change;
+mod codes;
 mod keys;
 mod list;
 mod shared_keys;
@@ -12,6 +13,10 @@ use std::sync::Arc;
 
 use self::shared_keys::SharedKeys;
 pub(super) use self::shared_keys::UsesKeys;
+pub use self::{
+    change::SetPassword,
+    codes::{IssuedInvitation, IssuedResetCode, NewInvitation},
+};
 use super::{AuthError, Parts, StartError};
 use crate::{config::Config, event::Listeners, passwords::Passwords, store::StoreCounts};
 

@@ -21,6 +21,9 @@ pub(super) struct UserAnswer<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     role_ends: BTreeMap<&'a str, String>,
     disabled: bool,
+    /// Only if it is so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    must_change_password: bool,
     display_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Attributes::is_empty")]
     attributes: &'a Attributes,
@@ -42,6 +45,7 @@ impl<'a> From<&'a User> for UserAnswer<'a> {
                 .map(|(role, until)| (role.as_str(), until.to_string()))
                 .collect(),
             disabled: user.disabled,
+            must_change_password: user.must_change_password,
             display_name: user.display_name.as_ref().map(DisplayName::as_str),
             attributes: &user.attributes,
             created_at: user.created_at.to_string(),

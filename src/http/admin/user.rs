@@ -9,7 +9,7 @@ use super::{
     answers::{UserAnswer, changed_user, ended},
 };
 use crate::{
-    auth::Accounts,
+    auth::{Accounts, SetPassword},
     domain::{Attributes, DisplayName, Password, Role, User, UserId, moment},
     http::{
         endpoint::{Endpoint, endpoint, on, parameter},
@@ -132,9 +132,16 @@ async fn set_password(
     let (accounts, actor, context) = asked.allowed()?;
     let mut fields = fields?;
     let password = fields.take("password", |text| Password::parse(text.into()));
+    let must_change = fields.take_flag("must_change");
     let keeps_api_tokens = fields.take_flag("keep_api_tokens");
-    let (password, keeps_api_tokens) = fields.finish(password.zip(keeps_api_tokens))?;
+    let given = password.zip(must_change).zip(keeps_api_tokens);
+    let given = given.map(|((password, must_change), keeps_api_tokens)| SetPassword {
+        password,
+        must_change,
+        keeps_api_tokens,
+    });
+    let given = fields.finish(given)?;
     let user = named(&accounts, &id).await?;
-    let set = accounts.set_password(&user, password, keeps_api_tokens, actor, &context);
+    let set = accounts.set_password(&user, given, actor, &context);
     changed_user(set.await?)
 }

@@ -2,11 +2,13 @@
 //! for "no such route".
 
 mod api_tokens;
+mod confirm;
 mod introspect;
 mod jwks;
 mod me;
 mod metadata;
 mod password;
+mod password_reset;
 mod revoke;
 mod sessions;
 mod signup;
@@ -27,7 +29,7 @@ use super::{
 
 impl Api {
     /// The server's own routes, to be mounted beside others: `/welcome`, `/me` and what is below it, `/refresh`, `/signin`,
-    /// `/logout`, `/signup`, `/introspect`, `/revoke`, `/.well-known/jwks.json`, `/.well-known/oauth-authorization-server`,
+    /// `/logout`, `/signup`, `/password-reset`, `/introspect`, `/revoke`, `/.well-known/jwks.json`, `/.well-known/oauth-authorization-server`,
     /// `/whoami` and, if the settings say so, what is below `/admin`. Any other path is rejected as not found, so that routes after `.or(…)` are tried.
     #[must_use]
     pub fn routes(&self) -> BoxedFilter<(Response,)> {
@@ -55,6 +57,8 @@ impl Api {
             sessions::all_route(self),
             sessions::one_route(self),
             password::route(self),
+            password_reset::route(self),
+            confirm::route(self),
             api_tokens::route(self),
             signup::route(self),
             revoke::route(self),

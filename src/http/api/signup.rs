@@ -1,5 +1,6 @@
-//! `POST /signup`.
+//! `POST /signup`, with an invitation or without.
 
+use secrecy::SecretString;
 use serde::Serialize;
 use warp::{Filter, Reply, http::StatusCode, reply::Response};
 
@@ -46,14 +47,25 @@ async fn sign_up(
     fields: Result<Fields, ApiError>,
     context: RequestContext,
 ) -> Result<Response, ApiError> {
-    auth.check_sign_up(&context)?;
+    let mut fields = fields;
+    let invitation = fields.as_mut().ok();
+    let invitation = invitation.and_then(|fields| fields.take_optional_text("invitation"));
+    if invitation.is_none() {
+        auth.check_sign_up(&context)?;
+    }
     let mut fields = fields?;
     let username = fields.take("username", |text| Username::parse(&text));
     let password = fields.take("password", |text| Password::parse(text.into()));
     let refusal = password.as_ref().and_then(|new| auth.check_length(new).err());
     fields.expect_refusal("password", refusal.as_ref());
     let (username, password) = fields.finish(username.zip(password))?;
-    let user = auth.sign_up(username, password, &context).await?;
+    let user = match invitation.map(SecretString::from) {
+        Some(invitation) => {
+            auth.sign_up_invited(&invitation, username, password, &context)
+                .await?
+        }
+        None => auth.sign_up(username, password, &context).await?,
+    };
     let id = user.id;
     let reply = warp::reply::json(&SignedUp::from(user));
     let response = warp::reply::with_status(reply, StatusCode::CREATED).into_response();

@@ -5,20 +5,20 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Backend,
     support::{
-        DAY, NOW, WEEK, added, changed, created, deleted, hash, is_accepted, is_good, later, name, network,
-        opened, opened_from, role, user,
+        DAY, NOW, WEEK, added, changed, client, created, deleted, hash, is_accepted, is_good, later, name,
+        network, opened, opened_from, role, user,
     },
 };
 use crate::{
     clock::Timestamp,
     domain::{
-        Invitation, InvitationCursor, InvitationHash, InvitationId, InvitationQuery, LONGEST_RESET,
-        PageLimit, PasswordHash, ResetCode, ResetCodeHash, Role, User, UserChange, UserId,
+        Invitation, InvitationCursor, InvitationHash, InvitationId, InvitationQuery, PageLimit, PasswordHash,
+        ResetCode, ResetCodeHash, Role, Session, TokenRecord, User, UserChange, UserId,
     },
     store::{
         backend::Store,
         one_time_codes::{InvitationRedemption, ResetCodeCreation},
-        users::PasswordReset,
+        users::{PasswordReplacement, PasswordReset},
     },
 };
 
@@ -66,12 +66,12 @@ fn reset(user: UserId, n: u8) -> ResetCode {
         hash: ResetCodeHash::from_bytes([n; 32]),
         user,
         made_by: None,
-        expires_at: NOW.plus(LONGEST_RESET),
+        expires_at: NOW.plus(DAY),
     }
 }
 
 async fn given(store: &Arc<dyn Store>, code: ResetCode) -> ResetCode {
-    let creation = store.add_reset_code(code.clone(), NOW).await.unwrap();
+    let creation = store.add_reset_code(code.clone(), None, NOW).await.unwrap();
     assert_eq!(creation, ResetCodeCreation::Created);
     code
 }
@@ -81,12 +81,35 @@ async fn resets(store: &Arc<dyn Store>, code: &ResetCode, now: Timestamp) -> boo
     found.is_some_and(|found| found.id == code.user)
 }
 
+/// Uses the reset code, by a client in network 2. Returns the session that begins, with its token, and the user if the code is
+/// accepted.
+async fn redeem_reset(
+    store: &Arc<dyn Store>,
+    code: &ResetCode,
+    to: char,
+    now: Timestamp,
+) -> (Session, TokenRecord, Option<Arc<User>>) {
+    let verified = store.user(code.user).await.unwrap();
+    let (mut session, token) = Session::start(code.user, WEEK, WEEK, now);
+    session.client = client(2);
+    let change = PasswordReplacement {
+        verified: verified.map_or(0, |user| user.password_version),
+        to: hash(to),
+        keeps_api_tokens: false,
+        session: session.clone(),
+        device: None,
+    };
+    let user = store.redeem_reset_code(code.hash, change).await.unwrap();
+    (session, token, user)
+}
+
 /// Uses the reset code, which is not accepted.
 async fn assert_refused(store: &Arc<dyn Store>, code: &ResetCode, now: Timestamp) {
     assert!(!resets(store, code, now).await);
     let before = store.user(code.user).await.unwrap();
-    let refused = store.redeem_reset_code(code.hash, hash('x'), now).await;
-    assert_eq!(refused.unwrap(), None);
+    let (session, token, refused) = redeem_reset(store, code, 'x', now).await;
+    assert_eq!(refused, None);
+    assert!(!is_accepted(store, &session, token.id, now).await);
     assert_eq!(store.user(code.user).await.unwrap(), before);
 }
 
@@ -267,9 +290,15 @@ pub async fn a_reset_code_gives_one_password_and_ends_all_else(backend: &impl Ba
         is_accepted(&store, &session, token.id, NOW).await,
         "a code ends nothing"
     );
-    let redeemed = store.redeem_reset_code(code.hash, hash('n'), later(60)).await;
+    let thief = ResetCode {
+        user: eve.id,
+        ..code.clone()
+    };
+    let (_, _, refused) = redeem_reset(&store, &thief, 'n', later(60)).await;
+    assert_eq!(refused, None, "it is the code of another user");
+    let (begun, first, redeemed) = redeem_reset(&store, &code, 'n', later(60)).await;
     let expected = User::clone(&ada).with(UserChange::Password(hash('n')));
-    assert_eq!(redeemed.unwrap().as_deref(), Some(&expected));
+    assert_eq!(redeemed.as_deref(), Some(&expected));
     assert!(!expected.must_change_password && expected.password_version == 2);
     for _ in 0..2 {
         let known = store.user(ada.id).await.unwrap();
@@ -277,7 +306,9 @@ pub async fn a_reset_code_gives_one_password_and_ends_all_else(backend: &impl Ba
         assert!(!is_accepted(&store, &session, token.id, NOW).await);
         assert!(!is_good(&store, &api_token, NOW).await);
         assert!(is_accepted(&store, &others, others_token.id, NOW).await);
+        assert!(is_accepted(&store, &begun, first.id, later(60)).await);
         assert_eq!(store.last_sign_in(ada.id, network(1)).await.unwrap(), None);
+        assert!(store.last_sign_in(ada.id, network(2)).await.unwrap().is_some());
         assert_refused(&store, &code, later(60)).await;
     }
 }
@@ -286,31 +317,44 @@ pub async fn of_concurrent_uses_of_a_reset_code_one_wins(backend: &impl Backend)
     let store = backend.open(NOW).await;
     let ada = created(&store, "ada").await;
     let code = given(&store, reset(ada.id, 1)).await;
-    let uses: Vec<_> = ('a'..='p')
+    let attempts: Vec<_> = ('a'..='p')
         .map(|to| {
-            let (store, code) = (Arc::clone(&store), code.hash);
-            tokio::spawn(async move { store.redeem_reset_code(code, hash(to), NOW).await.unwrap() })
+            let (store, code) = (Arc::clone(&store), code.clone());
+            tokio::spawn(async move { redeem_reset(&store, &code, to, NOW).await })
         })
         .collect();
     let mut winners = Vec::new();
-    for one in uses {
-        winners.extend(one.await.unwrap());
+    for redeemed in attempts {
+        let (session, _, user) = redeemed.await.unwrap();
+        winners.extend(user.map(|user| (session, user)));
     }
-    let [winner] = winners.as_slice() else {
+    let [(session, winner)] = winners.as_slice() else {
         panic!("{winners:?}");
     };
     assert_eq!(winner.password_version, 1);
     assert_eq!(store.user(ada.id).await.unwrap().as_ref(), Some(winner));
+    let sessions = store.sessions(ada.id, NOW).await.unwrap();
+    assert_eq!(sessions, std::slice::from_ref(session));
 }
 
 pub async fn a_reset_code_ends_with_what_it_was_made_for(backend: &impl Backend) {
     let store = backend.open(NOW).await;
     let stranger = reset(UserId::generate(NOW), 99);
-    let creation = store.add_reset_code(stranger.clone(), NOW).await.unwrap();
+    let creation = store.add_reset_code(stranger.clone(), None, NOW).await.unwrap();
     assert_eq!(creation, ResetCodeCreation::NoSuchUser);
     assert_refused(&store, &stranger, NOW).await;
 
     let ada = created(&store, "ada").await.id;
+    let outrun = reset(ada, 98);
+    let creation = store.add_reset_code(outrun.clone(), Some(1), NOW).await.unwrap();
+    assert_eq!(
+        creation,
+        ResetCodeCreation::NoSuchUser,
+        "another password meanwhile"
+    );
+    assert_refused(&store, &outrun, NOW).await;
+    let creation = store.add_reset_code(reset(ada, 97), Some(0), NOW).await.unwrap();
+    assert_eq!(creation, ResetCodeCreation::Created);
     // Another one takes its place.
     let (first, second) = (
         given(&store, reset(ada, 1)).await,
@@ -353,7 +397,7 @@ pub async fn a_reset_code_ends_with_what_it_was_made_for(backend: &impl Backend)
     let code = given(&store, reset(ada, 6)).await;
     changed(&store, ada, UserChange::Disabled(true)).await;
     assert_refused(&store, &code, NOW).await;
-    let creation = store.add_reset_code(reset(ada, 7), NOW).await.unwrap();
+    let creation = store.add_reset_code(reset(ada, 7), None, NOW).await.unwrap();
     assert_eq!(creation, ResetCodeCreation::Disabled);
     let user = changed(&store, ada, UserChange::Disabled(false)).await;
     assert_refused(&store, &code, NOW).await;

@@ -8,18 +8,18 @@ use super::{
     RECORDS, SledStore, blocking,
     commit::group::Effect,
     trees::one_time_codes::{key_of_invitation, key_of_reset_code},
+    users::replace_password,
 };
 use crate::{
     clock::Timestamp,
     domain::{
-        Invitation, InvitationHash, InvitationId, InvitationPage, InvitationQuery, Network, PasswordHash,
-        ResetCode, ResetCodeHash, User, UserChange,
+        Invitation, InvitationHash, InvitationId, InvitationPage, InvitationQuery, Network, ResetCode,
+        ResetCodeHash, User, UserChange,
     },
     store::{
         error::StoreError,
         one_time_codes::{InvitationRedemption, OneTimeCodes, ResetCodeCreation},
-        sessions::Kept,
-        users::UserCreation,
+        users::{PasswordReplacement, UserCreation},
     },
 };
 
@@ -91,10 +91,15 @@ impl OneTimeCodes for SledStore {
             .await
     }
 
-    async fn add_reset_code(&self, code: ResetCode, now: Timestamp) -> Result<ResetCodeCreation, StoreError> {
+    async fn add_reset_code(
+        &self,
+        code: ResetCode,
+        verified: Option<u32>,
+        now: Timestamp,
+    ) -> Result<ResetCodeCreation, StoreError> {
         self.index.saw(now);
         self.committer
-            .commit(move |trees, _| Ok((trees.put_reset_code(&code)?, Effect::None)))
+            .commit(move |trees, _| Ok((trees.put_reset_code(&code, verified)?, Effect::None)))
             .await
     }
 
@@ -109,21 +114,22 @@ impl OneTimeCodes for SledStore {
     async fn redeem_reset_code(
         &self,
         hash: ResetCodeHash,
-        to: PasswordHash,
-        now: Timestamp,
+        change: PasswordReplacement,
     ) -> Result<Option<Arc<User>>, StoreError> {
+        let now = change.session.created_at;
         self.index.saw(now);
         self.committer
             .commit(move |trees, group| {
-                let Some(user) = trees.holder_of_reset_code(hash, now)? else {
+                let holder = trees.holder_of_reset_code(hash, now)?;
+                if holder.is_none_or(|user| user.id != change.session.user) {
                     return Ok((None, Effect::None));
-                };
-                let ended = group.all_but(user.id, Kept::default());
-                let user = Arc::new(user.with(UserChange::Password(to)));
+                }
                 // The user's record has no reset code from here on.
-                trees.put_new_password(&user, &ended, None)?;
-                trees.remove_codes(&[(key_of_reset_code(hash), None)])?;
-                Ok((Some(Arc::clone(&user)), Effect::Change(user, ended)))
+                let changed = replace_password(trees, group, change)?;
+                if changed.0.is_some() {
+                    trees.remove_codes(&[(key_of_reset_code(hash), None)])?;
+                }
+                Ok(changed)
             })
             .await
     }

@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{SledStore, blocking, commit::group::Effect, memory::index::Ended};
+use super::{
+    SledStore, blocking,
+    commit::group::{Effect, Group},
+    memory::index::Ended,
+    trees::Trees,
+};
 use crate::{
     clock::Timestamp,
     domain::{Network, User, UserChange, UserId, UserPage, UserQuery, Username},
@@ -85,35 +90,9 @@ impl Users for SledStore {
     }
 
     async fn change_password(&self, change: PasswordReplacement) -> Result<Option<Arc<User>>, StoreError> {
-        let PasswordReplacement {
-            verified,
-            to,
-            keeps_api_tokens,
-            session,
-            device,
-        } = change;
-        self.index.saw(session.created_at);
+        self.index.saw(change.session.created_at);
         self.committer
-            .commit(move |trees, group| {
-                let user = trees.user(session.user)?;
-                let Some(user) = user.filter(|user| !user.disabled && user.password_version == verified)
-                else {
-                    return Ok((None, Effect::None));
-                };
-                let kept = Kept {
-                    api_tokens: keeps_api_tokens,
-                    ..Kept::default()
-                };
-                let ended = group.all_but(user.id, kept);
-                let user = Arc::new(user.with(UserChange::Password(to)));
-                trees.put_new_password(&user, &ended, Some((&session, device)))?;
-                let effect = Effect::Renew {
-                    user: Arc::clone(&user),
-                    ended,
-                    session,
-                };
-                Ok((Some(user), effect))
-            })
+            .commit(move |trees, group| replace_password(trees, group, change))
             .await
     }
 
@@ -168,4 +147,36 @@ impl Users for SledStore {
     async fn last_sign_in(&self, user: UserId, network: Network) -> Result<Option<Timestamp>, StoreError> {
         self.committer.read(|trees| trees.last_sign_in(user, network))
     }
+}
+
+/// Changes a password by the rules of [`Users::change_password`].
+pub(super) fn replace_password(
+    trees: &Trees,
+    group: &Group<'_>,
+    change: PasswordReplacement,
+) -> Result<(Option<Arc<User>>, Effect), StoreError> {
+    let PasswordReplacement {
+        verified,
+        to,
+        keeps_api_tokens,
+        session,
+        device,
+    } = change;
+    let user = trees.user(session.user)?;
+    let Some(user) = user.filter(|user| !user.disabled && user.password_version == verified) else {
+        return Ok((None, Effect::None));
+    };
+    let kept = Kept {
+        api_tokens: keeps_api_tokens,
+        ..Kept::default()
+    };
+    let ended = group.all_but(user.id, kept);
+    let user = Arc::new(user.with(UserChange::Password(to)));
+    trees.put_new_password(&user, &ended, Some((&session, device)))?;
+    let effect = Effect::Renew {
+        user: Arc::clone(&user),
+        ended,
+        session,
+    };
+    Ok((Some(user), effect))
 }

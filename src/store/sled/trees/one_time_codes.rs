@@ -142,12 +142,20 @@ impl Trees {
         Ok(page)
     }
 
-    /// Writes the reset code, made at `now`, in place of the user's earlier one.
-    pub(crate) fn put_reset_code(&self, code: &ResetCode) -> Result<ResetCodeCreation, StoreError> {
+    /// Writes the reset code in place of the user's earlier one.
+    pub(crate) fn put_reset_code(
+        &self,
+        code: &ResetCode,
+        verified: Option<u32>,
+    ) -> Result<ResetCodeCreation, StoreError> {
         let Some(mut record) = self.user_record(code.user)? else {
             return Ok(ResetCodeCreation::NoSuchUser);
         };
-        if record.user(code.user)?.disabled {
+        let user = record.user(code.user)?;
+        if verified.is_some_and(|version| version != user.password_version) {
+            return Ok(ResetCodeCreation::NoSuchUser);
+        }
+        if user.disabled {
             return Ok(ResetCodeCreation::Disabled);
         }
         let earlier = record.reset_code(code.user)?;

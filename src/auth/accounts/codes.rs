@@ -1,0 +1,178 @@
+//! One-time codes, which an operator or an administrator makes and passes on: invitations, and reset codes for users who have
+//! forgotten their password. Their texts are shown once.
+
+use secrecy::SecretString;
+
+use super::Accounts;
+use crate::{
+    auth::{AuthError, Principal},
+    clock::Timestamp,
+    domain::{
+        CodeLifetime, Invitation, InvitationId, InvitationPage, InvitationQuery, RequestContext, ResetCode,
+        Roles, UserId, Username, is_confirmed,
+    },
+    event::{Actor, EventKind},
+    store::ResetCodeCreation,
+    tokens::one_time_code,
+};
+
+/// What an invitation is to be.
+#[derive(Clone, Debug)]
+pub struct NewInvitation {
+    /// The roles that the new user gets.
+    pub roles: Roles,
+    /// The only username that it is for; `None` for any.
+    pub username: Option<Username>,
+    /// How long it lasts.
+    pub lifetime: CodeLifetime,
+}
+
+/// A new invitation. The server can't show its text again.
+#[derive(Debug)]
+pub struct IssuedInvitation {
+    /// The invitation itself.
+    pub text: SecretString,
+    /// What the store keeps of it.
+    pub record: Invitation,
+}
+
+/// A new reset code. The server can't show its text again.
+#[derive(Debug)]
+pub struct IssuedResetCode {
+    /// The code itself.
+    pub text: SecretString,
+    /// The first second at which it is refused.
+    pub expires_at: Timestamp,
+}
+
+impl Accounts {
+    /// Makes an invitation: one sign-up, also while sign-up is closed. If an administrator makes it, it is accepted only while
+    /// they administer.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn invite(
+        &self,
+        wanted: NewInvitation,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<IssuedInvitation, AuthError> {
+        let (text, hash) = one_time_code::fresh_invitation();
+        let now = self.parts.now();
+        let record = Invitation {
+            id: InvitationId::generate(now),
+            hash,
+            roles: wanted.roles,
+            username: wanted.username,
+            made_by: user_of(actor),
+            created_at: now,
+            expires_at: now.plus(wanted.lifetime.get()),
+        };
+        self.parts.store.add_invitation(record.clone()).await?;
+        let kind = EventKind::InvitationMade {
+            invitation: record.id,
+            roles: record.roles.clone(),
+        };
+        self.parts.emit(kind, None, actor, context);
+        Ok(IssuedInvitation { text, record })
+    }
+
+    /// Returns a page of the invitations that are neither used nor revoked and have not expired, oldest first.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn invitations(&self, query: InvitationQuery) -> Result<InvitationPage, AuthError> {
+        let now = self.parts.now();
+        Ok(self.parts.store.list_invitations(query, now).await?)
+    }
+
+    /// Revokes an invitation. Returns `false` if there is no such invitation.
+    ///
+    /// # Errors
+    /// A failure of the store; the invitation may or may not be revoked then.
+    pub async fn revoke_invitation(
+        &self,
+        invitation: InvitationId,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<bool, AuthError> {
+        let revoked = self.parts.store.revoke_invitation(invitation).await?;
+        if revoked {
+            let kind = EventKind::InvitationRevoked { invitation };
+            self.parts.emit(kind, None, actor, context);
+        }
+        Ok(revoked)
+    }
+
+    /// Makes a reset code, with which the user chooses another password, in place of an earlier one. It ends with the present
+    /// password, and when the user is disabled or deleted. If an administrator makes it, it is accepted only while they
+    /// administer. Returns `None` if there is no such user.
+    ///
+    /// # Errors
+    /// [`AuthError::UserDisabled`], or a failure of the store.
+    pub async fn make_reset_code(
+        &self,
+        user: UserId,
+        lifetime: CodeLifetime,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<Option<IssuedResetCode>, AuthError> {
+        let (made, creation) = self.add_reset_code(user, None, lifetime, user_of(actor)).await?;
+        match creation {
+            ResetCodeCreation::Created => {
+                self.parts
+                    .emit(EventKind::ResetCodeMade, Some(user), actor, context);
+                Ok(Some(made))
+            }
+            ResetCodeCreation::NoSuchUser => Ok(None),
+            ResetCodeCreation::Disabled => Err(AuthError::UserDisabled(user)),
+        }
+    }
+
+    /// Adds a reset code, if `verified` is `None` or the version of the user's present password.
+    pub(in crate::auth) async fn add_reset_code(
+        &self,
+        user: UserId,
+        verified: Option<u32>,
+        lifetime: CodeLifetime,
+        made_by: Option<UserId>,
+    ) -> Result<(IssuedResetCode, ResetCodeCreation), AuthError> {
+        let (text, hash) = one_time_code::fresh_reset_code();
+        let now = self.parts.now();
+        let expires_at = now.plus(lifetime.get());
+        let code = ResetCode {
+            hash,
+            user,
+            made_by,
+            expires_at,
+        };
+        let creation = self.parts.store.add_reset_code(code, verified, now).await?;
+        Ok((IssuedResetCode { text, expires_at }, creation))
+    }
+
+    /// Requires a user who has given their password in this session within the last [15 minutes](crate::domain::CONFIRMED_FOR), at
+    /// the sign-in or to confirm it: for what can't be undone. An API token needs no confirmation; whether it may do this is
+    /// decided by its scope.
+    ///
+    /// # Errors
+    /// [`AuthError::ConfirmationRequired`], or a failure of the store.
+    pub async fn confirmed_recently(&self, principal: &Principal) -> Result<(), AuthError> {
+        let Some(session) = principal.session_id() else {
+            return Ok(());
+        };
+        let confirmed_at = self.parts.store.confirmed_at(session).await?;
+        if confirmed_at.is_some_and(|at| is_confirmed(at, self.parts.now())) {
+            Ok(())
+        } else {
+            Err(AuthError::ConfirmationRequired(principal.id()))
+        }
+    }
+}
+
+/// The user who acts; `None` for the operator.
+fn user_of(actor: Actor) -> Option<UserId> {
+    match actor {
+        Actor::User { id, .. } => Some(id),
+        Actor::Anonymous | Actor::Operator { .. } | Actor::Server => None,
+    }
+}
