@@ -317,6 +317,19 @@ pub enum Actor {
     Server,
 }
 
+impl Actor {
+    /// The name of the kind of actor, for logs and the audit trail. It never changes.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::User { .. } => "user",
+            Self::Operator { .. } => "operator",
+            Self::Server => "server",
+        }
+    }
+}
+
 /// Takes note of events.
 ///
 /// The verb that emits an event waits for each listener. So a listener does no I/O: it hands the event to a thread or a task

@@ -23,5 +23,5 @@ pub use crate::{
     domain::{Role, Roles},
     http::{Api, ApiSettings, Guard, recover},
     server::serve,
-    telemetry::EventLog,
+    telemetry::{AuditLog, EventLog},
 };

@@ -69,6 +69,8 @@ pub enum AuthError {
     Busy {
         /// After what time the client may try again.
         retry_after: Duration,
+        /// The user whose password it would be, if there is one. For the log only.
+        user: Option<UserId>,
     },
     /// Too many passwords were wrong, too many tokens were not issued by this server, or a budget is spent.
     #[error("{axis}")]
@@ -77,6 +79,8 @@ pub enum AuthError {
         axis: Axis,
         /// After what time the next attempt is admitted, in whole seconds.
         retry_after: Duration,
+        /// The user whom the attempt is about, if there is one. For the log only.
+        user: Option<UserId>,
     },
     /// The verb takes a session, and an API token was presented.
     #[error("an API token may not do this")]
@@ -117,7 +121,10 @@ impl From<HashingError> for AuthError {
     fn from(error: HashingError) -> Self {
         match error {
             HashingError::Rejected(why) => Self::PasswordRejected(why),
-            HashingError::Busy { retry_after } => Self::Busy { retry_after },
+            HashingError::Busy { retry_after } => Self::Busy {
+                retry_after,
+                user: None,
+            },
             HashingError::Internal(cause) => Self::Internal(cause),
         }
     }
@@ -126,9 +133,23 @@ impl From<HashingError> for AuthError {
 impl From<ThrottleError> for AuthError {
     fn from(error: ThrottleError) -> Self {
         match error {
-            ThrottleError::TooMany { axis, retry_after } => Self::TooManyAttempts { axis, retry_after },
+            ThrottleError::TooMany { axis, retry_after } => Self::TooManyAttempts {
+                axis,
+                retry_after,
+                user: None,
+            },
             ThrottleError::Store(error) => Self::Store(error),
         }
+    }
+}
+
+impl AuthError {
+    /// The same about `whom`, if the log says of such an error whom it is about and does not know yet.
+    pub(super) fn about(mut self, whom: Option<UserId>) -> Self {
+        if let Self::Busy { user, .. } | Self::TooManyAttempts { user, .. } = &mut self {
+            *user = user.or(whom);
+        }
+        self
     }
 }
 
@@ -159,9 +180,9 @@ impl From<RotationError> for AuthError {
 /// What was wrong with a username and password. For the log only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsRefusal {
-    /// No user can have the name, or no user can have the password.
+    /// No user can have the name, or no user can have the password. With the user who has the name, if there is one.
     #[error("malformed")]
-    Malformed,
+    Malformed(Option<UserId>),
     /// No user has the name.
     #[error("no such user")]
     NoSuchUser,
@@ -170,7 +191,7 @@ pub enum CredentialsRefusal {
     WrongPassword(UserId),
     /// Both were right, but the user was deleted, disabled or given another password meanwhile.
     #[error("changed meanwhile")]
-    ChangedMeanwhile,
+    ChangedMeanwhile(UserId),
 }
 
 /// Why a wanted API token can't be made.

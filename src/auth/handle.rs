@@ -54,8 +54,9 @@ impl Auth {
         Ok(auth)
     }
 
-    /// The same over any store and clock. Nothing is pruned, no key changes and no failed attempts are kept unless
-    /// [`prune`](Self::prune), [`keep_api_token_uses`](Self::keep_api_token_uses), [`tend_keys`](Self::tend_keys) and
+    /// The same over any store and clock. Nothing is pruned, no key changes, and no failed attempts and not all events are kept
+    /// unless [`prune`](Self::prune), [`prune_events`](Self::prune_events), [`keep_events`](Self::keep_events),
+    /// [`keep_api_token_uses`](Self::keep_api_token_uses), [`tend_keys`](Self::tend_keys) and
     /// [`keep_attempts`](Self::keep_attempts) are called.
     ///
     /// # Errors
@@ -89,7 +90,7 @@ impl Auth {
     }
 
     /// Applies the limits of `config` from the next request on: those of `session`, `api_tokens`, `signup`, `password`,
-    /// `introspection` and `throttle`. What was granted before stays as it was granted: a session keeps its end.
+    /// `introspection`, `throttle` and `audit`, except `audit.log`. What was granted before stays as it was granted: a session keeps its end.
     ///
     /// Every other setting needs a restart: `store`, `token`, `log` and `server`, and of `password` the number of hashing
     /// threads and the lengths of their lines.

@@ -1,6 +1,6 @@
 //! The limits of the verbs that the settings give. They can be replaced while the server runs.
 
-use crate::config::{ApiTokenConfig, Config, IntrospectionConfig, SessionConfig, SignupConfig};
+use crate::config::{ApiTokenConfig, AuditConfig, Config, IntrospectionConfig, SessionConfig, SignupConfig};
 
 /// The limits of the verbs.
 pub(super) struct Limits {
@@ -8,6 +8,7 @@ pub(super) struct Limits {
     pub(super) api_tokens: ApiTokenConfig,
     pub(super) signup: SignupConfig,
     pub(super) introspection: IntrospectionConfig,
+    pub(super) audit: AuditConfig,
 }
 
 impl From<&Config> for Limits {
@@ -17,6 +18,7 @@ impl From<&Config> for Limits {
             api_tokens: config.api_tokens,
             signup: config.signup.clone(),
             introspection: config.introspection.clone(),
+            audit: config.audit,
         }
     }
 }

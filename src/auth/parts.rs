@@ -55,7 +55,7 @@ impl Parts {
         self.clock.settled()
     }
 
-    /// Tells the listeners that something happened: to `subject`, by `actor`, in the request of `context`.
+    /// Tells the audit trail and the listeners that something happened: to `subject`, by `actor`, in the request of `context`.
     pub(super) fn emit(
         &self,
         kind: EventKind,
@@ -63,15 +63,15 @@ impl Parts {
         actor: Actor,
         context: &RequestContext,
     ) {
-        if self.listeners.is_empty() {
-            return;
-        }
-        self.listeners.emit(&Event {
+        let event = Event {
             kind,
             subject,
             actor,
             context: context.clone(),
             at: self.now(),
-        });
+        };
+        // The audit trail listens to every event, whatever else does.
+        self.store.append(&event);
+        self.listeners.emit(&event);
     }
 }

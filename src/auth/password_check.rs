@@ -52,8 +52,9 @@ impl Auth {
             device,
             context,
         } = claimant;
+        let subject = user.as_ref().map(|user| user.id);
         let refusal = match (name, &user, &password) {
-            (None, ..) | (.., None) => CredentialsRefusal::Malformed,
+            (None, ..) | (.., None) => CredentialsRefusal::Malformed(subject),
             (_, None, _) => CredentialsRefusal::NoSuchUser,
             (_, Some(user), _) => CredentialsRefusal::WrongPassword(user.id),
         };
@@ -67,10 +68,7 @@ impl Auth {
         };
         let attempt = match admitted {
             Ok(attempt) => attempt,
-            Err(error) => {
-                let subject = user.as_ref().map(|user| user.id);
-                return Err(self.throttled(error, subject, actor, context));
-            }
+            Err(error) => return Err(self.throttled(error, subject, actor, context)),
         };
         let network = from.map(ClientAddress::network);
         let verified = match self.0.accounts.passwords.verify(user, password, network).await {
@@ -78,7 +76,7 @@ impl Auth {
             Ok(None) => return Err(AuthError::InvalidCredentials(refusal)),
             Err(error) => {
                 attempt.unchecked();
-                return Err(error.into());
+                return Err(AuthError::from(error).about(subject));
             }
         };
         attempt.right();
@@ -122,6 +120,6 @@ impl Auth {
                 context,
             );
         }
-        error.into()
+        AuthError::from(error).about(subject)
     }
 }

@@ -89,7 +89,8 @@ impl Auth {
             context,
         };
         let checked = self.check_password(claimant, claimed.password).await?;
-        let changed_meanwhile = || AuthError::InvalidCredentials(CredentialsRefusal::ChangedMeanwhile);
+        let id = checked.user.id;
+        let changed_meanwhile = || AuthError::InvalidCredentials(CredentialsRefusal::ChangedMeanwhile(id));
         if checked.user.must_change_password {
             let refusal = self.require_password_change(&checked.user).await?;
             return Err(refusal.unwrap_or_else(changed_meanwhile));
@@ -200,10 +201,10 @@ fn session_of(user: UserId, session: SessionId) -> Actor {
 fn failure(error: &AuthError) -> Option<SignInFailure> {
     match error {
         AuthError::InvalidCredentials(why) => Some(match why {
-            CredentialsRefusal::Malformed => SignInFailure::Malformed,
+            CredentialsRefusal::Malformed(_) => SignInFailure::Malformed,
             CredentialsRefusal::NoSuchUser => SignInFailure::NoSuchUser,
             CredentialsRefusal::WrongPassword(_) => SignInFailure::WrongPassword,
-            CredentialsRefusal::ChangedMeanwhile => SignInFailure::ChangedMeanwhile,
+            CredentialsRefusal::ChangedMeanwhile(_) => SignInFailure::ChangedMeanwhile,
         }),
         AuthError::AccountDisabled(_) => Some(SignInFailure::AccountDisabled),
         AuthError::PasswordChangeRequired { .. } => Some(SignInFailure::PasswordChangeRequired),

@@ -4,11 +4,14 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{AuthError, StartError, handle::Auth};
+use crate::event::TrailBounds;
 
 /// How often the server prunes, keeps the last uses of API tokens and tends the keys.
 const TEND_EVERY: Duration = Duration::from_mins(1);
 /// How often the server keeps failed attempts: what a crash may forget of them, and how often a flood may write to the disk.
 const KEEP_ATTEMPTS_EVERY: Duration = Duration::from_secs(10);
+/// How often the server writes the events that no other write took with it: how much of the audit trail a crash can lose.
+const KEEP_EVENTS_EVERY: Duration = Duration::from_secs(1);
 /// How many records one write covers.
 const BATCH: usize = 500;
 
@@ -35,6 +38,35 @@ impl Auth {
                 return Ok(pruned);
             }
         }
+    }
+
+    /// Removes the events that the audit trail does not keep by the settings, and returns how many. While the clock is in doubt it
+    /// removes only those that were too old before.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn prune_events(&self) -> Result<usize, AuthError> {
+        let audit = self.limits().audit;
+        let bounds = TrailBounds {
+            before: self.0.parts.settled().minus(audit.keep),
+            at_most: audit.max_events,
+        };
+        let mut pruned = 0;
+        loop {
+            let batch = self.store().prune_events(bounds, BATCH).await?;
+            pruned += batch;
+            if batch < BATCH {
+                return Ok(pruned);
+            }
+        }
+    }
+
+    /// Writes the events of the audit trail that wait for a write. A crash loses what waits.
+    ///
+    /// # Errors
+    /// A failure of the store; then the events go on waiting.
+    pub async fn keep_events(&self) -> Result<(), AuthError> {
+        Ok(self.store().keep_events().await?)
     }
 
     /// Keeps when API tokens were used last, so far as that is worth a write, and returns of how many.
@@ -85,11 +117,19 @@ impl Auth {
                     "expired sessions, API tokens and one-time codes could not be removed",
                 ),
             }
+            if let Err(error) = auth.prune_events().await {
+                report(&error, "old events could not be removed from the audit trail");
+            }
             if let Err(error) = auth.keep_api_token_uses().await {
                 report(&error, "the last uses of API tokens could not be kept");
             }
             if let Err(error) = auth.tend_keys().await {
                 tracing::error!(%error, "the signing keys could not be tended");
+            }
+        });
+        self.every(KEEP_EVENTS_EVERY, |auth| async move {
+            if let Err(error) = auth.keep_events().await {
+                report(&error, "events could not be written to the audit trail yet");
             }
         });
         self.every(keep_attempts, |auth| async move {

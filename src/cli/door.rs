@@ -15,7 +15,7 @@ use crate::{
     auth::Accounts,
     config::Config,
     http::Administration,
-    telemetry::{EventLog, Log},
+    telemetry::{self, Log},
 };
 
 /// See the head of this file.
@@ -56,7 +56,7 @@ impl Door {
             database::must_exist(config, undone)?;
         }
         let log = start_log(config)?;
-        let accounts = Accounts::open(config, EventLog::listeners()).await?;
+        let accounts = Accounts::open(config, telemetry::listeners(&config.audit)).await?;
         Ok(Self::Here(Box::new(Here {
             administration: control::administration(accounts, config),
             _log: log,

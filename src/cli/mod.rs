@@ -1,6 +1,7 @@
 //! The command line. Each command has a file; this one knows their names. A failure ends the process with one line on
 //! standard error (bad settings: a line each), and exit code 2 for a bad argument, 1 for any other failure.
 
+mod audit;
 mod check_config;
 mod control;
 mod database;
@@ -92,6 +93,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("user", arguments)) => user::run(arguments, &config),
         Some(("session", arguments)) => sign_ins::run(sign_ins::SESSIONS, arguments, &config),
         Some(("token", arguments)) => sign_ins::run(sign_ins::TOKENS, arguments, &config),
+        Some(("audit", arguments)) => audit::run(arguments, &config),
         Some(("status", arguments)) => status::run(arguments, &config),
         Some(("key", arguments)) => key::run(arguments, &config),
         _ => serve::run(&config, settings.ignored()),
@@ -142,6 +144,7 @@ fn command() -> Command {
         .subcommand(write_config::command())
         .subcommand(user::command())
         .subcommands(sign_ins::commands())
+        .subcommand(audit::command())
         .subcommand(status::command())
         .subcommand(key::command())
         .subcommands(description::commands())

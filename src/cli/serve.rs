@@ -44,7 +44,7 @@ async fn serve(config: &Config, warnings: &[String], cores: &Cores) -> Result<()
     let listeners = Listeners::bind(&config.server)?;
     // Before that as well, so that a signal does not interrupt the opening.
     let stop = signals::told_to_stop().map_err(|error| Failure::io("signals can't be received", &error))?;
-    let auth = Auth::open(config, telemetry::EventLog::listeners()).await?;
+    let auth = Auth::open(config, telemetry::listeners(&config.audit)).await?;
     let counts = auth
         .count()
         .await
@@ -69,6 +69,7 @@ async fn serve(config: &Config, warnings: &[String], cores: &Cores) -> Result<()
         files_allowed: rlimit::increase_nofile_limit(u64::MAX).ok(),
     };
     say(&banner.to_string());
+    banner.log();
     let app = Api::new(auth.clone(), config).app();
     tokio::select! {
         served = cores.serve(listeners, app, &config.server, stop) => served?,

@@ -22,7 +22,7 @@ impl Config {
                 }
             )+};
         }
-        add!(server store token session api_tokens signup password throttle introspection admin log);
+        add!(server store token session api_tokens signup password throttle introspection admin audit log);
         copies
     }
 }

@@ -6,6 +6,7 @@
 mod accepts;
 mod admin;
 mod api_tokens;
+mod audit;
 mod document;
 #[cfg(test)]
 mod ends;
@@ -34,6 +35,7 @@ mod token;
 pub use self::{
     admin::AdminConfig,
     api_tokens::ApiTokenConfig,
+    audit::AuditConfig,
     document::{default_file, settings_table},
     error::ConfigError,
     introspection::IntrospectionConfig,
@@ -78,6 +80,8 @@ pub struct Config {
     pub introspection: IntrospectionConfig,
     /// The administration where clients reach the server.
     pub admin: AdminConfig,
+    /// The audit trail.
+    pub audit: AuditConfig,
     /// The log.
     pub log: LogConfig,
 }
@@ -99,6 +103,7 @@ impl Config {
         let throttle = errors.keep(ThrottleConfig::read(settings));
         let introspection = errors.keep(IntrospectionConfig::read(settings));
         let admin = errors.keep(AdminConfig::read(settings));
+        let audit = errors.keep(AuditConfig::read(settings));
         let log = errors.keep(LogConfig::read(settings));
         let read = || {
             Some(Self {
@@ -112,6 +117,7 @@ impl Config {
                 throttle: throttle?,
                 introspection: introspection?,
                 admin: admin?,
+                audit: audit?,
                 log: log?,
             })
         };
@@ -135,6 +141,7 @@ impl Config {
             self.throttle.check(),
             self.introspection.check(),
             self.admin.check(),
+            self.audit.check(),
             self.log.check(),
         ] {
             errors.keep(checked);

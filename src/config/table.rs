@@ -1,9 +1,9 @@
 //! The table of all settings.
 
 use super::{
-    admin::AdminConfig, api_tokens::ApiTokenConfig, introspection::IntrospectionConfig, log::LogConfig,
-    password::PasswordConfig, server::ServerConfig, session, setting::AnySetting, signup::SignupConfig,
-    store::StoreConfig, throttle::ThrottleConfig, token,
+    admin::AdminConfig, api_tokens::ApiTokenConfig, audit::AuditConfig, introspection::IntrospectionConfig,
+    log::LogConfig, password::PasswordConfig, server::ServerConfig, session, setting::AnySetting,
+    signup::SignupConfig, store::StoreConfig, throttle::ThrottleConfig, token,
 };
 
 /// Every setting, section by section, in the order of the shipped file.
@@ -19,6 +19,7 @@ pub fn settings() -> impl Iterator<Item = AnySetting> {
         ThrottleConfig::SETTINGS,
         IntrospectionConfig::SETTINGS,
         AdminConfig::SETTINGS,
+        AuditConfig::SETTINGS,
         LogConfig::SETTINGS,
     ]
     .into_iter()

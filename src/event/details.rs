@@ -13,9 +13,9 @@ impl EventKind {
     pub const NAMES: &[&str] = &[
         "api_token_created",
         "api_token_revoked",
+        "attributes_changed",
         "current_password_wrong",
         "display_name_changed",
-        "attributes_changed",
         "events_left_out",
         "invitation_made",
         "invitation_revoked",

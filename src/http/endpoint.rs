@@ -8,7 +8,7 @@ use std::{
 
 use warp::{Filter, Rejection, Reply, http::Method, path::Peek, reject, reply::Response};
 
-use super::{error::ApiError, method::Methods, settings::Api, trace::note};
+use super::{error::ApiError, method::Methods, settings::Api, shape, trace::note};
 use crate::auth::Auth;
 
 /// A filter that answers some requests and rejects all others as not found.
@@ -34,6 +34,7 @@ pub(super) use first_of;
 /// Answers the requests for `path`, which is also the route's name in the log. A segment may be a parameter, such as `{id}`, which
 /// matches any text; the handler reads it with [`parameter`].
 pub(super) fn endpoint<F: Endpoint>(path: &'static str, handlers: Handlers<F>) -> impl Endpoint {
+    shape::learn(path);
     let Handlers { methods, filter } = handlers;
     let refuse = move || ApiError::MethodNotAllowed { allow: Some(methods) }.into_response();
     at(path).and(filter.or(warp::any().map(refuse)).unify())

@@ -88,7 +88,18 @@ impl ApiError {
     fn user(&self) -> Option<UserId> {
         match self {
             Self::Refused(
-                AuthError::InvalidCredentials(CredentialsRefusal::WrongPassword(user))
+                AuthError::InvalidCredentials(CredentialsRefusal::Malformed(user))
+                | AuthError::Busy { user, .. }
+                | AuthError::TooManyAttempts {
+                    axis: Axis::Address | Axis::Account | Axis::SignUps | Axis::ForgedTokens | Axis::Refreshes,
+                    user,
+                    ..
+                },
+            ) => *user,
+            Self::Refused(
+                AuthError::InvalidCredentials(
+                    CredentialsRefusal::WrongPassword(user) | CredentialsRefusal::ChangedMeanwhile(user),
+                )
                 | AuthError::AccountDisabled(user)
                 | AuthError::PasswordChangeRequired { user, .. }
                 | AuthError::UserDisabled(user)
@@ -108,7 +119,16 @@ impl ApiError {
     /// The reason for the log. The client is told less.
     fn why(&self) -> Option<String> {
         match self {
+            Self::InvalidFields(errors) => Some(fields(errors)),
+            Self::Refused(AuthError::PasswordRejected(why)) => {
+                Some(fields(&[FieldError::new("password", why)]))
+            }
+            Self::Refused(AuthError::ApiTokenRejected(why)) => {
+                Some(fields(&why.iter().map(FieldError::from).collect::<Vec<_>>()))
+            }
             Self::Refused(error) => Some(error.to_string()),
+            // Neither quotes what the client sent.
+            Self::MalformedJson { detail } | Self::BadParameters { detail } => Some(detail.clone()),
             Self::NoCredentials => Some("no credentials".to_owned()),
             _ => None,
         }
@@ -128,4 +148,16 @@ impl ApiError {
             _ => {}
         }
     }
+}
+
+/// Which fields are wrong, and how. A field that the request does not have has a name that the client made up, which is left
+/// out.
+fn fields(errors: &[FieldError]) -> String {
+    let one = |error: &FieldError| match error.code {
+        "unknown" => "an unknown field".to_owned(),
+        code => format!("{}: {code}", error.field),
+    };
+    let mut said: Vec<_> = errors.iter().map(one).collect();
+    said.dedup();
+    said.join(", ")
 }

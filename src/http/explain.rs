@@ -163,14 +163,16 @@ impl From<&AuthError> for Problem {
             }
             AuthError::UserDisabled(_) => Self::user_disabled(),
             AuthError::ConfirmationRequired(_) => Self::confirmation_required(),
-            AuthError::Busy { retry_after } => Self::new(
+            AuthError::Busy { retry_after, .. } => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "busy",
                 "Busy",
                 "Too many sign-ups and sign-ins are waiting. Try again later.",
             )
             .retry_after(*retry_after),
-            AuthError::TooManyAttempts { axis, retry_after } => Self::too_many(*axis, *retry_after),
+            AuthError::TooManyAttempts {
+                axis, retry_after, ..
+            } => Self::too_many(*axis, *retry_after),
             AuthError::SessionRequired(_) => Self::new(
                 StatusCode::FORBIDDEN,
                 "session_required",

@@ -18,6 +18,7 @@ mod method;
 mod pairs;
 mod problem;
 mod settings;
+mod shape;
 mod sign_ins;
 mod trace;
 

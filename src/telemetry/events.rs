@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::event::{Event, EventKind, EventListener, Listeners};
+use super::audit::AuditLog;
+use crate::{
+    config::AuditConfig,
+    event::{Event, EventKind, EventListener, Listeners},
+};
 
 /// Writes events to the log, with [`tracing`]. An event of a request that the request's own line tells of is not written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,6 +18,13 @@ impl EventLog {
     pub fn listeners() -> Listeners {
         [Arc::new(Self) as Arc<dyn EventListener>].into_iter().collect()
     }
+}
+
+/// The listeners of a process of this crate's own: the log, and the audit trail in the log if the settings say so.
+pub(crate) fn listeners(config: &AuditConfig) -> Listeners {
+    let audit = config.log.then(|| Arc::new(AuditLog) as Arc<dyn EventListener>);
+    let events: Arc<dyn EventListener> = Arc::new(EventLog);
+    audit.into_iter().chain([events]).collect()
 }
 
 impl EventListener for EventLog {

@@ -11,6 +11,7 @@ mod administration;
 mod administrators;
 mod api_tokens;
 mod attributes;
+mod audit;
 mod authorization;
 mod bodies;
 mod broken_store;

@@ -41,10 +41,16 @@ fn each_request_that_changes_something_or_fails_has_one_line() {
     for (answer, parts) in [
         (&signed_up, &["INFO", "POST", "/signup", "status=201", &user][..]),
         (&signed_in, &["INFO", "POST", "/signin", "status=200", &user]),
-        (&wrong, &["INFO", "/signin", "status=401", "not the password"]),
+        (
+            &wrong,
+            &["INFO", "/signin", "status=401", "not the password", &user],
+        ),
         (&unknown, &["INFO", "/signin", "status=401", "no such user"]),
         (&refused, &["INFO", "GET", "/me", "status=401", "malformed"]),
-        (&nowhere, &["INFO", "GET", "route=\"-\"", "status=404"]),
+        (
+            &nowhere,
+            &["INFO", "GET", "route=\"-\"", "status=404", "no such path: /{}"],
+        ),
         (&logged_out, &["INFO", "POST", "/logout", "status=204", &user]),
     ] {
         let line = line_of(&log, answer);
@@ -88,6 +94,77 @@ fn at_debug_every_request_has_a_line_and_json_lines_are_objects() {
     assert_eq!(line["level"], "DEBUG");
     assert_eq!(line["route"], "/me");
     assert_eq!(line["status"], 200);
+}
+
+#[test]
+fn a_refused_sign_in_names_the_account_if_there_is_one() {
+    let home = Home::new();
+    let server = home.server().flag("--throttle.account_failures", "1").start();
+    let signed_up = server.sign_up("ada", PASSWORD);
+    let user = signed_up.json()["id"].as_str().unwrap().to_owned();
+    let malformed = server.sign_in("ada", "");
+    let stranger = |name: &str| {
+        let mut connection = server.connect_from([127, 0, 0, 9].into()).unwrap();
+        connection.send(sign_in(name, "wrong password")).unwrap();
+        connection.answer().unwrap()
+    };
+    let refused: Vec<_> = (0..3).map(|_| stranger("ada")).collect();
+    let unknown: Vec<_> = (0..3).map(|_| stranger("unknown")).collect();
+    for (account, no_account) in refused.iter().zip(&unknown) {
+        assert_eq!(account.status, no_account.status);
+    }
+    let throttled = refused.last().unwrap();
+    throttled.assert_problem(429, "too_many_attempts");
+    assert!(!throttled.json().to_string().contains(&user));
+    server.signal("TERM");
+    let log = server.wait().assert_success().err;
+    for answer in refused.iter().chain([&malformed]) {
+        let line = line_of(&log, answer);
+        assert!(line.contains(&format!("user={user}")), "{line}");
+    }
+    for answer in &unknown {
+        let line = line_of(&log, answer);
+        assert!(!line.contains("user="), "{line}");
+    }
+}
+
+#[test]
+fn a_refused_body_is_logged_with_the_fields_that_are_wrong() {
+    let home = Home::new();
+    let server = home.start();
+    for (body, why) in [
+        (
+            r#"{"username":"a","password":"","SECRET":1,"SECRET2":2}"#,
+            "username: too_short, password: too_short, an unknown field",
+        ),
+        (
+            r#"{"username":"ada","password":"password"}"#,
+            "password: too_weak",
+        ),
+        (r#"{"username":"SECRET"#, "not valid JSON: line 1, column 19"),
+    ] {
+        let answer = server.ask(&post_json("/signup", body));
+        assert!(answer.status == 422 || answer.status == 400, "{answer:?}");
+        server.logs(why);
+    }
+    server.signal("TERM");
+    let log = server.wait().assert_success().err;
+    assert!(!log.contains("SECRET"), "{log}");
+}
+
+#[test]
+fn the_start_is_in_the_log_with_the_version() {
+    let home = Home::new();
+    let server = home.server().flag("--log.format", "json").start();
+    server.signal("TERM");
+    let log = server.wait().assert_success().err;
+    let first: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    assert_eq!(first["message"], "started");
+    assert_eq!(first["version"], env!("CARGO_PKG_VERSION"));
+    assert!(
+        first["addresses"].as_str().unwrap().contains("127.0.0.1:"),
+        "{log}"
+    );
 }
 
 #[test]

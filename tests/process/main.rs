@@ -7,6 +7,7 @@
 )]
 
 mod administration;
+mod audit;
 mod client;
 mod clock;
 mod commands;

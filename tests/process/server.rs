@@ -272,6 +272,11 @@ impl Program {
         process.wait();
     }
 
+    /// Begins to run it.
+    pub(crate) fn begin(self) -> Running {
+        Running(self.spawn())
+    }
+
     fn spawn(mut self) -> Process {
         for (name, value) in &self.flags {
             self.command.arg(name).arg(value);
@@ -402,6 +407,32 @@ impl Drop for Process {
         // Fails if the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A running command.
+pub(crate) struct Running(Process);
+
+impl Running {
+    /// Waits until its output contains `text`.
+    #[track_caller]
+    pub(crate) fn says(&self, text: &str) {
+        let deadline = Deadline::after(PATIENCE);
+        while !self.0.out.text().contains(text) {
+            assert!(
+                !deadline.is_over(),
+                "it never said {text:?}: {:?} {:?}",
+                self.0.out.text(),
+                self.0.err.text()
+            );
+            thread::sleep(MOMENT);
+        }
+    }
+
+    /// Ends it, and returns its output.
+    pub(crate) fn stop(mut self) -> String {
+        self.0.child.kill().unwrap();
+        self.0.wait().out
     }
 }
 

@@ -8,6 +8,7 @@ mod keys;
 mod list;
 mod shared_keys;
 mod sign_ins;
+mod trail;
 
 use std::sync::Arc;
 

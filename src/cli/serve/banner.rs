@@ -27,6 +27,21 @@ pub(super) struct Banner<'a> {
     pub(super) files_allowed: Option<u64>,
 }
 
+impl Banner<'_> {
+    /// Says in the log that the server starts, and of which version it is.
+    pub(super) fn log(&self) {
+        let addresses: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            addresses = addresses.join(" "),
+            database = %self.config.store.path.display(),
+            users = self.users,
+            kid = self.key.id.as_str(),
+            "started"
+        );
+    }
+}
+
 impl fmt::Display for Banner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (key, database) = (self.key, self.config.store.path.display());

@@ -62,14 +62,14 @@ async fn list(asked: Asked, query: Result<Fields, ApiError>) -> Result<Response,
     Ok(warp::reply::json(&Users::from(&page)).into_response())
 }
 
-fn limit(text: &str) -> Result<PageLimit, BadPage> {
+pub(super) fn limit(text: &str) -> Result<PageLimit, BadPage> {
     let limit = text.parse().ok().and_then(PageLimit::new);
     limit.ok_or(BadPage::Limit)
 }
 
 /// Why there is no such page.
 #[derive(Debug, thiserror::Error)]
-enum BadPage {
+pub(super) enum BadPage {
     #[error("This must be the next of an earlier answer.")]
     Cursor,
     #[error("This must be a whole number from 1 to {}.", PageLimit::MAX.get())]

@@ -3,6 +3,7 @@
 
 mod administration;
 mod answers;
+mod events;
 mod keys;
 mod list;
 mod sign_ins;
@@ -12,12 +13,12 @@ mod user;
 use std::convert::Infallible;
 
 use tower_service::Service;
-use warp::{Filter, Reply, http::Request, reply::Response};
+use warp::{Filter, http::Request, reply::Response};
 
 pub use self::administration::{Administration, Operator};
 use super::{
     endpoint::{Endpoint, first_of},
-    error::ApiError,
+    shape::no_such_path,
 };
 
 impl Administration {
@@ -36,8 +37,7 @@ impl Administration {
     pub fn app(
         &self,
     ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + use<> {
-        let not_found = warp::any().map(|| ApiError::NotFound.into_response());
-        self.endpoints().or(not_found).unify()
+        self.endpoints().or(no_such_path()).unify()
     }
 
     /// The routes. Any other path is rejected as not found.
@@ -55,6 +55,7 @@ impl Administration {
             keys::route(self),
             keys::rotate_route(self),
             status::route(self),
+            events::route(self),
         )
     }
 }

@@ -18,13 +18,13 @@ mod whoami;
 
 use std::convert::Infallible;
 
-use warp::{Filter, Reply, filters::BoxedFilter, reply::Response};
+use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
     admin::Administration,
     endpoint::{Endpoint, first_of, only_if},
-    error::ApiError,
     settings::Api,
+    shape::no_such_path,
 };
 
 impl Api {
@@ -42,8 +42,7 @@ impl Api {
     pub fn app(
         &self,
     ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + use<> {
-        let not_found = warp::any().map(|| ApiError::NotFound.into_response());
-        self.endpoints().or(not_found).unify()
+        self.endpoints().or(no_such_path()).unify()
     }
 
     /// The endpoint that clients call most goes first, and is the only one that is not boxed.

@@ -4,6 +4,7 @@ mod imports;
 mod loading;
 mod opening;
 mod time;
+mod trail;
 mod upgrade;
 
 use std::{path::Path, time::Duration};

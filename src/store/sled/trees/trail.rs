@@ -26,7 +26,7 @@ use crate::{
 
 const TOTALS: &[u8] = &[0];
 /// How many entries one page is looked for in. So a query that finds nothing takes milliseconds, and its reader asks again.
-const EXAMINED: usize = 5000;
+const EXAMINED: usize = 2000;
 
 /// What is known of all entries.
 struct Totals {
