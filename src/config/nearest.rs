@@ -8,14 +8,11 @@ use super::{
 /// The key of the setting that is most similar to `key`. Returns `None` if none is similar.
 pub(super) fn nearest(key: &str) -> Option<&'static str> {
     // `listen` is as similar to `server.listen` as the whole key is.
-    let likeness = |known: &str| {
-        let name = known.split_once('.').map_or(known, |(_, name)| name);
-        let whole = strsim::normalized_damerau_levenshtein(known, key);
-        whole.max(strsim::normalized_damerau_levenshtein(name, key))
+    let likeness = |known: &&str| {
+        let name = known.split_once('.').map_or(*known, |(_, name)| name);
+        likeness(known, key).max(likeness(name, key))
     };
-    let keys = settings().map(|setting| setting.key);
-    let nearest = keys.max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    nearest.filter(|known| likeness(known) > 0.5)
+    most_alike(settings().map(|setting| setting.key), likeness, 0.5)
 }
 
 /// A warning if the variable `name`, which is not read, looks like a setting's. Other programs may have variables that begin
@@ -31,18 +28,34 @@ pub(super) fn ignored(name: &str) -> Option<String> {
     }
     let likeness = |variable: &String| {
         let (_, name) = variable.rsplit_once("__").unwrap_or_default();
-        let whole = strsim::normalized_damerau_levenshtein(&plain(&variable[PREFIX.len()..]), &rest);
-        whole.max(strsim::normalized_damerau_levenshtein(&plain(name), &rest))
+        let whole = likeness(&plain(&variable[PREFIX.len()..]), &rest);
+        whole.max(likeness(&plain(name), &rest))
     };
     let variables = settings().map(|setting| setting.variable());
     let variables = variables.chain([SECRET_VARIABLE.to_owned()]);
-    let meant = variables.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(&meant) > 0.7).then(|| {
-        format!(
-            "environment variable {} is not read; did you mean {meant}?",
-            name.escape_debug()
-        )
-    })
+    let meant = most_alike(variables, likeness, 0.7)?;
+    Some(format!(
+        "environment variable {} is not read; did you mean {meant}?",
+        name.escape_debug()
+    ))
+}
+
+/// The candidate with the greatest likeness above `least`.
+fn most_alike<T>(candidates: impl Iterator<Item = T>, likeness: impl Fn(&T) -> f64, least: f64) -> Option<T> {
+    let rated = candidates.map(|candidate| (likeness(&candidate), candidate));
+    let alike = rated.filter(|(likeness, _)| *likeness > least);
+    let most = alike.max_by(|(a, _), (b, _)| a.total_cmp(b));
+    most.map(|(_, candidate)| candidate)
+}
+
+/// How alike two names are, from 0 to 1. Below a half, 0 may stand for it: a name that is more than twice as long as the other is
+/// not compared, because the time is that of both lengths multiplied.
+fn likeness(known: &str, given: &str) -> f64 {
+    let (known_length, length) = (known.chars().count(), given.chars().count());
+    if length > 2 * known_length || known_length > 2 * length {
+        return 0.0;
+    }
+    strsim::normalized_damerau_levenshtein(known, given)
 }
 
 /// Whether Kubernetes sets this variable in every pod beside a service `jwt-server`.
@@ -82,6 +95,27 @@ mod tests {
         }
         let odd = ignored("JWT_SERVER_LISTEN\u{1b}[2\n").unwrap();
         assert!(!odd.contains(char::is_control), "{odd:?}");
+    }
+
+    #[test]
+    fn a_name_is_only_compared_with_those_that_can_be_alike() {
+        for setting in settings() {
+            let (_, name) = setting.key.split_once('.').unwrap();
+            for length in 1..200 {
+                let given = name.chars().cycle().take(length).collect::<String>();
+                let whole = strsim::normalized_damerau_levenshtein(setting.key, &given);
+                let compared = likeness(setting.key, &given);
+                assert!(
+                    compared.total_cmp(&whole).is_eq() || whole < 0.5,
+                    "{given}: {whole}"
+                );
+            }
+            let long = setting.key.repeat(10_000);
+            assert_eq!(likeness(setting.key, &long).to_bits(), 0);
+        }
+        // Compared with every setting, this would take minutes.
+        assert_eq!(nearest(&"x".repeat(1 << 20)), None);
+        assert_eq!(ignored(&format!("JWT_SERVER_{}", "X".repeat(1 << 20))), None);
     }
 
     #[test]
