@@ -67,7 +67,7 @@ section! {
         max_connections: usize = 4096, Whole(1..=1_000_000);
         /// How many connections one address may have open. For IPv6: one /64; a /56 may have twice as many, a /48 four times
         /// as many. One more closes the idlest of them, or is itself closed if none is idle. Trusted proxies may have any
-        /// number.
+        /// number. It is also how many refusals (429 and 503) a second one address is answered before its requests wait.
         max_connections_per_address: usize = 256, Whole(1..=1_000_000);
     }
 }
