@@ -105,6 +105,45 @@ mod tests {
     }
 
     #[test]
+    fn each_sign_of_a_letter_multiplies_the_parts() {
+        // A sign that is read as two letters counts for both, and twice for the second.
+        for (text, expected) in [
+            ("abc", 6),
+            ("@bc", 6),
+            ("4@bc", 20),
+            ("(<bc", 20),
+            ("1bc", 12),
+            ("1!bc", 40),
+            ("4@(<", 40),
+        ] {
+            assert_eq!(parts(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_slow_to_rate_is_rated_by_its_better_end() {
+        let (weak, strong) = ("password1234567890", "xK9#mq2!vTz7&LpWd4");
+        let scores = [(weak, weak), (weak, strong), (strong, weak)].map(|(first, last)| {
+            let text = format!("{first}{ALL_SIGNS}{last}");
+            assert!(parts(&text) > PARTS, "{text}: {}", parts(&text));
+            score(&text, &[])
+        });
+        assert_eq!(scores, [0, 4, 4]);
+    }
+
+    #[test]
+    fn a_username_counts_as_known_in_the_ends_too() {
+        let username = Username::parse("zq7xkw9p.vb3nm8rt").unwrap();
+        let of = |end: &str| {
+            let text = format!("{end}{ALL_SIGNS}{end}");
+            assert!(parts(&text) > PARTS, "{text}: {}", parts(&text));
+            strength(&Password::parse(text.into()).unwrap(), &username)
+        };
+        assert_eq!(of("zq7xkw9pvb3nm8rtzq"), 0);
+        assert_eq!(of("zq7xkw4pvb3nf8rtzq"), 4);
+    }
+
+    #[test]
     fn a_random_password_of_any_length_has_the_best_score() {
         // As a password manager makes them.
         let random: String = (0..71_u32)
@@ -161,6 +200,15 @@ mod tests {
             "xK9#mq2!",
             "iloveyou1 2",
             "a very long sentence of words",
+            // About as many guesses as each bound, and ten times more or less.
+            "xK",
+            "xK9",
+            "xK9#m",
+            "xK9#mq",
+            "xK9#mq2",
+            "xK9#mq2!v",
+            "xK9#mq2!vT",
+            "xK9#mq2!vTz",
         ] {
             let rated = zxcvbn::zxcvbn(text, &[]);
             assert_eq!(score_of(rated.guesses_log10()), u8::from(rated.score()), "{text}");

@@ -132,6 +132,8 @@ mod tests {
         let others: usize = (3..100).map(|number| lines(Some(network(number)), 1)).sum();
         assert_eq!(others, LINES - 2 * LINES_OF_NETWORK - 1);
         assert_eq!(second.without_line, 1000 + 1 + 1000 + 97 - LINES);
+        let networks = second.by_network.values().filter(|network| network.has_more);
+        assert_eq!(networks.count(), 2 + 97 - others);
     }
 
     #[test]

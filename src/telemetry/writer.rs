@@ -170,10 +170,46 @@ mod tests {
         let left_out = lines.left_out();
         // The thread may have taken as much.
         assert!(left_out >= count - 2 * WAITING / line.len(), "{left_out}");
-        drop((unblock, guard));
-        let written: usize = written.iter().map(|bytes| bytes.len()).sum();
-        assert_eq!(written, (count - left_out) * line.len());
-        assert!(lines.has_room() && lines.0.state().waiting.capacity() <= WAITING);
+        drop(unblock);
+        let mut read = 0;
+        while read < (count - left_out) * line.len() {
+            read += written.recv().unwrap().len();
+        }
+        assert_eq!(read, (count - left_out) * line.len());
+        // With the next line the thread gives its own buffer back.
+        lines.write_all(b"the last line").unwrap();
+        assert_eq!(written.recv().unwrap(), b"the last line");
+        drop(guard);
+        assert!(lines.has_room() && lines.0.state().waiting.capacity() <= KEPT);
+    }
+
+    /// A reader of the log that takes a moment for each line.
+    struct Slow(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            thread::sleep(Duration::from_millis(50));
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_end_waits_for_the_last_lines_and_not_for_ever() {
+        let written = Arc::default();
+        let (mut lines, guard) = Lines::to(Slow(Arc::clone(&written))).unwrap();
+        lines.write_all(b"the last line").unwrap();
+        drop(guard);
+        assert_eq!(*written.lock().unwrap(), b"the last line");
+
+        let (_unblock, blocked) = mpsc::channel();
+        let (mut lines, guard) = Lines::to(Blocked(blocked, mpsc::channel().0)).unwrap();
+        lines.write_all(b"a line that is never read").unwrap();
+        drop(guard);
     }
 
     #[test]
