@@ -9,7 +9,9 @@ mod description;
 mod door;
 mod failure;
 mod flags;
+mod invite;
 mod key;
+mod lasting;
 mod named;
 mod output;
 mod password;
@@ -94,6 +96,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("session", arguments)) => sign_ins::run(sign_ins::SESSIONS, arguments, &config),
         Some(("token", arguments)) => sign_ins::run(sign_ins::TOKENS, arguments, &config),
         Some(("audit", arguments)) => audit::run(arguments, &config),
+        Some(("invite", arguments)) => invite::run(arguments, &config),
         Some(("status", arguments)) => status::run(arguments, &config),
         Some(("key", arguments)) => key::run(arguments, &config),
         _ => serve::run(&config, settings.ignored()),
@@ -145,6 +148,7 @@ fn command() -> Command {
         .subcommand(user::command())
         .subcommands(sign_ins::commands())
         .subcommand(audit::command())
+        .subcommand(invite::command())
         .subcommand(status::command())
         .subcommand(key::command())
         .subcommands(description::commands())

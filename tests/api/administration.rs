@@ -375,3 +375,128 @@ async fn a_command_is_answered_in_its_own_process_as_over_the_socket() {
     assert_eq!((&status["users"], &status["sessions"]), (&json!(1), &json!(0)));
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
 }
+
+#[tokio::test]
+async fn an_invitation_is_made_listed_and_revoked() {
+    let server = spawn().await;
+    let invite = async |body: Value| server.operate("POST", "/admin/invitations", Some(body)).await;
+    let mut made = Vec::new();
+    for n in 0..3 {
+        let answer = invite(json!({ "roles": ["CLIENT", "EDITOR"], "expires_in": 60 + n })).await;
+        answer.assert_status(StatusCode::CREATED);
+        made.push(answer.json());
+        server.advance(std::time::Duration::from_secs(1));
+    }
+    assert_eq!(made[0]["expires_at"], "2027-01-15T08:01:00Z");
+    assert!(made[0]["invitation"].as_str().unwrap().starts_with("jwi_"));
+    let by_default = invite(json!({ "roles": [], "username": " Ada " })).await.json();
+    assert_eq!(by_default["expires_at"], "2027-01-22T08:00:03Z");
+    assert_eq!(
+        (&by_default["username"], &by_default["made_by"]),
+        (&json!("ada"), &Value::Null)
+    );
+    let page = server.show("/admin/invitations?limit=3").await;
+    let listed = page["invitations"].as_array().unwrap();
+    for (one, made) in listed.iter().zip(&made) {
+        let mut expected = made.clone();
+        expected.as_object_mut().unwrap().remove("invitation");
+        assert_eq!(*one, expected, "its text is shown once");
+    }
+    let next = page["next"].as_str().unwrap();
+    let page = server
+        .show(&format!("/admin/invitations?limit=3&after={next}"))
+        .await;
+    assert_eq!(page["invitations"][0]["id"], by_default["id"]);
+    assert_eq!(page.get("next"), None);
+    let path = format!("/admin/invitations/{}", made[1]["id"].as_str().unwrap());
+    let revoked = server.operate("DELETE", &path, None).await;
+    revoked.assert_status(StatusCode::NO_CONTENT);
+    for gone in [&path, "/admin/invitations/x"] {
+        let answer = server.operate("DELETE", gone, None).await;
+        answer.assert_problem(StatusCode::NOT_FOUND, "not_found");
+    }
+    let body = json!({"username": "eve", "password": PASSWORD, "invitation": made[1]["invitation"]});
+    let refused = server.post("/signup", &body).await;
+    refused.assert_problem(StatusCode::FORBIDDEN, "invalid_invitation");
+    let body = json!({"username": "eve", "password": PASSWORD, "invitation": made[0]["invitation"]});
+    let signed_up = server.post("/signup", &body).await;
+    assert_eq!(signed_up.json()["roles"], json!(["CLIENT", "EDITOR"]));
+    let page = server.show("/admin/invitations").await;
+    let left = page["invitations"].as_array().unwrap().iter();
+    assert!(left.map(|one| &one["id"]).eq([&made[2]["id"], &by_default["id"]]));
+    for (body, fields) in [
+        (json!({}), &[("roles", "required")][..]),
+        (json!({ "roles": ["admin"] }), &[("roles", "bad_role")]),
+        (
+            json!({ "roles": [], "expires_in": 0 }),
+            &[("expires_in", "out_of_range")],
+        ),
+        (
+            json!({ "roles": [], "expires_in": 31_536_001 }),
+            &[("expires_in", "out_of_range")],
+        ),
+        (
+            json!({ "roles": [], "expires_in": "1d", "username": "a", "made_by": "x" }),
+            &[
+                ("username", "too_short"),
+                ("expires_in", "wrong_type"),
+                ("made_by", "unknown"),
+            ],
+        ),
+    ] {
+        invite(body).await.assert_fields(fields);
+    }
+    let bad = server
+        .operate("GET", "/admin/invitations?after=x&limit=0", None)
+        .await;
+    bad.assert_fields(&[("after", "bad_cursor"), ("limit", "out_of_range")]);
+}
+
+#[tokio::test]
+async fn a_reset_token_is_made_for_a_user_who_can_use_it() {
+    let server = spawn().await;
+    let ada = server.add("ada", &["CLIENT"]).await;
+    let reset = format!("{ada}/reset");
+    let answer = server.operate("POST", &reset, Some(json!({}))).await;
+    answer.assert_status(StatusCode::CREATED);
+    assert_eq!(answer.json()["expires_at"], "2027-01-16T08:00:00Z");
+    let shorter = server
+        .operate("POST", &reset, Some(json!({ "expires_in": 60 })))
+        .await;
+    assert_eq!(shorter.json()["expires_at"], "2027-01-15T08:01:00Z");
+    let body = json!({ "token": shorter.json()["token"], "password": "another horse battery" });
+    server.post("/password-reset", &body).await.token();
+    for (body, code) in [
+        (json!({ "expires_in": 86_401 }), "out_of_range"),
+        (json!({ "expires_in": 0 }), "out_of_range"),
+        (json!({ "expires_in": "1h" }), "wrong_type"),
+    ] {
+        let refused = server.operate("POST", &reset, Some(body)).await;
+        refused.assert_fields(&[("expires_in", code)]);
+    }
+    let nobody = "/admin/users/019a2b3c-0000-7000-8000-000000000001/reset";
+    let refused = server.operate("POST", nobody, Some(json!({}))).await;
+    refused.assert_problem(StatusCode::NOT_FOUND, "not_found");
+    let disabled = server
+        .operate("PATCH", &ada, Some(json!({ "disabled": true })))
+        .await;
+    disabled.assert_status(StatusCode::OK);
+    let refused = server.operate("POST", &reset, Some(json!({}))).await;
+    refused.assert_problem(StatusCode::CONFLICT, "user_disabled");
+}
+
+#[tokio::test]
+async fn a_set_password_can_be_a_temporary_one() {
+    let server = spawn().await;
+    let ada = server.add("ada", &["CLIENT"]).await;
+    let path = format!("{ada}/password");
+    let body = json!({ "password": "another horse battery", "must_change": true });
+    let set = server.operate("POST", &path, Some(body)).await;
+    assert_eq!(set.json()["must_change_password"], true);
+    let answer = server.sign_in("ada", "another horse battery").await;
+    answer.assert_problem(StatusCode::FORBIDDEN, "password_change_required");
+    let body = json!({ "password": "another horse battery" });
+    let set = server.operate("POST", &path, Some(body)).await;
+    assert_eq!(set.json().get("must_change_password"), None);
+    server.sign_in("ada", "another horse battery").await.token();
+}

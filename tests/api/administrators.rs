@@ -4,7 +4,7 @@ use jwt_server::event::{Actor, EventKind};
 use serde_json::{Value, json};
 use warp::http::StatusCode;
 
-use crate::server::{Answer, PASSWORD, Server, claims, request, spawn, spawn_with};
+use crate::server::{Answer, PASSWORD, Server, claims, request, seconds, spawn, spawn_with};
 
 /// The page that has every route of the administration: another test compares it with the code.
 const PAGE: &str = include_str!("../../docs/administration.md");
@@ -179,4 +179,56 @@ async fn the_scope_of_an_api_token_is_its_users_to_give_and_is_shown() {
         scopes.contains(&&json!("admin")) && scopes.contains(&&Value::Null),
         "{scopes:?}"
     );
+}
+
+#[tokio::test]
+async fn what_cannot_be_undone_asks_for_a_recent_password() {
+    let server = spawn_with(|config| {
+        config.admin.enabled = true;
+        config.token.policy.lifetime = seconds(3600);
+    })
+    .await;
+    let admin = server.user("ada").await;
+    server.set_roles("ada", &["CLIENT", "ADMIN"]).await;
+    let made = server.api_token_of(&admin, &["ADMIN"], Some("admin")).await;
+    let script = text_of(&made, "token");
+    let mut paths = Vec::new();
+    for (method, path) in [("POST", "/password"), ("POST", "/reset"), ("DELETE", "")] {
+        let name = format!("user-{}", paths.len());
+        server.sign_up(&name, PASSWORD).await;
+        let query = format!("/admin/users?prefix={name}");
+        let page = server.administer("GET", &query, Some(&script), &json!({})).await;
+        let id = page.json()["users"][0]["id"].as_str().unwrap().to_owned();
+        paths.push((method, format!("/admin/users/{id}{path}")));
+    }
+    let body = |path: &str| {
+        if path.ends_with("/password") {
+            json!({ "password": "another horse battery" })
+        } else {
+            json!({})
+        }
+    };
+    server.advance(seconds(900));
+    server.events.take();
+    for (method, path) in &paths {
+        let refused = server.administer(method, path, Some(&admin), &body(path)).await;
+        refused.assert_problem(StatusCode::FORBIDDEN, "confirmation_required");
+    }
+    assert_eq!(server.events.take(), [], "nothing was done");
+    let listed = server
+        .administer("GET", "/admin/users", Some(&admin), &json!({}))
+        .await;
+    listed.assert_status(StatusCode::OK);
+    let confirm = json!({ "password": PASSWORD });
+    let confirmed = server.post_with_token("/me/confirm", &admin, &confirm).await;
+    confirmed.assert_status(StatusCode::OK);
+    for (method, path) in &paths {
+        let done = server.administer(method, path, Some(&admin), &body(path)).await;
+        assert!(done.status.is_success(), "{method} {path}: {}", done.text());
+    }
+    server.advance(seconds(900));
+    for (method, path) in &paths[..2] {
+        let done = server.administer(method, path, Some(&script), &body(path)).await;
+        assert!(done.status.is_success(), "{method} {path}: {}", done.text());
+    }
 }

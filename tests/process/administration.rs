@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use crate::{
-    client::PASSWORD,
+    client::{PASSWORD, post_json},
     server::{Ended, Home, Server, is_root},
 };
 
@@ -206,4 +206,92 @@ fn the_control_socket_is_its_owners_alone_and_goes_with_the_server() {
     assert!(house.says("status").contains("server    does not run"));
     house.served();
     assert!(house.says("status").contains("server    runs"));
+}
+
+/// The last line of what a command says, which has the secret.
+fn secret(said: &str) -> &str {
+    said.lines().last().unwrap()
+}
+
+#[test]
+fn people_are_invited_and_helped_with_a_server_and_without() {
+    for is_served in [true, false] {
+        let mut house = House::new(is_served);
+        assert_eq!(house.says("invite list"), "there is no open invitation\n");
+        let made = house.says("invite make --role EDITOR --username cyd --valid 2d");
+        assert!(
+            made.starts_with("invitation for cyd with the roles [EDITOR], shown only now;"),
+            "{made}"
+        );
+        let invitation = secret(&made).to_owned();
+        assert!(invitation.starts_with("jwi_"), "{made}");
+        let other = house.says("invite make --json");
+        let other: serde_json::Value = serde_json::from_str(&other).unwrap();
+        assert_eq!(
+            other["roles"],
+            serde_json::json!(["CLIENT"]),
+            "those of signup.roles"
+        );
+        let list = house.says("invite list");
+        assert!(list.lines().all(|line| line.chars().count() <= 80), "{list}");
+        assert_eq!(list.lines().count(), 3, "{list}");
+        assert!(!list.contains(&invitation) && list.contains("cyd"), "{list}");
+        assert_eq!(house.says("invite list --json").lines().count(), 2);
+        let id = other["id"].as_str().unwrap();
+        let revoke = format!("invite revoke {id}");
+        assert_eq!(house.says(&revoke), format!("revoked the invitation {id}\n"));
+        let again = house.run(&revoke);
+        assert_eq!(again.code, Some(1), "{again:?}");
+        assert!(again.err.contains("nothing was revoked"), "{again:?}");
+
+        let made = house.says("user reset bob --valid 2h");
+        assert!(made.starts_with("reset token for bob, shown only now;"), "{made}");
+        let first = secret(&made).to_owned();
+        let json = house.says("user reset bob --json");
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let token = json["token"].as_str().unwrap();
+        assert!(first.starts_with("jwp_") && token.starts_with("jwp_"));
+
+        let client = house.served().client();
+        let post = |path: &str, body: serde_json::Value| client.ask(&post_json(path, &body.to_string()));
+        let new = serde_json::json!({"username": "cyd", "password": PASSWORD, "invitation": invitation});
+        post("/signup", new).assert_status(201);
+        let revoked =
+            serde_json::json!({"username": "eve", "password": PASSWORD, "invitation": other["invitation"]});
+        post("/signup", revoked).assert_status(403);
+        let reset = |token: &str| serde_json::json!({"token": token, "password": NEW_PASSWORD});
+        post("/password-reset", reset(&first)).assert_status(403);
+        post("/password-reset", reset(token)).assert_status(200);
+        house.served().sign_in("bob", NEW_PASSWORD).assert_status(200);
+        assert!(house.says("user show cyd").contains("EDITOR"));
+        let set = house
+            .run_with("user passwd cyd --must-change", &format!("{NEW_PASSWORD}\n"))
+            .assert_success();
+        assert!(set.out.starts_with("cyd has a temporary password"), "{}", set.out);
+        let shown = house.says("user show cyd");
+        assert!(shown.contains("must change the password"), "{shown}");
+        house.served().sign_in("cyd", NEW_PASSWORD).assert_status(403);
+    }
+}
+
+#[test]
+fn an_invitation_that_can_not_be_made_is_said_why() {
+    let house = House::new(false);
+    house.says("user disable bob");
+    for (command, code, why) in [
+        ("invite make --role editor", 2, "is no role"),
+        ("invite make --username a$b", 2, "is no username"),
+        ("invite make --valid soon", 2, "is no time"),
+        ("invite make --valid 366d", 1, "31536000 seconds"),
+        ("invite revoke x", 2, "is no id of an invitation"),
+        ("invite", 2, "make"),
+        ("user reset bob", 1, "Enable them first"),
+        ("user reset ada --valid 25h", 1, "86400 seconds"),
+        ("user reset eve", 1, "there is no user eve"),
+    ] {
+        let ended = house.run(command);
+        assert_eq!(ended.code, Some(code), "{command}: {ended:?}");
+        assert!(ended.err.contains(why), "{command}: {}", ended.err);
+    }
+    assert_eq!(house.says("invite list"), "there is no open invitation\n");
 }

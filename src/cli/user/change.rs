@@ -1,4 +1,4 @@
-//! The commands that change a user: `role`, `passwd`, `attribute`, `display-name`, `disable`, `enable` and `delete`.
+//! The commands that change a user: `role`, `passwd`, `reset`, `attribute`, `display-name`, `disable`, `enable` and `delete`.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use hyper::Method;
@@ -8,6 +8,7 @@ use crate::{
     cli::{
         door::Door,
         failure::Failure,
+        lasting,
         named::{self, Named},
         output, password,
         process::{runtime, say},
@@ -18,7 +19,7 @@ use crate::{
 
 const UNDONE: &str = "nothing was changed";
 
-pub(super) fn commands() -> [Command; 7] {
+pub(super) fn commands() -> [Command; 8] {
     let role = |command: Command| {
         let role = Arg::new("role")
             .value_name("ROLE")
@@ -55,7 +56,18 @@ pub(super) fn commands() -> [Command; 7] {
         Command::new("passwd")
             .about("Set a user's password, and end their sessions and API tokens")
             .arg(named::argument())
-            .arg(keep),
+            .arg(keep)
+            .arg(
+                Arg::new("must-change")
+                    .long("must-change")
+                    .action(ArgAction::SetTrue)
+                    .help("Make it a temporary password: the user has to choose another one at the next sign-in"),
+            ),
+        Command::new("reset")
+            .about("Make a one-time token with which a user who has forgotten their password chooses another one")
+            .arg(named::argument())
+            .arg(lasting::argument("24h", "at most 24h"))
+            .arg(output::json()),
         Command::new("attribute")
             .about("Give a user an attribute, or take it away")
             .subcommand_required(true)
@@ -94,6 +106,7 @@ pub(super) fn run(command: &str, arguments: &ArgMatches, config: &Config) -> Res
             ("attribute", Some((name, arguments))) => attribute(&door, name == "set", arguments).await,
             ("display-name", _) => display_name(&door, arguments).await,
             ("passwd", _) => passwd(&door, arguments).await,
+            ("reset", _) => reset(&door, arguments).await,
             ("disable", _) => set_disabled(&door, arguments, true).await,
             ("enable", _) => set_disabled(&door, arguments, false).await,
             ("delete", _) => delete(&door, arguments).await,
@@ -197,7 +210,12 @@ async fn passwd(door: &Door, arguments: &ArgMatches) -> Result<(), Failure> {
     let username = Username::parse(&user.username).map_err(|error| Failure::Other(error.to_string()))?;
     let password = password::read_new(&username, UNDONE)?;
     let keeps = arguments.get_flag("keep-api-tokens");
-    let body = json!({ "password": password.expose(), "keep_api_tokens": keeps });
+    let must_change = arguments.get_flag("must-change");
+    let body = json!({
+        "password": password.expose(),
+        "keep_api_tokens": keeps,
+        "must_change": must_change,
+    });
     let path = format!("/admin/users/{}/password", user.id);
     let set = door.ask(Method::POST, &path, Some(body)).await;
     set.map_err(|refusal| refusal.failure(UNDONE))?;
@@ -206,8 +224,32 @@ async fn passwd(door: &Door, arguments: &ArgMatches) -> Result<(), Failure> {
     } else {
         "sessions and API tokens"
     };
+    let kind = if must_change {
+        "temporary password, to be changed at the next sign-in"
+    } else {
+        "new password"
+    };
+    say(&format!("{username} has a {kind}; their {ended} have ended\n"));
+    Ok(())
+}
+
+async fn reset(door: &Door, arguments: &ArgMatches) -> Result<(), Failure> {
+    let expires_in = lasting::seconds(arguments)?;
+    let user = named::find(door, arguments).await?;
+    let path = format!("/admin/users/{}/reset", user.id);
+    let made = door
+        .ask(Method::POST, &path, Some(json!({ "expires_in": expires_in })))
+        .await;
+    let made = made.map_err(|refusal| refusal.failure("no reset token was made"))?;
+    if output::is_json(arguments) {
+        say(&output::lines(std::slice::from_ref(&made)));
+        return Ok(());
+    }
     say(&format!(
-        "{username} has a new password; their {ended} have ended\n"
+        "reset token for {}, shown only now; it works once, until {} UTC:\n{}\n",
+        user.username,
+        output::minute(&made["expires_at"]),
+        output::text(&made["token"])
     ));
     Ok(())
 }

@@ -29,6 +29,8 @@ pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure
         }
         let state = if user["disabled"] == true {
             "disabled"
+        } else if user["must_change_password"] == true {
+            "enabled; must change the password at the next sign-in"
         } else {
             "enabled"
         };

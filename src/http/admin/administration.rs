@@ -77,10 +77,10 @@ impl Administration {
     /// Hands a handler the accounts and who asks.
     pub(super) fn asked(&self) -> impl Filter<Extract = (Asked,), Error = Rejection> + Clone + use<> {
         let accounts = self.accounts.clone();
-        self.actor().and(context()).and_then(move |actor, context| {
+        self.caller().and(context()).and_then(move |caller, context| {
             let asked = Asked {
                 accounts: accounts.clone(),
-                actor,
+                caller,
                 context,
             };
             future::ready(Ok::<_, Rejection>(asked))
@@ -88,7 +88,7 @@ impl Administration {
     }
 
     /// Who asks, or why they may not.
-    fn actor(&self) -> BoxedFilter<(Result<Actor, ApiError>,)> {
+    fn caller(&self) -> BoxedFilter<(Result<Caller, ApiError>,)> {
         match &self.callers {
             Callers::Operator { owner } => operator(*owner).boxed(),
             Callers::Administrators(auth) => principal(auth).map(administrator).boxed(),
@@ -96,10 +96,17 @@ impl Administration {
     }
 }
 
+/// Who may use the administration.
+struct Caller {
+    actor: Actor,
+    /// What was presented. `None` for the operator.
+    principal: Option<Principal>,
+}
+
 /// A request to the administration.
 pub(super) struct Asked {
     accounts: Accounts,
-    actor: Result<Actor, ApiError>,
+    caller: Result<Caller, ApiError>,
     context: RequestContext,
 }
 
@@ -108,23 +115,40 @@ impl Asked {
     ///
     /// Fails with why they may not.
     pub(super) fn allowed(self) -> Result<(Accounts, Actor, RequestContext), ApiError> {
-        Ok((self.accounts, self.actor?, self.context))
+        Ok((self.accounts, self.caller?.actor, self.context))
+    }
+
+    /// The same for what can't be undone: a user must have given their password recently.
+    ///
+    /// Fails with why they may not.
+    pub(super) async fn confirmed(self) -> Result<(Accounts, Actor, RequestContext), ApiError> {
+        let caller = self.caller?;
+        if let Some(principal) = &caller.principal {
+            self.accounts.confirmed_recently(principal).await?;
+        }
+        Ok((self.accounts, caller.actor, self.context))
     }
 }
 
 /// The user of an access token or an API token, if they may administer.
-fn administrator(checked: Result<Principal, ApiError>) -> Result<Actor, ApiError> {
+fn administrator(checked: Result<Principal, ApiError>) -> Result<Caller, ApiError> {
     let principal = checked?;
     principal.require_administrator()?;
-    Ok(principal.actor())
+    Ok(Caller {
+        actor: principal.actor(),
+        principal: Some(principal),
+    })
 }
 
 /// The operator, if that is root or `owner`. For everyone else there is no administration.
-fn operator(owner: u32) -> impl Filter<Extract = (Result<Actor, ApiError>,), Error = Infallible> + Copy {
+fn operator(owner: u32) -> impl Filter<Extract = (Result<Caller, ApiError>,), Error = Infallible> + Copy {
     warp::ext::optional::<Operator>().map(move |given: Option<Operator>| {
         let uid = trace::peer_uid().or(given.map(|operator| operator.uid));
         let uid = uid.filter(|uid| *uid == 0 || *uid == owner);
         let uid = uid.ok_or(ApiError::NotFound)?;
-        Ok(Actor::Operator { uid: Some(uid) })
+        Ok(Caller {
+            actor: Actor::Operator { uid: Some(uid) },
+            principal: None,
+        })
     })
 }

@@ -5,7 +5,7 @@ use warp::{Filter, Reply, reply::Response};
 
 use super::{
     administration::{Administration, Asked},
-    list::{BadPage, limit},
+    page::{BadPage, limit},
 };
 use crate::{
     domain::{RequestId, Username, moment},

@@ -6,13 +6,14 @@ use warp::{Filter, Reply, http::StatusCode, reply::Response};
 use super::{
     administration::{Administration, Asked},
     answers::{UserAnswer, changed},
+    page::{BadPage, limit},
 };
 use crate::{
-    domain::{PageLimit, Password, Role, UserCursor, UserPage, UserQuery, Username, UsernamePrefix},
+    domain::{Password, Role, UserCursor, UserPage, UserQuery, Username, UsernamePrefix},
     http::{
         endpoint::{Endpoint, endpoint, on},
         error::ApiError,
-        field::{FieldProblem, truth},
+        field::truth,
         fields::{Fields, fields, query},
         method::{GET, POST},
     },
@@ -60,29 +61,6 @@ async fn list(asked: Asked, query: Result<Fields, ApiError>) -> Result<Response,
     }))?;
     let page = accounts.list(query).await?;
     Ok(warp::reply::json(&Users::from(&page)).into_response())
-}
-
-pub(super) fn limit(text: &str) -> Result<PageLimit, BadPage> {
-    let limit = text.parse().ok().and_then(PageLimit::new);
-    limit.ok_or(BadPage::Limit)
-}
-
-/// Why there is no such page.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum BadPage {
-    #[error("This must be the next of an earlier answer.")]
-    Cursor,
-    #[error("This must be a whole number from 1 to {}.", PageLimit::MAX.get())]
-    Limit,
-}
-
-impl FieldProblem for BadPage {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Cursor => "bad_cursor",
-            Self::Limit => "out_of_range",
-        }
-    }
 }
 
 async fn add(asked: Asked, fields: Result<Fields, ApiError>) -> Result<Response, ApiError> {

@@ -3,9 +3,11 @@
 
 mod administration;
 mod answers;
+mod codes;
 mod events;
 mod keys;
 mod list;
+mod page;
 mod sign_ins;
 mod status;
 mod user;
@@ -54,6 +56,9 @@ impl Administration {
             sign_ins::token_route(self),
             keys::route(self),
             keys::rotate_route(self),
+            codes::invitations_route(self),
+            codes::invitation_route(self),
+            codes::reset_route(self),
             status::route(self),
             events::route(self),
         )

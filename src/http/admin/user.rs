@@ -119,7 +119,7 @@ async fn take_role(asked: Asked, id: String, role: String) -> Result<Response, A
 }
 
 async fn delete(asked: Asked, id: String) -> Result<Response, ApiError> {
-    let (accounts, actor, context) = asked.allowed()?;
+    let (accounts, actor, context) = asked.confirmed().await?;
     let user = named(&accounts, &id).await?.id;
     ended(accounts.delete(user, actor, &context).await?, user)
 }
@@ -129,7 +129,7 @@ async fn set_password(
     id: String,
     fields: Result<Fields, ApiError>,
 ) -> Result<Response, ApiError> {
-    let (accounts, actor, context) = asked.allowed()?;
+    let (accounts, actor, context) = asked.confirmed().await?;
     let mut fields = fields?;
     let password = fields.take("password", |text| Password::parse(text.into()));
     let must_change = fields.take_flag("must_change");

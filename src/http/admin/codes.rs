@@ -1,0 +1,186 @@
+//! `/admin/invitations`: makes, lists and revokes invitations. `/admin/users/{id}/reset`: makes a reset token for a user.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use warp::{Filter, Reply, http::StatusCode, reply::Response};
+
+use super::{
+    administration::{Administration, Asked},
+    answers::changed,
+    page::{BadPage, limit},
+    user::named,
+};
+use crate::{
+    auth::NewInvitation,
+    domain::{CodeLifetime, Invitation, InvitationCursor, InvitationId, InvitationQuery, Role, Username},
+    http::{
+        endpoint::{Endpoint, endpoint, on, parameter},
+        error::ApiError,
+        field::FieldError,
+        fields::{Fields, fields, query},
+        method::{DELETE, GET, POST},
+        trace::note,
+    },
+};
+
+const ALL: &str = "/admin/invitations";
+const ONE: &str = "/admin/invitations/{id}";
+const RESET: &str = "/admin/users/{id}/reset";
+
+pub(super) fn invitations_route(administration: &Administration) -> impl Endpoint + use<> {
+    let list = administration.asked().and(query()).then(list);
+    let make = administration
+        .asked()
+        .and(fields(administration.settings()))
+        .then(make);
+    endpoint(ALL, on(GET, list).or(POST, make))
+}
+
+pub(super) fn invitation_route(administration: &Administration) -> impl Endpoint + use<> {
+    let revoke = administration.asked().and(parameter(ONE, "{id}")).then(revoke);
+    endpoint(ONE, on(DELETE, revoke))
+}
+
+pub(super) fn reset_route(administration: &Administration) -> impl Endpoint + use<> {
+    let make = administration
+        .asked()
+        .and(parameter(RESET, "{id}"))
+        .and(fields(administration.settings()))
+        .then(make_reset_token);
+    endpoint(RESET, on(POST, make))
+}
+
+/// An invitation, as an administrator sees it.
+#[derive(Serialize)]
+struct InvitationAnswer<'a> {
+    id: String,
+    /// Only in the answer to its making.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invitation: Option<&'a str>,
+    roles: Vec<&'a str>,
+    /// `None` if it is for any.
+    username: Option<&'a str>,
+    /// The id of the administrator; `None` if the operator made it.
+    made_by: Option<String>,
+    created_at: String,
+    expires_at: String,
+}
+
+impl<'a> From<&'a Invitation> for InvitationAnswer<'a> {
+    fn from(invitation: &'a Invitation) -> Self {
+        Self {
+            id: invitation.id.to_string(),
+            invitation: None,
+            roles: invitation.roles.iter().map(Role::as_str).collect(),
+            username: invitation.username.as_ref().map(Username::as_str),
+            made_by: invitation.made_by.map(|user| user.to_string()),
+            created_at: invitation.created_at.to_string(),
+            expires_at: invitation.expires_at.to_string(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Invitations<'a> {
+    invitations: Vec<InvitationAnswer<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ResetToken<'a> {
+    token: &'a str,
+    expires_at: String,
+}
+
+async fn list(asked: Asked, query: Result<Fields, ApiError>) -> Result<Response, ApiError> {
+    let (accounts, ..) = asked.allowed()?;
+    let mut fields = query?;
+    let after = fields.take_if_given("after", |text| {
+        InvitationCursor::parse(&text).ok_or(BadPage::Cursor)
+    });
+    let limit = fields.take_if_given("limit", |text| limit(&text));
+    let limit = limit.unwrap_or_default();
+    let query = fields.finish(Some(InvitationQuery { after, limit }))?;
+    let page = accounts.invitations(query).await?;
+    let answer = Invitations {
+        invitations: page.invitations.iter().map(InvitationAnswer::from).collect(),
+        next: page.next.as_ref().map(ToString::to_string),
+    };
+    Ok(warp::reply::json(&answer).into_response())
+}
+
+async fn make(asked: Asked, fields: Result<Fields, ApiError>) -> Result<Response, ApiError> {
+    let (accounts, actor, context) = asked.allowed()?;
+    let mut fields = fields?;
+    let roles = fields.take_roles("roles");
+    let username = fields.take_if_given("username", |text| Username::parse(&text));
+    let expires_in = expires_in(&mut fields);
+    let roles = fields.finish(roles)?;
+    let longest = CodeLifetime::LONGEST_INVITATION;
+    let wanted = NewInvitation {
+        roles,
+        username,
+        lifetime: lifetime(expires_in, CodeLifetime::INVITATION, longest)?,
+    };
+    let made = accounts.invite(wanted, actor, &context).await?;
+    let answer = InvitationAnswer {
+        invitation: Some(made.text.expose_secret()),
+        ..InvitationAnswer::from(&made.record)
+    };
+    let reply = warp::reply::with_status(warp::reply::json(&answer), StatusCode::CREATED);
+    Ok(note(reply.into_response(), |trace| trace.changed = true))
+}
+
+async fn revoke(asked: Asked, id: String) -> Result<Response, ApiError> {
+    let (accounts, actor, context) = asked.allowed()?;
+    let id = InvitationId::parse(&id).map_err(|_| ApiError::NotFound)?;
+    if !accounts.revoke_invitation(id, actor, &context).await? {
+        return Err(ApiError::NotFound);
+    }
+    Ok(note(StatusCode::NO_CONTENT.into_response(), |trace| {
+        trace.changed = true;
+    }))
+}
+
+async fn make_reset_token(
+    asked: Asked,
+    id: String,
+    fields: Result<Fields, ApiError>,
+) -> Result<Response, ApiError> {
+    let (accounts, actor, context) = asked.confirmed().await?;
+    let mut fields = fields?;
+    let expires_in = expires_in(&mut fields);
+    fields.finish(Some(()))?;
+    let longest = CodeLifetime::LONGEST_RESET;
+    let lifetime = lifetime(expires_in, longest, longest)?;
+    let user = named(&accounts, &id).await?.id;
+    let made = accounts.make_reset_code(user, lifetime, actor, &context).await?;
+    let made = made.ok_or(ApiError::NotFound)?;
+    let answer = ResetToken {
+        token: made.text.expose_secret(),
+        expires_at: made.expires_at.to_string(),
+    };
+    let reply = warp::reply::with_status(warp::reply::json(&answer), StatusCode::CREATED);
+    Ok(changed(reply.into_response(), user))
+}
+
+/// The field `expires_in`. `None` also if it is wrong: [`finish`](Fields::finish) reports that.
+fn expires_in(fields: &mut Fields) -> Option<Duration> {
+    let is_given = fields.has("expires_in");
+    is_given.then(|| fields.take_seconds("expires_in")).flatten()
+}
+
+/// The lifetime `wanted`, if that is given.
+///
+/// Fails with the error of the field if a code can't last for that long.
+fn lifetime(
+    wanted: Option<Duration>,
+    by_default: CodeLifetime,
+    longest: CodeLifetime,
+) -> Result<CodeLifetime, ApiError> {
+    let given = wanted.map_or(Ok(by_default), |wanted| CodeLifetime::within(wanted, longest));
+    given.map_err(|problem| ApiError::InvalidFields(vec![FieldError::new("expires_in", &problem)]))
+}
