@@ -10,7 +10,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     clock::Timestamp,
-    domain::{ApiTokenId, InvitationId, RequestContext, Roles, SessionId, UserId},
+    domain::{ApiTokenId, InvitationId, Network, RequestContext, Roles, SessionId, UserId},
 };
 
 pub use self::{
@@ -176,6 +176,11 @@ pub enum EventKind {
         /// After what time the next attempt is admitted.
         retry_after: Duration,
     },
+    /// An administrator or the operator freed a user or a network that the throttle made wait.
+    ThrottleCleared {
+        /// The network, or the one from which the user waited; `None` if the user was freed everywhere.
+        network: Option<Network>,
+    },
     /// The store stopped accepting writes and tries to recover.
     StoreOutageBegan,
     /// The store accepts writes again.
@@ -228,6 +233,7 @@ impl EventKind {
             Self::SigningKeyRevoked { .. } => "signing_key_revoked",
             Self::SigningKeyReplaced { .. } => "signing_key_replaced",
             Self::Throttled { .. } => "throttled",
+            Self::ThrottleCleared { .. } => "throttle_cleared",
             Self::StoreOutageBegan => "store_outage_began",
             Self::StoreOutageEnded => "store_outage_ended",
             Self::EventsLeftOut { .. } => "events_left_out",

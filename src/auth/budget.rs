@@ -13,7 +13,7 @@ impl Auth {
     /// # Errors
     /// [`AuthError::TooManyAttempts`].
     pub(super) fn admit_change(&self, user: &SignedIn, context: &RequestContext) -> Result<(), AuthError> {
-        let admitted = self.0.budgets.admit_change(user.session_id(), user.id());
+        let admitted = self.0.throttle.admit_change(user.session_id(), user.id());
         admitted.map_err(|error| self.throttled(error, Some(user.id()), user.actor(), context))
     }
 
@@ -29,7 +29,7 @@ impl Auth {
         actor: Actor,
         context: &RequestContext,
     ) -> Result<(), AuthError> {
-        let admitted = self.0.budgets.admit_refresh(session);
+        let admitted = self.0.throttle.admit_refresh(session, user);
         admitted.map_err(|error| self.throttled(error, user, actor, context))
     }
 
@@ -43,7 +43,7 @@ impl Auth {
         if !why.is_forged() {
             return refused;
         }
-        match self.0.budgets.admit_forged_token(context.client.address) {
+        match self.0.throttle.admit_forged_token(context.client.address) {
             Ok(()) => refused,
             Err(error) => self.throttled(error, None, Actor::Anonymous, context),
         }

@@ -14,7 +14,7 @@ use crate::{
     domain::{RequestContext, TokenPolicy, UserId},
     event::{Actor, EventKind, Listeners},
     store::{Store, StoreCounts},
-    throttle::{Budgets, Throttle},
+    throttle::Throttle,
     tokens::{RefreshTokens, Tokens},
 };
 
@@ -26,7 +26,6 @@ pub(super) struct Inner {
     pub(super) parts: Parts,
     pub(super) accounts: Accounts,
     pub(super) throttle: Throttle,
-    pub(super) budgets: Budgets,
     pub(super) tokens: Tokens,
     pub(super) refresh_tokens: RefreshTokens,
     pub(super) keys: SigningKeys,
@@ -68,11 +67,10 @@ impl Auth {
         let keys = SigningKeys::new(config, parts.clone());
         let (ring, status) = keys.start().await?;
         let refresh_key = parts.store.refresh_key(RefreshTokens::fresh_key()).await?;
-        let (store, clock) = (Arc::clone(&parts.store), Arc::clone(&parts.clock));
+        let accounts = Accounts::new(config, parts.clone());
         let inner = Arc::new(Inner {
-            budgets: Budgets::new(&config.throttle, Arc::clone(&clock)),
-            throttle: Throttle::load(&config.throttle, store, clock).await?,
-            accounts: Accounts::new(config, parts.clone()),
+            throttle: accounts.throttle().await?.clone(),
+            accounts,
             tokens: Tokens::new(&ring, &config.token),
             refresh_tokens: RefreshTokens::new(&refresh_key),
             keys,
@@ -101,7 +99,6 @@ impl Auth {
         config.validate()?;
         self.0.accounts.passwords.apply(&config.password);
         self.0.throttle.apply(&config.throttle);
-        self.0.budgets.apply(&config.throttle);
         let limits = Arc::new(Limits::from(config));
         *self.0.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
         Ok(())

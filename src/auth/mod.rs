@@ -28,7 +28,7 @@ mod signing_keys;
 mod upkeep;
 
 pub use self::{
-    accounts::{Accounts, IssuedInvitation, IssuedResetCode, NewInvitation, SetPassword},
+    accounts::{Accounts, IssuedInvitation, IssuedResetCode, NewInvitation, SetPassword, WaitingPage},
     api_tokens::{IssuedApiToken, NewApiToken},
     device::DeviceClaim,
     error::{ApiTokenRejection, AuthError, CredentialsRefusal, RotationError, StartError},
@@ -46,6 +46,6 @@ pub use self::{
 };
 pub use crate::{
     passwords::PasswordRejection,
-    throttle::Axis,
+    throttle::{Axis, Wait, Waiting},
     tokens::{Audience, TokenRefusal},
 };

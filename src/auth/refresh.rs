@@ -33,7 +33,7 @@ impl Auth {
             .await?
         {
             Refresh::Minted(successor) => {
-                self.0.budgets.note_minted(of.session);
+                self.0.throttle.note_minted(of.session);
                 (successor, true)
             }
             Refresh::Stands(standing) => (standing, false),
@@ -78,7 +78,7 @@ impl Auth {
             .await?;
         let (token, grant, minted) = match rotation {
             RefreshTokenOutcome::Minted(token, grant) => {
-                self.0.budgets.note_minted(session);
+                self.0.throttle.note_minted(session);
                 (token, grant, true)
             }
             RefreshTokenOutcome::Stands(token, grant) => (token, grant, false),

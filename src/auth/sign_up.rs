@@ -41,7 +41,7 @@ impl Auth {
     ) -> Result<User, AuthError> {
         self.check_sign_up(context)?;
         // It stays counted also if the server turns out to be busy: the name is free then, and the client has learnt it.
-        let admitted = self.0.budgets.admit_sign_up(context.client.address);
+        let admitted = self.0.throttle.admit_sign_up(context.client.address);
         admitted.map_err(|error| self.throttled(error, None, Actor::Anonymous, context))?;
         let roles = self.limits().signup.roles.clone();
         let accounts = &self.0.accounts;

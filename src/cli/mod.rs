@@ -21,6 +21,7 @@ mod sign_ins;
 mod status;
 mod table;
 mod threads;
+mod throttle;
 mod user;
 mod write_config;
 
@@ -99,6 +100,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("invite", arguments)) => invite::run(arguments, &config),
         Some(("status", arguments)) => status::run(arguments, &config),
         Some(("key", arguments)) => key::run(arguments, &config),
+        Some(("throttle", arguments)) => throttle::run(arguments, &config),
         _ => serve::run(&config, settings.ignored()),
     }
 }
@@ -151,6 +153,7 @@ fn command() -> Command {
         .subcommand(invite::command())
         .subcommand(status::command())
         .subcommand(key::command())
+        .subcommand(throttle::command())
         .subcommands(description::commands())
         .mut_subcommands(|command| match command.get_name() {
             "serve" => command,

@@ -67,6 +67,12 @@ pub(super) fn day(value: &Value) -> String {
         .to_owned()
 }
 
+/// The second of a moment in UTC.
+pub(super) fn second(value: &Value) -> String {
+    let second = value.as_str().and_then(|moment| moment.get(..19));
+    second.map_or_else(String::new, |second| second.replace('T', " "))
+}
+
 /// The minute of a moment in UTC.
 pub(super) fn minute(value: &Value) -> String {
     let minute = value.as_str().and_then(|moment| moment.get(..16));

@@ -89,6 +89,10 @@ pub fn admit_stranger(
         *place = FailedAttempts::default();
     }
     let delayed = !policy.distance(account.failures).is_zero();
+    if place.at > now && place.at > account.at {
+        // The line has been shortened since, so what comes now is in front of that place.
+        *place = FailedAttempts::default();
+    }
     if delayed && place.at > now {
         return Err(place.at.since(now));
     }
@@ -109,6 +113,36 @@ pub fn admit_stranger(
     }
     place.at = turn;
     Err(wait)
+}
+
+/// When the next attempt of a stranger is admitted. Returns `None` if that is at once. It changes nothing.
+#[must_use]
+pub fn next_turn(
+    mut account: FailedAttempts,
+    mut place: FailedAttempts,
+    policy: &LinePolicy,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let admitted = admit_stranger(&mut account, &mut place, policy, now);
+    admitted.err().map(|wait| now.plus(wait))
+}
+
+/// Lets the stranger try next, at once. The turns of all others stay as they are.
+pub fn call_stranger(
+    account: &mut FailedAttempts,
+    place: &mut FailedAttempts,
+    policy: &LinePolicy,
+    now: Timestamp,
+) {
+    if next_turn(*account, *place, policy, now).is_none() {
+        return;
+    }
+    let had_place = place.at > now && place.at <= account.at;
+    if !had_place {
+        // As when a place is given: the attempt counts as a failure until it succeeds.
+        account.failures = account.failures.saturating_add(1);
+    }
+    place.at = now;
 }
 
 /// Undoes the admission of a stranger whose password was not checked: its next attempt is admitted at once.
@@ -276,6 +310,57 @@ mod tests {
             assert_eq!(target.attempt(1), Ok(()));
             assert_eq!(target.account.failures, before + 1, "after {failures}");
         }
+    }
+
+    #[test]
+    fn a_called_stranger_is_next_and_no_other_turn_changes() {
+        let mut target = Target::new();
+        target.fail(25);
+        assert_eq!(target.attempt(0), Err(30));
+        assert_eq!(target.attempt(1), Err(60));
+        let (before, end) = (target.account.failures, target.account.at);
+        for stranger in [1, 2] {
+            let place = &mut target.places[stranger];
+            call_stranger(&mut target.account, place, &POLICY, target.now);
+        }
+        assert_eq!(target.account.failures, before + 1, "one of them had a place");
+        assert_eq!(target.account.at, end);
+        assert_eq!((target.attempt(1), target.attempt(2)), (Ok(()), Ok(())));
+        assert_eq!(target.attempt(0), Err(30));
+        assert_eq!(target.attempt(1), Err(90), "once");
+        // One who need not wait is not called.
+        let mut fresh = Target::new();
+        call_stranger(&mut fresh.account, &mut fresh.places[0], &POLICY, START);
+        assert_eq!(fresh.account, FailedAttempts::default());
+    }
+
+    #[test]
+    fn a_place_behind_the_end_of_a_shortened_line_is_none() {
+        let mut target = Target::new();
+        target.fail(103);
+        for _ in 0..5 {
+            let mut place = FailedAttempts::default();
+            let _ = admit_stranger(&mut target.account, &mut place, &POLICY, target.now);
+        }
+        assert_eq!(target.attempt(1), Err(6 * 3600), "the owner, behind five others");
+        forgive(&mut target.account, 200, &POLICY, target.now);
+        // The attacker goes on before the owner comes again.
+        assert_eq!(target.fail(20), [0; 20]);
+        assert_eq!(target.attempt(1), Err(30), "of this line, and not of the old one");
+    }
+
+    #[test]
+    fn asking_for_a_turn_changes_nothing() {
+        let mut target = Target::new();
+        target.fail(25);
+        let next = |target: &Target| next_turn(target.account, target.places[1], &POLICY, target.now);
+        for _ in 0..3 {
+            assert_eq!(next(&target), Some(target.now.plus(Duration::from_secs(30))));
+        }
+        assert_eq!(target.attempt(1), Err(30));
+        assert_eq!(next(&target), Some(target.now.plus(Duration::from_secs(30))));
+        target.wait(30);
+        assert_eq!(next(&target), None);
     }
 
     #[test]

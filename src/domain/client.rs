@@ -65,6 +65,24 @@ impl Network {
         }
     }
 
+    /// The network of the address in `text`. An IPv6 network may also be written with its length, as `2001:db8::/64`.
+    ///
+    /// # Errors
+    /// [`NetworkError`] for any other text.
+    pub fn parse(text: &str) -> Result<Self, NetworkError> {
+        let (address, length) = text.split_once('/').unwrap_or((text, ""));
+        let address: IpAddr = address.parse().map_err(|_| NetworkError)?;
+        let fits = match address {
+            IpAddr::V6(_) => ["", "64"].contains(&length),
+            IpAddr::V4(_) => ["", "32"].contains(&length),
+        };
+        if fits {
+            Ok(Self::of(address))
+        } else {
+            Err(NetworkError)
+        }
+    }
+
     /// Its first address.
     #[must_use]
     pub fn address(self) -> IpAddr {
@@ -81,9 +99,38 @@ impl Network {
     }
 }
 
+/// A text is no address of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("This must be an IPv4 address, or an IPv6 address, whose /64 counts as one client.")]
+pub struct NetworkError;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_is_read_from_any_address_in_it() {
+        let parse = |text| Network::parse(text).map(|network| network.address().to_string());
+        for (text, first) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("192.0.2.1/32", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("2001:db8:1:2:3::4", "2001:db8:1:2::"),
+            ("2001:db8:1:2::/64", "2001:db8:1:2::"),
+        ] {
+            assert_eq!(parse(text), Ok(first.to_owned()), "{text}");
+        }
+        for text in [
+            "",
+            "ada",
+            "192.0.2.1/24",
+            "2001:db8::/48",
+            "192.0.2",
+            "2001:db8::/64/64",
+        ] {
+            assert_eq!(parse(text), Err(NetworkError), "{text}");
+        }
+    }
 
     fn network(address: &str) -> Network {
         let address = address.parse().unwrap();

@@ -33,13 +33,13 @@ mod username;
 pub use algorithm::Algorithm;
 pub use api_token::ApiToken;
 pub use attempts::{
-    FORGOTTEN_AFTER, FailedAttempts, LONGEST_LINE, LinePolicy, MAX_FAILURES, admit_stranger, forgive,
-    readmit_stranger,
+    FORGOTTEN_AFTER, FailedAttempts, LONGEST_LINE, LinePolicy, MAX_FAILURES, admit_stranger, call_stranger,
+    forgive, next_turn, readmit_stranger,
 };
 pub use attributes::{AttributeError, AttributeValue, Attributes};
 pub use bearer::BearerToken;
 pub use block::Block;
-pub use client::{Client, ClientAddress, Network};
+pub use client::{Client, ClientAddress, Network, NetworkError};
 pub use device::Device;
 pub(crate) use ids::random;
 pub use ids::{ApiTokenId, InvalidId, InvitationId, SessionId, TokenId, UserId};

@@ -70,6 +70,7 @@ impl EventKind {
             | Self::SigningKeyRotated { .. }
             | Self::SigningKeyRevoked { .. }
             | Self::SigningKeyReplaced { .. }
+            | Self::ThrottleCleared { .. }
             | Self::StoreOutageBegan
             | Self::StoreOutageEnded
             | Self::EventsLeftOut { .. } => false,

@@ -41,6 +41,7 @@ impl EventKind {
         "signing_key_rotated",
         "store_outage_began",
         "store_outage_ended",
+        "throttle_cleared",
         "throttled",
         "user_created",
         "user_deleted",
@@ -83,6 +84,10 @@ impl EventKind {
             Self::Throttled { axis, retry_after } => {
                 json!({ "limit": axis.name(), "retry_after": retry_after.as_secs() })
             }
+            Self::ThrottleCleared { network } => match network {
+                Some(network) => json!({ "network": network.address().to_string() }),
+                None => json!({}),
+            },
             Self::EventsLeftOut { count } | Self::RefusalsLeftOut { count } => json!({ "count": count }),
             Self::CurrentPasswordWrong
             | Self::PasswordSet

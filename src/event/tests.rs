@@ -116,6 +116,7 @@ fn each_kind_has_a_name_of_its_own() {
             axis: ThrottleAxis::Account,
             retry_after: Duration::from_secs(9),
         },
+        EventKind::ThrottleCleared { network: None },
         EventKind::StoreOutageBegan,
         EventKind::StoreOutageEnded,
         EventKind::EventsLeftOut { count: 3 },

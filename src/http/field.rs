@@ -5,7 +5,8 @@ use serde::Serialize;
 use crate::{
     auth::{ApiTokenRejection, PasswordRejection},
     domain::{
-        AttributeError, CodeLifetimeError, MomentError, NameError, PasswordError, RoleError, UsernameError,
+        AttributeError, CodeLifetimeError, MomentError, NameError, NetworkError, PasswordError, RoleError,
+        UsernameError,
     },
 };
 
@@ -117,6 +118,12 @@ impl FieldProblem for NotTruth {
 /// Whether `text`, a parameter of a query, is true.
 pub(crate) fn truth(text: &str) -> Result<bool, NotTruth> {
     text.parse().map_err(|_| NotTruth)
+}
+
+impl FieldProblem for NetworkError {
+    fn code(&self) -> &'static str {
+        "bad_address"
+    }
 }
 
 impl FieldProblem for MomentError {

@@ -15,6 +15,7 @@ pub(super) struct Buckets {
     limiter: RateLimiter<u32, State, Since, NoOpMiddleware<Duration>>,
     table: SharedTable,
     refill: Duration,
+    hold: u32,
 }
 
 /// The table, as the limiter reads and writes it.
@@ -49,6 +50,7 @@ impl Buckets {
             limiter: RateLimiter::new(quota.allow_burst(failures), state, Since { clock, start }),
             table,
             refill,
+            hold: failures.get(),
         }
     }
 
@@ -61,6 +63,14 @@ impl Buckets {
         self.limiter
             .check_key(&place)
             .map_err(|empty| empty.wait_time_from(now))
+    }
+
+    /// When the bucket at `place` has a failure again. Returns `None` if it is not empty. It takes none.
+    pub(super) fn empty_until(&self, place: u32) -> Option<Timestamp> {
+        let all_but_one = self.refill.saturating_mul(self.hold - 1);
+        let until = self.table.lock().at(place).at.minus(all_but_one);
+        let now = self.limiter.clock().clock.now();
+        (now < until).then_some(until)
     }
 
     /// Puts back what was taken.
@@ -121,6 +131,8 @@ mod tests {
             assert_eq!(buckets.take(7), Ok(()));
         }
         assert_eq!(buckets.take(7), Err(SECONDS(10)));
+        assert_eq!(buckets.empty_until(7), Some(clock.now().plus(SECONDS(10))));
+        assert_eq!(buckets.empty_until(8), None);
         assert_eq!(buckets.take(8), Ok(()), "another bucket");
         clock.advance(SECONDS(9));
         assert_eq!(buckets.take(7), Err(SECONDS(1)));

@@ -89,6 +89,19 @@ impl Budget {
         self.with_accounts(|accounts| accounts.after_one_more(&from, now).map(drop))
     }
 
+    /// Gives back to each of these accounts, which come with their shares, what one of a single share holds. So such an account is full
+    /// then, and a group has as much more as one of its members may spend.
+    pub(super) fn give_back<K: Hash>(&self, to: impl Iterator<Item = (K, usize)>) {
+        let to: Vec<_> = self.places(to).collect();
+        self.with_accounts(|accounts| {
+            for (place, shares) in to {
+                let rate = accounts.rate;
+                let all = rate.one(shares).saturating_mul(rate.holds.get().into());
+                accounts.full_at[place] = accounts.full_at[place].saturating_sub(all);
+            }
+        });
+    }
+
     fn places<K: Hash>(
         &self,
         accounts: impl Iterator<Item = (K, usize)>,
@@ -206,6 +219,25 @@ mod tests {
             Ok(()),
             "without the group"
         );
+    }
+
+    #[test]
+    fn what_is_given_back_to_a_group_is_one_members_part() {
+        let budget = three();
+        let member = |n: usize| [(format!("member {n}"), 1), ("group".to_owned(), 4)].into_iter();
+        for n in 0..12 {
+            assert_eq!(budget.spend(member(n / 3), NOW), Ok(()));
+        }
+        assert!(budget.check(member(0), NOW).is_err() && budget.check(member(9), NOW).is_err());
+        budget.give_back(member(0));
+        for _ in 0..3 {
+            assert_eq!(budget.spend(member(0), NOW), Ok(()));
+        }
+        assert!(
+            budget.check(member(9), NOW).is_err(),
+            "no other member has gained"
+        );
+        assert!(budget.check([("member 1", 1)].into_iter(), NOW).is_err());
     }
 
     #[test]

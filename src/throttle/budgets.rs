@@ -5,11 +5,12 @@ use std::{hash::Hash, sync::Arc};
 use super::{
     budget::{Budget, Rate},
     error::{Axis, ThrottleError, too_many},
+    lately::Wait,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, Timestamp},
     config::ThrottleConfig,
-    domain::{ClientAddress, SessionId, UserId},
+    domain::{ClientAddress, Network, SessionId, UserId},
 };
 
 /// How many sessions can make as many changes as one may, before their user has no more left. So a client with one stolen session
@@ -17,7 +18,7 @@ use crate::{
 const SHARES_OF_USER: usize = 4;
 
 /// The budgets of all clients and users.
-pub(crate) struct Budgets {
+pub(super) struct Budgets {
     clock: Arc<dyn Clock>,
     sign_ups: Budget,
     forged_tokens: Budget,
@@ -27,7 +28,7 @@ pub(crate) struct Budgets {
 
 impl Budgets {
     /// Full budgets.
-    pub(crate) fn new(config: &ThrottleConfig, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(config: &ThrottleConfig, clock: Arc<dyn Clock>) -> Self {
         let [sign_ups, forged_tokens, changes, refreshes] = rates(config).map(Budget::new);
         Self {
             clock,
@@ -39,7 +40,7 @@ impl Budgets {
     }
 
     /// Applies the limits of `config` from now on. What was spent stays spent.
-    pub(crate) fn apply(&self, config: &ThrottleConfig) {
+    pub(super) fn apply(&self, config: &ThrottleConfig) {
         let budgets = [
             &self.sign_ups,
             &self.forged_tokens,
@@ -55,7 +56,7 @@ impl Budgets {
     ///
     /// # Errors
     /// [`ThrottleError::TooMany`].
-    pub(crate) fn admit_sign_up(&self, from: Option<ClientAddress>) -> Result<(), ThrottleError> {
+    pub(super) fn admit_sign_up(&self, from: Option<ClientAddress>) -> Result<(), ThrottleError> {
         self.spend_of_network(&self.sign_ups, from, Axis::SignUps)
     }
 
@@ -63,7 +64,7 @@ impl Budgets {
     ///
     /// # Errors
     /// [`ThrottleError::TooMany`].
-    pub(crate) fn admit_forged_token(&self, from: Option<ClientAddress>) -> Result<(), ThrottleError> {
+    pub(super) fn admit_forged_token(&self, from: Option<ClientAddress>) -> Result<(), ThrottleError> {
         self.spend_of_network(&self.forged_tokens, from, Axis::ForgedTokens)
     }
 
@@ -71,9 +72,8 @@ impl Budgets {
     ///
     /// # Errors
     /// [`ThrottleError::TooMany`].
-    pub(crate) fn admit_change(&self, session: SessionId, user: UserId) -> Result<(), ThrottleError> {
-        let accounts = [(*session.as_bytes(), 1), (*user.as_bytes(), SHARES_OF_USER)];
-        self.spend(&self.changes, accounts.into_iter(), Axis::Changes(user))
+    pub(super) fn admit_change(&self, session: SessionId, user: UserId) -> Result<(), ThrottleError> {
+        self.spend(&self.changes, accounts_of(session, user), Axis::Changes(user))
     }
 
     /// Permission for one refresh of `session`. Not spent before the refresh has minted a token: see
@@ -81,15 +81,44 @@ impl Budgets {
     ///
     /// # Errors
     /// [`ThrottleError::TooMany`].
-    pub(crate) fn admit_refresh(&self, session: SessionId) -> Result<(), ThrottleError> {
+    pub(super) fn admit_refresh(&self, session: SessionId) -> Result<(), ThrottleError> {
         let admitted = self.refreshes.check([(session, 1)].into_iter(), self.clock.now());
         admitted.map_err(|retry_after| too_many(Axis::Refreshes, retry_after))
     }
 
     /// A refresh of `session` has minted a token.
-    pub(crate) fn note_minted(&self, session: SessionId) {
+    pub(super) fn note_minted(&self, session: SessionId) {
         // With nothing left, another refresh came first: a session mints one token after the other.
         let _ = self.refreshes.spend([(session, 1)].into_iter(), self.clock.now());
+    }
+
+    /// When the account of `wait` has something left again. Returns `None` if it has, or if this is not counted here.
+    pub(super) fn empty_until(&self, wait: Wait) -> Option<Timestamp> {
+        let now = self.clock.now();
+        let left = match wait {
+            Wait::SignUps { network } => self.sign_ups.check(network.blocks(), now),
+            Wait::ForgedTokens { network } => self.forged_tokens.check(network.blocks(), now),
+            Wait::Changes { user, session } => self.changes.check(accounts_of(session, user), now),
+            Wait::Refreshes { session, .. } => self.refreshes.check([(session, 1)].into_iter(), now),
+            _ => Ok(()),
+        };
+        left.err().map(|wait| now.plus(wait))
+    }
+
+    /// Frees a network: it can spend as much as a new one.
+    pub(super) fn clear_network(&self, network: Network) {
+        self.sign_ups.give_back(network.blocks());
+        self.forged_tokens.give_back(network.blocks());
+    }
+
+    /// Frees a user and these sessions of theirs: as much is given back as one session may spend.
+    pub(super) fn clear_user(&self, user: UserId, sessions: impl Iterator<Item = SessionId>) {
+        self.changes
+            .give_back([(*user.as_bytes(), SHARES_OF_USER)].into_iter());
+        for session in sessions {
+            self.changes.give_back([(*session.as_bytes(), 1)].into_iter());
+            self.refreshes.give_back([(session, 1)].into_iter());
+        }
     }
 
     fn spend_of_network(
@@ -111,6 +140,11 @@ impl Budgets {
         let spent = budget.spend(accounts, self.clock.now());
         spent.map_err(|retry_after| too_many(axis, retry_after))
     }
+}
+
+/// Where a change by this session is counted.
+fn accounts_of(session: SessionId, user: UserId) -> impl Iterator<Item = ([u8; 16], usize)> {
+    [(*session.as_bytes(), 1), (*user.as_bytes(), SHARES_OF_USER)].into_iter()
 }
 
 fn rates(config: &ThrottleConfig) -> [Rate; 4] {

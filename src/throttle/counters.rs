@@ -7,6 +7,8 @@ use std::{
 
 use super::{
     buckets::Buckets,
+    budgets::Budgets,
+    lately::Lately,
     places::{InLine, KINDS, Kind, PLACES_EACH, place},
     table::SharedTable,
 };
@@ -24,6 +26,10 @@ pub(super) struct Counters {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) table: SharedTable,
+    pub(super) budgets: Budgets,
+    pub(super) lately: Lately,
+    /// Held while places are written, so that no older state of a place follows a newer one.
+    keeping: tokio::sync::Mutex<()>,
     hash_key: [u8; 16],
     rules: RwLock<Arc<Rules>>,
 }
@@ -62,6 +68,9 @@ impl Counters {
             }
         }
         Ok(Self {
+            budgets: Budgets::new(config, Arc::clone(&clock)),
+            lately: Lately::default(),
+            keeping: tokio::sync::Mutex::new(()),
             hash_key: kept.hash_key,
             rules: RwLock::new(Arc::new(rules(config, &table, &clock))),
             table,
@@ -75,6 +84,7 @@ impl Counters {
     /// # Errors
     /// A failure of the store; what was not written is written the next time.
     pub(super) async fn keep(&self) -> Result<(), StoreError> {
+        let _keeping = self.keeping.lock().await;
         loop {
             let changed = self.table.lock().take_changed(KEEP_BATCH);
             if changed.is_empty() {
@@ -109,6 +119,7 @@ impl Counters {
     pub(super) fn apply(&self, config: &ThrottleConfig) {
         let rules = Arc::new(rules(config, &self.table, &self.clock));
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        self.budgets.apply(config);
     }
 
     /// Forgets what a clock that was ahead noted: it would shut users out until then.

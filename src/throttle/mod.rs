@@ -2,7 +2,7 @@
 //! by the account, whose strangers wait in a [line](crate::domain::admit_stranger). A client in a network from which the user
 //! has signed in before is no stranger: see [`known`]. One that presents a [`device`] token of the user is judged by that
 //! alone. So no client can lock another one out. And how fast tokens may be guessed by a user who may ask about them, in
-//! buckets as well. What costs the server much and is no guess has a [budget](Budgets).
+//! buckets as well. What costs the server much and is no guess has a [budget](budgets).
 //!
 //! A table of a fixed size holds what is remembered, at places that a keyed hash picks: a million names or addresses take
 //! no more memory than that. A client that shares a place with an account under attack waits as its strangers do, and so can
@@ -17,28 +17,31 @@ mod counters;
 mod device;
 mod error;
 mod known;
+mod lately;
 mod places;
 mod table;
+mod waiting;
 
 use std::sync::Arc;
 
-pub use self::error::Axis;
-pub(crate) use self::{attempt::Attempt, budgets::Budgets, error::ThrottleError};
+pub(crate) use self::{attempt::Attempt, error::ThrottleError, waiting::key};
 use self::{
     attempt::Standing,
     counters::Counters,
     error::too_many,
     places::{InLine, Kind},
 };
+pub use self::{error::Axis, lately::Wait, waiting::Waiting};
 use crate::{
     clock::Clock,
     config::ThrottleConfig,
-    domain::{ClientAddress, DeviceTokenHash, Network, User, UserId, Username, admit_stranger},
+    domain::{ClientAddress, DeviceTokenHash, Network, SessionId, User, UserId, Username, admit_stranger},
     store::{Store, StoreError},
 };
 
-/// Counts failed attempts, and says which attempt has to wait.
-pub(crate) struct Throttle(Counters);
+/// Counts failed attempts, and says which attempt has to wait. Cheap to clone: every clone is a handle of the same one.
+#[derive(Clone)]
+pub(crate) struct Throttle(Arc<Counters>);
 
 impl Throttle {
     /// Goes on from what `store` has kept.
@@ -50,7 +53,7 @@ impl Throttle {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
-        Ok(Self(Counters::load(config, store, clock).await?))
+        Ok(Self(Arc::new(Counters::load(config, store, clock).await?)))
     }
 
     /// Applies the limits of `config` from the next attempt on. What was counted stays counted.
@@ -95,14 +98,43 @@ impl Throttle {
         from: Option<ClientAddress>,
     ) -> Result<Attempt<'_>, ThrottleError> {
         let network = from.map(ClientAddress::network);
-        let standing = match self.0.admit_known(user, network).await? {
+        let user_id = user.map(|user| user.id);
+        let known = self.0.admit_known(user, network).await;
+        let turn = user_id
+            .zip(network)
+            .map(|(user, network)| Wait::Turn { user, network });
+        let standing = match self.noted(known, turn)? {
             Some(known) => known,
-            None => self.admit_stranger(name, network)?,
+            None => self.noted_stranger(self.admit_stranger(name, network), user_id, network)?,
         };
         Ok(Attempt {
             counters: &self.0,
             standing,
         })
+    }
+
+    /// Notes of whom a refusal is. That of a name without a user is not noted.
+    fn noted_stranger<T>(
+        &self,
+        admitted: Result<T, ThrottleError>,
+        user: Option<UserId>,
+        network: Option<Network>,
+    ) -> Result<T, ThrottleError> {
+        let wait = match &admitted {
+            Err(ThrottleError::TooMany {
+                axis: Axis::Address, ..
+            }) => network.map(|network| Wait::Address { network }),
+            _ => user.map(|user| Wait::Account { user, network }),
+        };
+        self.noted(admitted, wait)
+    }
+
+    /// Notes `wait` if it was refused.
+    fn noted<T>(&self, admitted: Result<T, ThrottleError>, wait: Option<Wait>) -> Result<T, ThrottleError> {
+        if let (Err(ThrottleError::TooMany { .. }), Some(wait)) = (&admitted, wait) {
+            self.0.lately.note(wait, self.0.clock.now());
+        }
+        admitted
     }
 
     fn admit_stranger(
@@ -145,7 +177,56 @@ impl Throttle {
     pub(crate) fn admit_foreign_token(&self, caller: UserId) -> Result<(), ThrottleError> {
         let place = self.0.place(Kind::ForeignTokens, &caller.to_string(), None);
         let taken = self.0.rules().foreign_tokens.take(place);
-        taken.map_err(|wait| too_many(Axis::Caller(caller), wait))
+        let taken = taken.map_err(|wait| too_many(Axis::Caller(caller), wait));
+        self.noted(taken, Some(Wait::ForeignTokens { user: caller }))
+    }
+
+    /// Permission for one sign-up of a client at `from`. Without an address it is not counted.
+    ///
+    /// # Errors
+    /// [`ThrottleError::TooMany`].
+    pub(crate) fn admit_sign_up(&self, from: Option<ClientAddress>) -> Result<(), ThrottleError> {
+        let network = from.map(ClientAddress::network);
+        let wait = network.map(|network| Wait::SignUps { network });
+        self.noted(self.0.budgets.admit_sign_up(from), wait)
+    }
+
+    /// Permission to tell a client at `from` that one more token is forged. Without an address it is not counted.
+    ///
+    /// # Errors
+    /// [`ThrottleError::TooMany`].
+    pub(crate) fn admit_forged_token(&self, from: Option<ClientAddress>) -> Result<(), ThrottleError> {
+        let network = from.map(ClientAddress::network);
+        let wait = network.map(|network| Wait::ForgedTokens { network });
+        self.noted(self.0.budgets.admit_forged_token(from), wait)
+    }
+
+    /// Permission for one durable change by `session` of `user`.
+    ///
+    /// # Errors
+    /// [`ThrottleError::TooMany`].
+    pub(crate) fn admit_change(&self, session: SessionId, user: UserId) -> Result<(), ThrottleError> {
+        let admitted = self.0.budgets.admit_change(session, user);
+        self.noted(admitted, Some(Wait::Changes { user, session }))
+    }
+
+    /// Permission for one refresh of `session` of `user`. Not spent before the refresh has minted a token: see
+    /// [`note_minted`](Self::note_minted).
+    ///
+    /// # Errors
+    /// [`ThrottleError::TooMany`].
+    pub(crate) fn admit_refresh(
+        &self,
+        session: SessionId,
+        user: Option<UserId>,
+    ) -> Result<(), ThrottleError> {
+        let wait = user.map(|user| Wait::Refreshes { user, session });
+        self.noted(self.0.budgets.admit_refresh(session), wait)
+    }
+
+    /// A refresh of `session` has minted a token.
+    pub(crate) fn note_minted(&self, session: SessionId) {
+        self.0.budgets.note_minted(session);
     }
 }
 

@@ -38,3 +38,4 @@ mod server;
 mod sign_in;
 mod sign_up;
 mod throttle;
+mod throttled;

@@ -20,7 +20,7 @@ const STRANGER: &str = "203.0.113.9";
 
 /// The seconds until the next attempt is allowed.
 #[track_caller]
-fn assert_throttled(answer: &Answer) -> u64 {
+pub(crate) fn assert_throttled(answer: &Answer) -> u64 {
     answer.assert_problem(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts");
     let wait = answer.header("retry-after").parse().unwrap();
     assert!(wait > 0);
@@ -28,7 +28,7 @@ fn assert_throttled(answer: &Answer) -> u64 {
 }
 
 /// A server with the user ada, who signed in from [`HOME`] once.
-async fn with_ada() -> Server {
+pub(crate) async fn with_ada() -> Server {
     let server = spawn().await;
     server
         .sign_up("ada", PASSWORD)
@@ -39,7 +39,7 @@ async fn with_ada() -> Server {
 }
 
 /// Fails until the address is throttled. Returns the number of failures and the wait.
-async fn hammer(server: &Server, address: &str, name: &str) -> (usize, u64) {
+pub(crate) async fn hammer(server: &Server, address: &str, name: &str) -> (usize, u64) {
     for failures in 0..300 {
         let answer = server.sign_in_from(address, name, "wrong password").await;
         if answer.status == StatusCode::TOO_MANY_REQUESTS {

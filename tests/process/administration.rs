@@ -139,6 +139,52 @@ fn each_command_does_the_same_with_a_server_and_without() {
 }
 
 #[test]
+fn a_locked_out_user_is_listed_and_let_in() {
+    for is_served in [true, false] {
+        let mut house = House::new(is_served);
+        let server = house.served();
+        for _ in 0..30 {
+            server.sign_in("bob", "wrong password").assert_status(401);
+        }
+        server.sign_in("bob", PASSWORD).assert_status(429);
+        if !is_served {
+            let server = house.server.take().unwrap();
+            server.signal("TERM");
+            server.wait();
+        }
+        let all = house.says("throttle list");
+        if is_served {
+            let columns: Vec<&str> = all.split_whitespace().collect();
+            assert_eq!(columns[..3], ["USER", "NETWORK", "WHY"], "{all}");
+            assert!(all.contains("bob  ") && all.contains("127.0.0.1") && all.contains("wrong passwords"));
+            let json: serde_json::Value = serde_json::from_str(&house.says("throttle list --json")).unwrap();
+            assert_eq!(
+                (&json["username"], &json["why"]),
+                (&"bob".into(), &"account".into())
+            );
+        } else {
+            assert!(all.starts_with("no server runs, so"), "{all}");
+        }
+        let bob = house.says("throttle list BOB");
+        assert!(bob.contains("bob  ") && bob.contains("wrong passwords"), "{bob}");
+        assert!(
+            [&all, &bob]
+                .iter()
+                .all(|text| text.lines().all(|line| line.len() <= 80)),
+            "{all}{bob}"
+        );
+        assert_eq!(house.says("throttle list ada"), "no one waits\n");
+        assert_eq!(house.says("throttle clear bob"), "bob can sign in again\n");
+        assert_eq!(
+            house.says("throttle clear --network ::1"),
+            "clients at :: can try again\n"
+        );
+        assert_eq!(house.says("throttle list bob"), "no one waits\n");
+        house.served().sign_in("bob", PASSWORD).assert_status(200);
+    }
+}
+
+#[test]
 fn a_command_that_can_not_be_done_says_why_and_changes_nothing() {
     for is_served in [true, false] {
         let house = House::new(is_served);
@@ -173,6 +219,10 @@ fn a_command_that_can_not_be_done_says_why_and_changes_nothing() {
             ("session end bob", 2, "--all"),
             ("token revoke bob x", 1, "bob has no token with that id"),
             ("token revoke bob a/b", 2, "is no id"),
+            ("throttle list eve", 1, "there is no user eve"),
+            ("throttle clear eve", 1, "there is no user eve"),
+            ("throttle clear", 2, "<USER>"),
+            ("throttle list --network here", 2, "is no address"),
             ("user lst", 2, "list"),
         ] {
             let ended = house.run(command);

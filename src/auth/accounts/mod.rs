@@ -1,4 +1,4 @@
-//! Users, and what else an operator or an administrator looks after: the signing keys. It starts no server: a command can work
+//! Users, and what else an operator or an administrator looks after: the signing keys, and those who wait at the throttle. It starts no server: a command can work
 //! on the database while none runs, and no key changes by that. Which actor may do what is for the caller to decide.
 
 mod add;
@@ -8,18 +8,28 @@ mod keys;
 mod list;
 mod shared_keys;
 mod sign_ins;
+mod throttled;
 mod trail;
 
 use std::sync::Arc;
+
+use tokio::sync::OnceCell;
 
 use self::shared_keys::SharedKeys;
 pub(super) use self::shared_keys::UsesKeys;
 pub use self::{
     change::SetPassword,
     codes::{IssuedInvitation, IssuedResetCode, NewInvitation},
+    throttled::WaitingPage,
 };
 use super::{AuthError, Parts, StartError};
-use crate::{config::Config, event::Listeners, passwords::Passwords, store::StoreCounts};
+use crate::{
+    config::{Config, ThrottleConfig},
+    event::Listeners,
+    passwords::Passwords,
+    store::{StoreCounts, StoreError},
+    throttle::Throttle,
+};
 
 /// Which users there are, and what they have. Cheap to clone.
 #[derive(Clone)]
@@ -27,6 +37,8 @@ pub struct Accounts {
     pub(super) parts: Parts,
     pub(super) passwords: Arc<Passwords>,
     pub(super) keys: Arc<SharedKeys>,
+    throttle: Arc<OnceCell<Throttle>>,
+    limits: ThrottleConfig,
 }
 
 impl Accounts {
@@ -44,9 +56,20 @@ impl Accounts {
     pub fn new(config: &Config, parts: Parts) -> Self {
         Self {
             keys: Arc::new(SharedKeys::new(config, parts.clone())),
+            throttle: Arc::default(),
+            limits: config.throttle,
             parts,
             passwords: Arc::new(Passwords::new(&config.password)),
         }
+    }
+
+    /// The throttle, which a server of this process shares. It is loaded when it is needed first.
+    pub(super) async fn throttle(&self) -> Result<&Throttle, StoreError> {
+        let load = || {
+            let (store, clock) = (Arc::clone(&self.parts.store), Arc::clone(&self.parts.clock));
+            Throttle::load(&self.limits, store, clock)
+        };
+        self.throttle.get_or_try_init(load).await
     }
 
     /// How many users and live sessions there are.

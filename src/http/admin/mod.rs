@@ -10,6 +10,7 @@ mod list;
 mod page;
 mod sign_ins;
 mod status;
+mod throttle;
 mod user;
 
 use std::convert::Infallible;
@@ -59,6 +60,9 @@ impl Administration {
             codes::invitations_route(self),
             codes::invitation_route(self),
             codes::reset_route(self),
+            throttle::route(self),
+            throttle::user_route(self),
+            throttle::network_route(self),
             status::route(self),
             events::route(self),
         )
