@@ -139,6 +139,13 @@ pub enum EventKind {
     UserEnabled,
     /// A user was deleted, with every session and API token.
     UserDeleted,
+    /// Users who come from elsewhere are added or changed, all at once.
+    UsersImported {
+        /// How many were added.
+        added: u64,
+        /// How many were changed.
+        updated: u64,
+    },
     /// A user made an API token.
     ApiTokenCreated {
         /// The id of the token, which is no secret.
@@ -226,6 +233,7 @@ impl EventKind {
             Self::UserDisabled => "user_disabled",
             Self::UserEnabled => "user_enabled",
             Self::UserDeleted => "user_deleted",
+            Self::UsersImported { .. } => "users_imported",
             Self::ApiTokenCreated { .. } => "api_token_created",
             Self::ApiTokenRevoked { .. } => "api_token_revoked",
             Self::SigningKeyCreated { .. } => "signing_key_created",

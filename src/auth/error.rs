@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::import_report::ImportReport;
 use crate::{
     config::{ConfigError, Origin},
     domain::{Role, UserId},
@@ -103,6 +104,15 @@ pub enum AuthError {
     /// The signing key can't be replaced.
     #[error(transparent)]
     Rotation(RotationError),
+    /// Lines of an import are bad, or users are in the way. Nothing was imported.
+    #[error("{} lines of an import are bad, and {} users are in the way", .0.bad, .0.conflicts)]
+    ImportRefused(Box<ImportReport>),
+    /// An import can't be read, for this reason. Nothing was imported.
+    #[error("an import can't be read: {0}")]
+    ImportUnreadable(String),
+    /// Another import is going on.
+    #[error("another import is going on")]
+    ImportInProgress,
     /// The user has none of these roles.
     #[error("none of the roles")]
     MissingRole(Vec<Role>),

@@ -8,6 +8,7 @@ mod device;
 mod error;
 mod follow_clock;
 mod handle;
+mod import_report;
 mod introspect;
 mod issue;
 mod jwks;
@@ -33,6 +34,7 @@ pub use self::{
     device::DeviceClaim,
     error::{ApiTokenRejection, AuthError, CredentialsRefusal, RotationError, StartError},
     handle::Auth,
+    import_report::{ImportOptions, ImportReport, LineReport, NAMED_LINES, OnConflict},
     introspect::Introspection,
     issue::{IssuedRefreshToken, IssuedToken},
     jwks::Jwks,

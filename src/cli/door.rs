@@ -3,12 +3,17 @@
 
 use std::{io, path::PathBuf};
 
-use http_body_util::BodyExt;
-use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
+use futures_util::stream;
+use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{
+    Method, Request, StatusCode,
+    body::{Body, Bytes, Frame},
+    client::conn::http1,
+};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::net::UnixStream;
+use tokio::{net::UnixStream, sync::mpsc::Receiver, task::JoinHandle};
 
 use super::{control, database, failure::Failure, process::start_log, threads};
 use crate::{
@@ -81,16 +86,99 @@ impl Door {
         }
         let body = body.map_or_else(String::new, |body| body.to_string());
         let request = request.body(body).map_err(|error| broken(&error))?;
-        let (status, body) = match self {
-            Self::Server(socket) => send(socket, request).await.map_err(|error| broken(&error))?,
+        self.send(request).await?.json().await
+    }
+
+    /// Sends what `pieces` brings, and returns the JSON that answers it. The receiver may be dropped before the last piece.
+    ///
+    /// Fails with what the answer says if it is a refusal.
+    pub(super) async fn upload(&self, path: &str, mut pieces: Receiver<Piece>) -> Result<Value, Refusal> {
+        let pieces = stream::poll_fn(move |context| pieces.poll_recv(context));
+        let request = Request::post(path).header("host", "localhost");
+        let request = request
+            .body(StreamBody::new(pieces))
+            .map_err(|error| broken(&error))?;
+        self.send(request).await?.json().await
+    }
+
+    /// Asks for an answer that comes piece by piece.
+    ///
+    /// Fails with what the answer says if it is a refusal.
+    pub(super) async fn download(&self, path: &str) -> Result<Download, Refusal> {
+        let request = Request::get(path).header("host", "localhost");
+        let request = request.body(String::new()).map_err(|error| broken(&error))?;
+        let answer = self.send(request).await?;
+        if answer.status.is_success() {
+            return Ok(Download(answer));
+        }
+        match answer.json().await {
+            Ok(other) => Err(broken(&other)),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    async fn send<B>(&self, request: Request<B>) -> Result<Answer, Refusal>
+    where
+        B: Body<Data = Bytes> + Send + Sync + Unpin + 'static,
+        B::Error: Into<Broken>,
+    {
+        match self {
+            Self::Server(socket) => send(socket, request).await.map_err(|error| broken(&error)),
             Self::Here(here) => {
-                let answer = here.administration.answer(request).await;
-                let (head, body) = answer.into_parts();
-                let body = body.collect().await.map_err(|error| broken(&error))?;
-                (head.status, body.to_bytes())
+                let (head, body) = here.administration.answer(request).await.into_parts();
+                Ok(Answer {
+                    status: head.status,
+                    body: body.map_err(Broken::from).boxed_unsync(),
+                    connection: None,
+                })
             }
-        };
-        read(status, &body)
+        }
+    }
+}
+
+/// A piece of a body that is sent.
+pub(super) type Piece = io::Result<Frame<Bytes>>;
+/// What a connection or a body fails with.
+type Broken = Box<dyn std::error::Error + Send + Sync>;
+
+/// An answer, whose body is still to be read.
+struct Answer {
+    status: StatusCode,
+    body: UnsyncBoxBody<Bytes, Broken>,
+    /// What must stay until the body is read.
+    connection: Option<AbortOnDrop>,
+}
+
+/// A task that ends with this.
+struct AbortOnDrop(JoinHandle<hyper::Result<()>>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Answer {
+    async fn json(self) -> Result<Value, Refusal> {
+        let body = self.body.collect().await.map_err(|error| broken(&error))?;
+        drop(self.connection);
+        read(self.status, &body.to_bytes())
+    }
+}
+
+/// The body of an answer, piece by piece.
+pub(super) struct Download(Answer);
+
+impl Download {
+    /// Returns the next piece; `None` at the end. Fails if the answer is cut short.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        while let Some(frame) = self.0.body.frame().await {
+            let frame = frame.map_err(|error| broken(&error))?;
+            if let Ok(piece) = frame.into_data() {
+                return Ok(Some(piece));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -102,19 +190,21 @@ fn is_nobody_there(error: &io::Error) -> bool {
     )
 }
 
-async fn send(
-    socket: &PathBuf,
-    request: Request<String>,
-) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
+async fn send<B>(socket: &PathBuf, request: Request<B>) -> Result<Answer, Broken>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Broken>,
+{
     let stream = UnixStream::connect(socket).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
+    let connection = AbortOnDrop(tokio::spawn(connection));
     let answer = sender.send_request(request).await?;
     let (head, body) = answer.into_parts();
-    let body = body.collect().await?.to_bytes();
-    drop(sender);
-    let _ = connection.await;
-    Ok((head.status, body))
+    Ok(Answer {
+        status: head.status,
+        body: body.map_err(Broken::from).boxed_unsync(),
+        connection: Some(connection),
+    })
 }
 
 /// Why a request was not granted.
@@ -124,6 +214,10 @@ pub(super) struct Refusal {
     pub(super) code: String,
     /// What the answer says, a line a field.
     pub(super) text: String,
+    /// What the answer says as a whole.
+    pub(super) detail: String,
+    /// What it says of each field.
+    pub(super) errors: Vec<FieldError>,
 }
 
 impl Refusal {
@@ -142,9 +236,10 @@ struct Problem {
     errors: Vec<FieldError>,
 }
 
-#[derive(Deserialize)]
-struct FieldError {
-    detail: String,
+#[derive(Debug, Deserialize)]
+pub(super) struct FieldError {
+    pub(super) field: String,
+    pub(super) detail: String,
 }
 
 fn read(status: StatusCode, body: &[u8]) -> Result<Value, Refusal> {
@@ -156,18 +251,26 @@ fn read(status: StatusCode, body: &[u8]) -> Result<Value, Refusal> {
     }
     let problem: Problem = serde_json::from_slice(body).map_err(|error| broken(&error))?;
     let text = if problem.errors.is_empty() {
-        problem.detail
+        problem.detail.clone()
     } else {
-        let details = problem.errors.into_iter().map(|error| error.detail);
+        let details = problem.errors.iter().map(|error| error.detail.as_str());
         details.collect::<Vec<_>>().join(" ")
     };
-    let code = problem.code;
-    Err(Refusal { code, text })
+    let Problem { code, detail, errors } = problem;
+    Err(Refusal {
+        code,
+        text,
+        detail,
+        errors,
+    })
 }
 
 fn broken(error: &dyn std::fmt::Display) -> Refusal {
+    let text = format!("The server's answer can't be read: {error}.");
     Refusal {
         code: String::new(),
-        text: format!("The server's answer can't be read: {error}."),
+        detail: text.clone(),
+        text,
+        errors: Vec::new(),
     }
 }

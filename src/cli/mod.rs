@@ -7,8 +7,10 @@ mod control;
 mod database;
 mod description;
 mod door;
+mod export;
 mod failure;
 mod flags;
+mod import;
 mod invite;
 mod key;
 mod lasting;
@@ -25,18 +27,14 @@ mod throttle;
 mod user;
 mod write_config;
 
-use std::{
-    env,
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::{env, process::ExitCode};
 
 use clap::{Arg, ArgMatches, Command, error::ErrorKind};
 
 use self::{
     failure::Failure,
     flags::{DEFAULT_FILE, add_flags, flag},
-    process::{keep_files_private, say},
+    process::{complain, keep_files_private, say},
 };
 use crate::config::{self, Settings};
 
@@ -101,6 +99,8 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("status", arguments)) => status::run(arguments, &config),
         Some(("key", arguments)) => key::run(arguments, &config),
         Some(("throttle", arguments)) => throttle::run(arguments, &config),
+        Some(("import", arguments)) => import::run(arguments, &config),
+        Some(("export", arguments)) => export::run(arguments, &config),
         _ => serve::run(&config, settings.ignored()),
     }
 }
@@ -118,14 +118,6 @@ fn complain_of_no_such_command(error: &clap::Error) {
     }
     let commands: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
     complain(&format!("the commands here are {}", commands.join(", ")));
-}
-
-/// Prints each line of `text` on standard error. A failure is ignored: there is no place left to tell it.
-fn complain(text: &str) {
-    let mut err = io::stderr().lock();
-    for line in text.lines() {
-        let _ = writeln!(err, "jwt-server: {line}");
-    }
 }
 
 fn command() -> Command {
@@ -152,6 +144,8 @@ fn command() -> Command {
         .subcommand(audit::command())
         .subcommand(invite::command())
         .subcommand(status::command())
+        .subcommand(import::command())
+        .subcommand(export::command())
         .subcommand(key::command())
         .subcommand(throttle::command())
         .subcommands(description::commands())

@@ -1,4 +1,4 @@
-//! What a command needs of its process: a runtime, the log, and standard output.
+//! What a command needs of its process: a runtime, the log, standard output and standard error.
 
 use std::io::{self, Write};
 
@@ -37,4 +37,12 @@ pub(super) fn say(text: &str) {
 pub(super) fn say_bytes(text: &[u8]) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text).and_then(|()| out.flush());
+}
+
+/// Prints each line of `text` on standard error. A failure is ignored: there is no place left to tell it.
+pub(super) fn complain(text: &str) {
+    let mut err = io::stderr().lock();
+    for line in text.lines() {
+        let _ = writeln!(err, "jwt-server: {line}");
+    }
 }

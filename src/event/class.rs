@@ -64,6 +64,7 @@ impl EventKind {
             | Self::UserDisabled
             | Self::UserEnabled
             | Self::UserDeleted
+            | Self::UsersImported { .. }
             | Self::ApiTokenCreated { .. }
             | Self::ApiTokenRevoked { .. }
             | Self::SigningKeyCreated { .. }

@@ -47,6 +47,7 @@ impl EventKind {
         "user_deleted",
         "user_disabled",
         "user_enabled",
+        "users_imported",
     ];
 
     /// What the kind carries. The names never change.
@@ -67,6 +68,7 @@ impl EventKind {
             | Self::PasswordReset { session }
             | Self::SessionConfirmed { session } => json!({ "session": session.to_string() }),
             Self::SessionsEnded { count } => json!({ "count": count }),
+            Self::UsersImported { added, updated } => json!({ "added": added, "updated": updated }),
             Self::ApiTokenCreated { api_token } | Self::ApiTokenRevoked { api_token } => {
                 json!({ "api_token": api_token.to_string() })
             }

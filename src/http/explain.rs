@@ -12,7 +12,7 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    auth::{AuthError, Axis, RotationError},
+    auth::{AuthError, Axis, ImportReport, LineReport, RotationError},
     domain::Role,
 };
 
@@ -183,12 +183,7 @@ impl From<&AuthError> for Problem {
             AuthError::ApiTokenRejected(why) => {
                 Self::invalid_fields(why.iter().map(FieldError::from).collect())
             }
-            AuthError::TooManyApiTokens { at_most } => Self::new(
-                StatusCode::CONFLICT,
-                "too_many_api_tokens",
-                "Too many API tokens",
-                format!("A user has at most {at_most} API tokens here. Revoke one that nothing needs."),
-            ),
+            AuthError::TooManyApiTokens { at_most } => Self::too_many_api_tokens(*at_most),
             // What is wrong with the token would help an attacker to forge one.
             AuthError::TokenRefused(_) | AuthError::AccountGone => Self::new(
                 StatusCode::UNAUTHORIZED,
@@ -204,6 +199,9 @@ impl From<&AuthError> for Problem {
                 "No administrator would be left. Give another user the role ADMIN first.",
             ),
             AuthError::Rotation(why) => Self::rotation(why),
+            AuthError::ImportRefused(report) => Self::import_refused(report),
+            AuthError::ImportUnreadable(why) => Self::import_unreadable(why),
+            AuthError::ImportInProgress => Self::import_in_progress(),
             AuthError::MissingRole(roles) => Self::missing_role(roles),
             AuthError::MissingScope(_) => Self::new(
                 StatusCode::FORBIDDEN,
@@ -343,6 +341,57 @@ impl Problem {
             detail,
         )
         .errors(errors)
+    }
+
+    fn too_many_api_tokens(at_most: usize) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "too_many_api_tokens",
+            "Too many API tokens",
+            format!("A user has at most {at_most} API tokens here. Revoke one that nothing needs."),
+        )
+    }
+
+    fn import_unreadable(why: &str) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "import_unreadable",
+            "No list of users",
+            format!("Nothing was imported: {why}."),
+        )
+    }
+
+    fn import_in_progress() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "import_in_progress",
+            "Another import is going on",
+            "One import at a time. Try again when the other one has ended.",
+        )
+    }
+
+    fn import_refused(report: &ImportReport) -> Self {
+        let lines = report.lines.iter().map(|LineReport { line, reason }| FieldError {
+            field: format!("line {line}"),
+            code: "bad_line",
+            detail: reason.clone(),
+        });
+        let more = report.bad + report.conflicts - report.lines.len() as u64;
+        let more = if more > 0 {
+            format!(" {more} more are not named.")
+        } else {
+            String::new()
+        };
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "import_refused",
+            "Import refused",
+            format!(
+                "Nothing was imported: {} lines are bad, and {} users exist already.{more}",
+                report.bad, report.conflicts
+            ),
+        )
+        .errors(lines.collect())
     }
 
     fn http_version() -> Self {

@@ -42,7 +42,7 @@ pub(crate) struct Passwords {
 /// A user whose password was right.
 pub(crate) struct VerifiedPassword {
     pub(crate) user: Arc<User>,
-    /// The same password, normalised and under the configured cost, if the stored hash is of another text or cost.
+    /// The same password, normalised and under the configured cost, if the stored hash is of another text, cost or prefix.
     pub(crate) rehashed: Option<PasswordHash>,
 }
 
@@ -115,7 +115,9 @@ impl Passwords {
             let found = cost_of(&user.password_hash).unwrap_or(cost);
             for text in password.expose_all() {
                 if matches(text, &user.password_hash)? {
-                    let rehash = found != cost || text != password.expose();
+                    // Other servers write other prefixes for the same hash.
+                    let is_ours = user.password_hash.expose().starts_with("$2b$");
+                    let rehash = found != cost || text != password.expose() || !is_ours;
                     let rehashed = rehash.then(|| hash(&password, cost)).transpose()?;
                     return Ok(Some(VerifiedPassword { user, rehashed }));
                 }

@@ -39,3 +39,4 @@ mod sign_in;
 mod sign_up;
 mod throttle;
 mod throttled;
+mod transfer;

@@ -15,6 +15,7 @@ mod damage;
 mod example;
 mod flood;
 mod full;
+mod import;
 mod keys;
 mod kill;
 mod listen;

@@ -4,6 +4,8 @@
 mod add;
 mod change;
 mod codes;
+mod export;
+mod import;
 mod keys;
 mod list;
 mod shared_keys;
@@ -25,6 +27,7 @@ pub use self::{
 use super::{AuthError, Parts, StartError};
 use crate::{
     config::{Config, ThrottleConfig},
+    domain::Roles,
     event::Listeners,
     passwords::Passwords,
     store::{StoreCounts, StoreError},
@@ -39,6 +42,8 @@ pub struct Accounts {
     pub(super) keys: Arc<SharedKeys>,
     throttle: Arc<OnceCell<Throttle>>,
     limits: ThrottleConfig,
+    /// The roles of a user who is imported without any.
+    new_roles: Roles,
 }
 
 impl Accounts {
@@ -60,6 +65,7 @@ impl Accounts {
             limits: config.throttle,
             parts,
             passwords: Arc::new(Passwords::new(&config.password)),
+            new_roles: config.signup.roles.clone(),
         }
     }
 

@@ -11,10 +11,12 @@ mod page;
 mod sign_ins;
 mod status;
 mod throttle;
+mod transfer;
 mod user;
 
-use std::convert::Infallible;
+use std::{convert::Infallible, error::Error};
 
+use hyper::body::Body;
 use tower_service::Service;
 use warp::{Filter, http::Request, reply::Response};
 
@@ -26,7 +28,11 @@ use super::{
 
 impl Administration {
     /// Answers one request, without a server. The [`Operator`] of the request is the user of this process.
-    pub async fn answer(&self, mut request: Request<String>) -> Response {
+    pub async fn answer<B>(&self, mut request: Request<B>) -> Response
+    where
+        B: Body + Send + Sync + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
         if let Some(operator) = self.own_operator() {
             request.extensions_mut().insert(operator);
         }
@@ -40,7 +46,9 @@ impl Administration {
     pub fn app(
         &self,
     ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + use<> {
-        self.endpoints().or(no_such_path()).unify()
+        // Large, and with the hashes of passwords: not for a token, which could leak.
+        let transfer = first_of!(transfer::import_route(self), transfer::export_route(self));
+        self.endpoints().or(transfer).unify().or(no_such_path()).unify()
     }
 
     /// The routes. Any other path is rejected as not found.
