@@ -77,6 +77,17 @@ pub(crate) fn person(user: &str) -> Values {
 }
 
 impl Call {
+    /// A request for `path` with this `Authorization`.
+    pub(crate) fn get(path: &str, authorization: &str) -> Self {
+        Self {
+            method: "GET".to_owned(),
+            path: path.to_owned(),
+            headers: [("Authorization".to_owned(), authorization.to_owned())].into(),
+            body: String::new(),
+            take: BTreeMap::new(),
+        }
+    }
+
     /// The request as it goes over the wire.
     pub(crate) fn raw(&self, values: &Values) -> String {
         let mut text = format!(

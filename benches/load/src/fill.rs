@@ -49,6 +49,9 @@ pub(crate) enum Filling {
         users: usize,
         end: Timestamp,
     },
+    /// Users without sessions, of whom one in a hundred has the role EDITOR and one in a thousand is disabled, and one who
+    /// administers, whose token is returned.
+    Listed { users: usize },
     /// Users who can sign in, with a hash of this cost.
     CanSignIn { users: usize, cost: u32 },
 }
@@ -87,6 +90,16 @@ fn scrambled(number: usize) -> u32 {
 /// The name of a user with a session, or without one.
 fn resident(number: usize) -> String {
     format!("resident-{:08x}", scrambled(number))
+}
+
+/// How the names of one in 256 of the listed users begin.
+pub(crate) fn listed_prefix(number: usize) -> String {
+    format!("resident-{:02x}", number % 256)
+}
+
+/// The name of a listed user.
+pub(crate) fn listed_name(number: usize) -> String {
+    resident(number)
 }
 
 /// The name of a user who can sign in.
@@ -200,6 +213,22 @@ impl Filler {
                 opened.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
                 Ok(Vec::new())
             }
+            Filling::Listed { users } => {
+                let hash = hash(CHEAPEST)?;
+                let added = stream::iter(0..users).map(async |number| {
+                    let mut user = self.new_user(&resident(number), &hash)?;
+                    if number % 100 == 0 {
+                        user.roles = [Role::CLIENT, Role::parse("EDITOR")?].into_iter().collect();
+                    }
+                    user.disabled = number % 1000 == 1;
+                    self.create(user, number).await
+                });
+                added.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
+                let mut administrator = self.new_user("administrator", &hash)?;
+                administrator.roles = [Role::ADMIN].into_iter().collect();
+                self.create(administrator, users).await?;
+                Ok(vec![self.sign_in("administrator", users).await?])
+            }
             Filling::CanSignIn { users, cost } => {
                 let hash = hash(cost)?;
                 for number in 0..users {
@@ -211,9 +240,16 @@ impl Filler {
     }
 
     async fn add(&self, name: &str, number: usize, hash: &PasswordHash) -> Result<UserId> {
+        self.create(self.new_user(name, hash)?, number).await
+    }
+
+    fn new_user(&self, name: &str, hash: &PasswordHash) -> Result<User> {
         let roles = [Role::CLIENT].into_iter().collect();
-        let user = User::new(Username::parse(name)?, hash.clone(), roles, self.now);
-        let id = user.id;
+        Ok(User::new(Username::parse(name)?, hash.clone(), roles, self.now))
+    }
+
+    async fn create(&self, user: User, number: usize) -> Result<UserId> {
+        let (id, name) = (user.id, user.username.clone());
         let network = client(number).address.map(ClientAddress::network);
         match self.store.create_user(user, network).await? {
             UserCreation::Created => Ok(id),

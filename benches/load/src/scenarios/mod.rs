@@ -3,6 +3,7 @@
 mod check;
 mod growth;
 mod isolation;
+mod listing;
 mod micro;
 mod pruning;
 mod scaling;
@@ -50,6 +51,8 @@ pub(crate) enum Scenario {
     Growth,
     /// The longest stall of a request while expired sessions are forgotten
     Pruning,
+    /// Pages of a long list of users, and what the token check notices of them
+    Listing,
     /// The micro-benchmarks (`cargo bench`)
     Micro,
     /// All of the above, one after the other
@@ -71,6 +74,7 @@ impl Scenario {
             Self::Writes,
             Self::Growth,
             Self::Pruning,
+            Self::Listing,
             Self::Micro,
         ];
         let mut failed = Vec::new();
@@ -102,6 +106,7 @@ impl Scenario {
             Self::Writes => writes::run(bench),
             Self::Growth => growth::run(bench),
             Self::Pruning => pruning::run(bench),
+            Self::Listing => listing::run(bench),
             Self::Micro => micro::run(bench),
             Self::All => Ok(String::new()),
         }
