@@ -146,6 +146,11 @@ pub enum EventKind {
         /// How many were changed.
         updated: u64,
     },
+    /// Several API tokens of a user, or all there were, were revoked at once.
+    ApiTokensRevoked {
+        /// How many.
+        count: usize,
+    },
     /// A user made an API token.
     ApiTokenCreated {
         /// The id of the token, which is no secret.
@@ -217,6 +222,7 @@ impl EventKind {
             Self::LoggedOut { .. } => "logged_out",
             Self::SessionEnded { .. } => "session_ended",
             Self::SessionsEnded { .. } => "sessions_ended",
+            Self::ApiTokensRevoked { .. } => "api_tokens_revoked",
             Self::PasswordChanged { .. } => "password_changed",
             Self::CurrentPasswordWrong => "current_password_wrong",
             Self::PasswordSet => "password_set",

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use super::import_report::ImportReport;
 use crate::{
     config::{ConfigError, Origin},
-    domain::{Role, UserId},
+    domain::{AttributeError, Role, UserId},
     keys::KeyError,
     passwords::{HashingError, PasswordRejection},
     store::{self, StoreError},
@@ -86,6 +86,9 @@ pub enum AuthError {
     /// The verb takes a session, and an API token was presented.
     #[error("an API token may not do this")]
     SessionRequired(UserId),
+    /// A user can't have an attribute.
+    #[error(transparent)]
+    AttributeRejected(#[from] AttributeError),
     /// The wanted API token can't be made.
     #[error("not an API token that can be made")]
     ApiTokenRejected(Vec<ApiTokenRejection>),

@@ -177,10 +177,10 @@ impl Auth {
             return Ok(false);
         }
         self.admit_change(user, context)?;
-        let kind = EventKind::SessionEnded { session };
-        self.close_session(session, kind, Some(user.actor()), context)
-            .await?;
-        Ok(true)
+        let accounts = &self.0.accounts;
+        accounts
+            .end_session(user.id(), session, user.actor(), context)
+            .await
     }
 
     /// Ends the user's other sessions and what `which` adds, and returns how many sessions and API tokens ended. Then the user is

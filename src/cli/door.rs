@@ -40,7 +40,7 @@ pub(super) struct Here {
 impl Door {
     /// Opens the way. If no server runs there must be a database, unless `create`. `undone` says in an error what has not
     /// happened.
-    pub(super) async fn open(config: &Config, create: bool, undone: &str) -> Result<Self, Failure> {
+    pub(super) async fn open(config: &Config, create: bool, advice: &str) -> Result<Self, Failure> {
         threads::for_command(config)?;
         let socket = control::path(config);
         match UnixStream::connect(&socket).await {
@@ -48,7 +48,7 @@ impl Door {
             Err(error) if is_nobody_there(&error) => {}
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 return Err(Failure::Other(format!(
-                    "the control socket {} is for root and for the user who runs the server; run the command as one of them{undone}",
+                    "the control socket {} is for root and for the user who runs the server; run the command as one of them",
                     socket.display()
                 )));
             }
@@ -58,7 +58,7 @@ impl Door {
             }
         }
         if !create {
-            database::must_exist(config, undone)?;
+            database::must_exist(config, advice)?;
         }
         let log = start_log(config)?;
         let accounts = Accounts::open(config, telemetry::listeners(&config.audit)).await?;
@@ -77,6 +77,7 @@ impl Door {
         path: &str,
         body: Option<Value>,
     ) -> Result<Value, Refusal> {
+        let only_reads = method.is_safe();
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -86,7 +87,11 @@ impl Door {
         }
         let body = body.map_or_else(String::new, |body| body.to_string());
         let request = request.body(body).map_err(|error| broken(&error))?;
-        self.send(request).await?.json().await
+        let answer = async { self.send(request).await?.json().await };
+        answer.await.map_err(|refusal| Refusal {
+            is_certain: refusal.is_certain || only_reads,
+            ..refusal
+        })
     }
 
     /// Sends what `pieces` brings, and returns the JSON that answers it. The receiver may be dropped before the last piece.
@@ -186,7 +191,11 @@ impl Download {
 fn is_nobody_there(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory
+        io::ErrorKind::NotFound
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::NotADirectory
+            // A path that is too long for a socket: no server could listen there.
+            | io::ErrorKind::InvalidInput
     )
 }
 
@@ -218,12 +227,26 @@ pub(super) struct Refusal {
     pub(super) detail: String,
     /// What it says of each field.
     pub(super) errors: Vec<FieldError>,
+    /// Whether nothing can have been changed all the same.
+    is_certain: bool,
 }
 
 impl Refusal {
     /// As the failure of a command that has not done what `undone` says.
     pub(super) fn failure(self, undone: &str) -> Failure {
-        Failure::Other(format!("{undone}. {}", self.text))
+        // A password is no argument.
+        let of_an_argument =
+            self.code == "invalid_field" && self.errors.iter().all(|error| error.field != "password");
+        if of_an_argument {
+            Failure::Argument(format!("{undone}. {}", self.text))
+        } else if self.is_certain {
+            Failure::Other(format!("{undone}. {}", self.text))
+        } else {
+            Failure::Other(format!(
+                "it is not known whether anything was changed; look before you try again. {}",
+                self.text
+            ))
+        }
     }
 }
 
@@ -257,11 +280,14 @@ fn read(status: StatusCode, body: &[u8]) -> Result<Value, Refusal> {
         details.collect::<Vec<_>>().join(" ")
     };
     let Problem { code, detail, errors } = problem;
+    // A server that is busy has not begun; any other failure of it may come after the write.
+    let is_certain = !status.is_server_error() || code == "busy";
     Err(Refusal {
         code,
         text,
         detail,
         errors,
+        is_certain,
     })
 }
 
@@ -272,5 +298,6 @@ fn broken(error: &dyn std::fmt::Display) -> Refusal {
         detail: text.clone(),
         text,
         errors: Vec::new(),
+        is_certain: false,
     }
 }

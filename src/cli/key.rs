@@ -125,18 +125,13 @@ fn report(rotated: &Value, is_running: bool) -> String {
         format!("the key {id} signs from now on\n")
     };
     if let Some(sessions) = rotated["ended_sessions"].as_u64() {
-        let mut ended = counted(sessions, "session");
+        let mut ended = output::counted(sessions, "session");
         if let Some(tokens) = rotated["ended_api_tokens"].as_u64() {
-            ended = format!("{ended} and {}", counted(tokens, "API token"));
+            ended = format!("{ended} and {}", output::counted(tokens, "API token"));
         }
         let _ = writeln!(text, "every older token is dead: {ended} ended");
     }
     text + "\n" + &shown(keys)
-}
-
-fn counted(count: u64, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{plural}")
 }
 
 /// A paragraph for each key, in the order in which they sign: the id of a key alone fills half a line.
@@ -158,7 +153,7 @@ fn shown(keys: &[Value]) -> String {
 /// A key that an older version of this server made has no time of its own.
 fn moment(at: &Value) -> String {
     match at.as_str() {
-        Some("1970-01-01T00:00:00Z") | None => "the first start".to_owned(),
+        None => "the first start".to_owned(),
         Some(at) => at.to_owned(),
     }
 }

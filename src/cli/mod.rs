@@ -111,7 +111,8 @@ fn complain_of_no_such_command(error: &clap::Error) {
         return;
     }
     let mut command = command();
-    for word in env::args().skip(1) {
+    let words = env::args_os().skip(1);
+    for word in words.filter_map(|word| word.into_string().ok()) {
         if let Some(found) = command.find_subcommand(&word).cloned() {
             command = found;
         }

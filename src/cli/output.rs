@@ -58,6 +58,12 @@ pub(super) fn attributes(user: &Value) -> String {
     all.collect::<Vec<_>>().join(" ")
 }
 
+/// A count with its noun.
+pub(super) fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
 /// The day of a moment in UTC.
 pub(super) fn day(value: &Value) -> String {
     value

@@ -12,7 +12,10 @@ use super::{
     process::{runtime, say},
     table::table,
 };
-use crate::config::Config;
+use crate::{
+    config::Config,
+    domain::{ApiTokenId, SessionId},
+};
 
 /// Sessions or API tokens.
 #[derive(Clone, Copy)]
@@ -31,6 +34,18 @@ pub(super) const TOKENS: Kind = Kind {
     name: "token",
     route: "tokens",
 };
+
+impl Kind {
+    /// The id that `text` is, as it stands in a path.
+    fn id(self, text: &str) -> Result<String, Failure> {
+        let id = if self.route == SESSIONS.route {
+            SessionId::parse(text).map(|id| id.to_string())
+        } else {
+            ApiTokenId::parse(text).map(|id| id.to_string())
+        };
+        id.map_err(|_| Failure::Argument(format!("{text:?} is no id of a {}; the list has them", self.name)))
+    }
+}
 
 pub(super) fn commands() -> [Command; 2] {
     let session = Command::new("session").about("Manage the sessions of a user");
@@ -71,13 +86,18 @@ pub(super) fn run(kind: Kind, arguments: &ArgMatches, config: &Config) -> Result
         // clap requires one of the commands.
         return Ok(());
     };
+    let id = match arguments.try_get_one::<String>("id") {
+        Ok(Some(id)) => Some(kind.id(id)?),
+        // The list has no such argument.
+        Ok(None) | Err(_) => None,
+    };
     runtime()?.block_on(async {
         let door = Door::open(config, false, "").await?;
         let user = named::find(&door, arguments).await?;
         if name == "list" {
             list(kind, &door, &user, output::is_json(arguments)).await
         } else {
-            end(kind, &door, &user, arguments.get_one::<String>("id")).await
+            end(kind, &door, &user, id).await
         }
     })
 }
@@ -123,31 +143,28 @@ fn tokens(all: &[Value]) -> String {
     table(["ID", "NAME", "ROLES", "EXPIRES"], rows)
 }
 
-async fn end(kind: Kind, door: &Door, user: &Named, id: Option<&String>) -> Result<(), Failure> {
+async fn end(kind: Kind, door: &Door, user: &Named, id: Option<String>) -> Result<(), Failure> {
     let all = format!("/admin/users/{}/{}", user.id, kind.route);
-    let (path, none) = match id {
-        // The route would take a slash for another segment.
-        Some(id) if id.contains('/') => return Err(Failure::Argument(format!("{id:?} is no id"))),
-        Some(id) => (format!("{all}/{id}"), "that id"),
-        None => (all, ""),
+    let path = match &id {
+        Some(id) => format!("{all}/{id}"),
+        None if kind.route == SESSIONS.route => format!("{all}?keep_api_tokens=true"),
+        None => all,
     };
-    let path = match (id, kind.route == SESSIONS.route) {
-        (None, true) => format!("{path}?keep_api_tokens=true"),
-        _ => path,
-    };
+    let undone = "nothing has ended";
     match door.ask(Method::DELETE, &path, None).await {
         Ok(Value::Null) => say(&format!("ended one {} of {}\n", kind.name, user.username)),
         Ok(answer) => say(&format!(
-            "ended {} {}s of {}\n",
-            answer["ended"], kind.name, user.username
+            "ended {} of {}\n",
+            output::counted(answer["ended"].as_u64().unwrap_or_default(), kind.name),
+            user.username
         )),
-        Err(refusal) if refusal.code == "not_found" => {
+        Err(refusal) if refusal.code == "not_found" && id.is_some() => {
             return Err(Failure::Other(format!(
-                "{} has no {} with {none}; nothing has ended",
+                "{} has no {} with that id; {undone}",
                 user.username, kind.name
             )));
         }
-        Err(refusal) => return Err(refusal.failure("nothing has ended")),
+        Err(refusal) => return Err(refusal.failure(undone)),
     }
     Ok(())
 }

@@ -74,7 +74,8 @@ section! {
             parse: |name| Attributes::check_name(name).is_ok().then(|| name.to_owned()),
             valid: |name: &String| Attributes::check_name(name).is_ok(),
         };
-        /// How many verified tokens the server remembers, at about 600 bytes each. It still checks at every request whether
+        /// How many verified tokens the server remembers, at about 600 bytes each, and as much more as attributes make the
+        /// tokens longer. It still checks at every request whether
         /// one was revoked.
         cache: usize = 196608, Whole(0..=10_000_000);
     }

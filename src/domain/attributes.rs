@@ -72,11 +72,7 @@ impl Attributes {
         for (name, value) in object {
             attributes.insert(name.clone(), AttributeValue::of(name, value)?);
         }
-        let length = serde_json::to_vec(&attributes).map_or(usize::MAX, |json| json.len());
-        if length > LONGEST {
-            return Err(AttributeError::TooLong);
-        }
-        Ok(Self(Some(Arc::new(attributes))))
+        Self::of(attributes)
     }
 
     /// Checks that an attribute can have this name.
@@ -113,6 +109,33 @@ impl Attributes {
         Self((!kept.is_empty()).then(|| Arc::new(kept)))
     }
 
+    /// These, and one more or another value of one.
+    ///
+    /// # Errors
+    /// Each variant of [`AttributeError`].
+    pub fn with(&self, name: &str, value: AttributeValue) -> Result<Self, AttributeError> {
+        Self::check_name(name)?;
+        let mut attributes = self.0.as_deref().cloned().unwrap_or_default();
+        attributes.insert(name.to_owned(), value);
+        Self::of(attributes)
+    }
+
+    /// These without one.
+    #[must_use]
+    pub fn without(&self, name: &str) -> Self {
+        let mut attributes = self.0.as_deref().cloned().unwrap_or_default();
+        attributes.remove(name);
+        Self((!attributes.is_empty()).then(|| Arc::new(attributes)))
+    }
+
+    fn of(attributes: BTreeMap<String, AttributeValue>) -> Result<Self, AttributeError> {
+        let length = serde_json::to_vec(&attributes).map_or(usize::MAX, |json| json.len());
+        if length > LONGEST {
+            return Err(AttributeError::TooLong);
+        }
+        Ok(Self(Some(Arc::new(attributes))))
+    }
+
     /// The value of the attribute with this name.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&AttributeValue> {
@@ -141,7 +164,10 @@ impl Serialize for Attributes {
 
 impl AttributeValue {
     /// The value of an attribute with this name.
-    fn of(name: &str, value: &Value) -> Result<Self, AttributeError> {
+    ///
+    /// # Errors
+    /// [`AttributeError::BadName`], [`Reserved`](AttributeError::Reserved) or [`BadValue`](AttributeError::BadValue).
+    pub fn of(name: &str, value: &Value) -> Result<Self, AttributeError> {
         Attributes::check_name(name)?;
         Self::parse(value).ok_or_else(|| AttributeError::BadValue(name.to_owned()))
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Deref, sync::Arc};
 
-use super::{Attributes, DisplayName, PasswordHash, Role, UserId, UserRoles, Username};
+use super::{AttributeValue, Attributes, DisplayName, PasswordHash, Role, UserId, UserRoles, Username};
 use crate::clock::Timestamp;
 
 /// A user.
@@ -58,6 +58,10 @@ pub enum UserChange {
     DisplayName(Option<DisplayName>),
     /// Other attributes.
     Attributes(Attributes),
+    /// One more attribute, or another value of one. Changes nothing if they would be too long together.
+    SetAttribute(String, AttributeValue),
+    /// Without this attribute.
+    TakeAttribute(String),
 }
 
 impl User {
@@ -82,6 +86,12 @@ impl User {
             UserChange::GiveRole(role, until) => self.roles = self.roles.with(role, until),
             UserChange::TakeRole(role) => self.roles = self.roles.without(&role),
             UserChange::Attributes(attributes) => self.attributes = attributes,
+            UserChange::SetAttribute(name, value) => {
+                if let Ok(attributes) = self.attributes.with(&name, value) {
+                    self.attributes = attributes;
+                }
+            }
+            UserChange::TakeAttribute(name) => self.attributes = self.attributes.without(&name),
         }
         self
     }

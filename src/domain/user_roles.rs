@@ -65,6 +65,12 @@ impl UserRoles {
                 .any(|(other, until)| other == role && now < *until)
     }
 
+    /// Whether `role` is among them, also if its end has come.
+    #[must_use]
+    pub fn was_given(&self, role: &Role) -> bool {
+        self.lasting().contains(role) || self.ending().iter().any(|(other, _)| other == role)
+    }
+
     /// The roles without an end.
     #[must_use]
     pub fn lasting(&self) -> &Roles {

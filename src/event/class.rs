@@ -50,6 +50,7 @@ impl EventKind {
             | Self::LoggedOut { .. }
             | Self::SessionEnded { .. }
             | Self::SessionsEnded { .. }
+            | Self::ApiTokensRevoked { .. }
             | Self::PasswordChanged { .. }
             | Self::PasswordSet
             | Self::ResetCodeMade

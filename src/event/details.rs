@@ -13,6 +13,7 @@ impl EventKind {
     pub const NAMES: &[&str] = &[
         "api_token_created",
         "api_token_revoked",
+        "api_tokens_revoked",
         "attributes_changed",
         "current_password_wrong",
         "display_name_changed",
@@ -67,8 +68,8 @@ impl EventKind {
             | Self::PasswordChanged { session }
             | Self::PasswordReset { session }
             | Self::SessionConfirmed { session } => json!({ "session": session.to_string() }),
-            Self::SessionsEnded { count } => json!({ "count": count }),
             Self::UsersImported { added, updated } => json!({ "added": added, "updated": updated }),
+            Self::SessionsEnded { count } | Self::ApiTokensRevoked { count } => json!({ "count": count }),
             Self::ApiTokenCreated { api_token } | Self::ApiTokenRevoked { api_token } => {
                 json!({ "api_token": api_token.to_string() })
             }

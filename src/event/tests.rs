@@ -85,6 +85,7 @@ fn each_kind_has_a_name_of_its_own() {
         EventKind::LoggedOut { session },
         EventKind::SessionEnded { session },
         EventKind::SessionsEnded { count: 2 },
+        EventKind::ApiTokensRevoked { count: 2 },
         EventKind::PasswordChanged { session },
         EventKind::CurrentPasswordWrong,
         EventKind::PasswordSet,

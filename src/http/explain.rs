@@ -139,6 +139,7 @@ impl From<&AuthError> for Problem {
                 "This username is taken. Choose another one.",
             ),
             AuthError::PasswordRejected(why) => Self::invalid_fields(vec![FieldError::new("password", why)]),
+            AuthError::AttributeRejected(why) => Self::invalid_fields(vec![FieldError::new("value", why)]),
             AuthError::InvalidCredentials(_) => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "invalid_credentials",

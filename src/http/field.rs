@@ -128,7 +128,10 @@ impl FieldProblem for NetworkError {
 
 impl FieldProblem for MomentError {
     fn code(&self) -> &'static str {
-        "bad_moment"
+        match self {
+            Self::Malformed => "bad_moment",
+            Self::Past => "out_of_range",
+        }
     }
 }
 

@@ -1,11 +1,11 @@
-//! Bodies in JSON, taken apart field by field, so that one answer tells a client everything that is wrong with its body.
+//! Bodies in JSON and queries, taken apart field by field, so that one answer tells a client everything that is wrong with one.
 
 use std::{convert::Infallible, fmt, time::Duration};
 
 use bytes::Bytes;
 use serde::{
     Deserialize,
-    de::{Deserializer, IgnoredAny, MapAccess, Visitor},
+    de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Value};
 use warp::{Filter, Rejection};
@@ -158,6 +158,18 @@ impl Fields {
             .ok()
     }
 
+    /// As [`take`](Self::take), for a value of any type.
+    pub(super) fn take_any<T, E: FieldProblem>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&Value) -> Result<T, E>,
+    ) -> Option<T> {
+        let value = self.take_value(name, "a value", Some)?;
+        parse(&value)
+            .map_err(|problem| self.errors.push(FieldError::new(name, &problem)))
+            .ok()
+    }
+
     /// As [`take`](Self::take), for an object.
     pub(super) fn take_object<T, E: FieldProblem>(
         &mut self,
@@ -245,6 +257,71 @@ impl Fields {
     }
 }
 
+/// A value in which no object has a name twice.
+struct Unique(Value);
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UniqueValue).map(Self)
+    }
+}
+
+struct UniqueValue;
+
+impl<'de> Visitor<'de> for UniqueValue {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value in which no object has a name twice")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Unique(value)) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut members = Map::new();
+        while let Some((name, Unique(value))) = map.next_entry::<String, Unique>()? {
+            if members.insert(name, value).is_some() {
+                return Err(A::Error::custom("an object has a name twice"));
+            }
+        }
+        Ok(Value::Object(members))
+    }
+}
+
 /// The members of an object in their order, and what is wrong with them. A name must not stand twice: one reader keeps the first
 /// value and another one the last, so they would not agree on the request.
 struct Object {
@@ -275,7 +352,7 @@ impl<'de> Deserialize<'de> for Object {
                     } else if members.iter().any(|(known, _)| *known == name) {
                         fault = Some("The body has a name twice.");
                     }
-                    members.push((name, map.next_value()?));
+                    members.push((name, map.next_value::<Unique>()?.0));
                 }
                 Ok(Object { members, fault })
             }

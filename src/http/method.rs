@@ -12,6 +12,7 @@ pub(super) const GET: Methods = Methods(1);
 pub(super) const POST: Methods = Methods(1 << 1);
 pub(super) const PATCH: Methods = Methods(1 << 2);
 pub(super) const DELETE: Methods = Methods(1 << 3);
+pub(super) const PUT: Methods = Methods(1 << 4);
 
 impl Methods {
     /// Whether `method` is one of them.
@@ -21,6 +22,7 @@ impl Methods {
             Method::POST => POST,
             Method::PATCH => PATCH,
             Method::DELETE => DELETE,
+            Method::PUT => PUT,
             _ => return false,
         };
         self.0 & bit.0 != 0
@@ -42,6 +44,7 @@ impl fmt::Display for Methods {
             (GET, "GET, HEAD"),
             (POST, "POST"),
             (PATCH, "PATCH"),
+            (PUT, "PUT"),
             (DELETE, "DELETE"),
         ];
         let mut separator = "";

@@ -120,10 +120,9 @@ async fn a_revocation_ends_api_tokens_only_if_told() {
             }
         }
         let kinds = server.events.take_kinds();
-        let ended = |count| EventKind::SessionsEnded { count };
         let kid = each(&revoked.json(), "id")[0].clone();
-        let mut expected = vec![ended(1)];
-        expected.extend(api_tokens.then(|| ended(2)));
+        let mut expected = vec![EventKind::SessionsEnded { count: 1 }];
+        expected.extend(api_tokens.then_some(EventKind::ApiTokensRevoked { count: 2 }));
         expected.push(EventKind::SigningKeyRevoked { kid });
         assert_eq!(kinds, expected);
         let server = server.restart().await;

@@ -96,7 +96,7 @@ fn the_command_says_the_same_with_a_server_and_without() {
             ("--user a/b", "a username or the id"),
         ] {
             let refused = audit(&home, arguments);
-            assert_eq!(refused.code, Some(1), "{refused:?}");
+            assert_eq!(refused.code, Some(2), "{refused:?}");
             assert!(refused.err.contains(why), "{refused:?}");
         }
         all

@@ -6,7 +6,10 @@ use super::Accounts;
 use crate::{
     auth::AuthError,
     clock::Timestamp,
-    domain::{Attributes, DisplayName, Password, RequestContext, Role, Roles, User, UserChange, UserId},
+    domain::{
+        AttributeError, AttributeValue, Attributes, DisplayName, Password, RequestContext, Role, Roles, User,
+        UserChange, UserId,
+    },
     event::{Actor, EventKind},
     passwords::HashFor,
     store::{PasswordReset, UserDeletion, UserUpdate},
@@ -35,9 +38,8 @@ impl Accounts {
         actor: Actor,
         context: &RequestContext,
     ) -> Result<Option<Arc<User>>, AuthError> {
-        let kind = EventKind::RolesChanged { roles: roles.clone() };
         let change = UserChange::Roles(roles.into());
-        self.change(user, change, kind, actor, context).await
+        self.change_roles(user, change, actor, context).await
     }
 
     /// Gives a user one role, until a moment if that is given, and returns the user as they are now. Returns `None` if there is
@@ -57,7 +59,8 @@ impl Accounts {
         self.change_roles(user, change, actor, context).await
     }
 
-    /// Takes a role from a user, and returns the user as they are now. Returns `None` if there is no such user.
+    /// Takes a role from a user, and returns the user as they are now. Returns `None` if there is no such user, or if they have not
+    /// got it.
     ///
     /// # Errors
     /// As [`give_role`](Self::give_role).
@@ -68,6 +71,10 @@ impl Accounts {
         actor: Actor,
         context: &RequestContext,
     ) -> Result<Option<Arc<User>>, AuthError> {
+        let known = self.parts.store.user(user).await?;
+        if known.is_none_or(|known| !known.roles.was_given(&role)) {
+            return Ok(None);
+        }
         let change = UserChange::TakeRole(role);
         self.change_roles(user, change, actor, context).await
     }
@@ -79,15 +86,11 @@ impl Accounts {
         actor: Actor,
         context: &RequestContext,
     ) -> Result<Option<Arc<User>>, AuthError> {
-        let changed = match self.parts.store.change_user(user, change).await? {
-            UserUpdate::Changed(changed) => changed,
-            UserUpdate::NoSuchUser => return Ok(None),
-            UserUpdate::LastAdministrator => return Err(AuthError::LastAdministrator),
+        let now = self.parts.now();
+        let kind = |user: &User| EventKind::RolesChanged {
+            roles: user.roles.at(now),
         };
-        let roles = changed.roles.at(self.parts.now());
-        self.parts
-            .emit(EventKind::RolesChanged { roles }, Some(user), actor, context);
-        Ok(Some(changed))
+        self.change_as(user, change, kind, actor, context).await
     }
 
     /// Disables a user, or enables them again, and returns the user as they are now. To disable a user ends
@@ -102,6 +105,10 @@ impl Accounts {
         actor: Actor,
         context: &RequestContext,
     ) -> Result<Option<Arc<User>>, AuthError> {
+        let known = self.parts.store.user(user).await?;
+        if known.as_ref().is_none_or(|known| known.disabled == disabled) {
+            return Ok(known);
+        }
         let kind = if disabled {
             EventKind::UserDisabled
         } else {
@@ -140,6 +147,57 @@ impl Accounts {
     ) -> Result<Option<Arc<User>>, AuthError> {
         let (change, kind) = (UserChange::Attributes(attributes), EventKind::AttributesChanged);
         self.change(user, change, kind, actor, context).await
+    }
+
+    /// Gives a user one attribute, or another value of it, and returns the user as they are now. Returns `None` if there is no such
+    /// user.
+    ///
+    /// # Errors
+    /// [`AuthError::AttributeRejected`] if the name has a meaning in tokens, or if all together are too long; or a failure of the
+    /// store.
+    pub async fn set_attribute(
+        &self,
+        user: UserId,
+        name: &str,
+        value: AttributeValue,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<Option<Arc<User>>, AuthError> {
+        let Some(known) = self.parts.store.user(user).await? else {
+            return Ok(None);
+        };
+        known.attributes.with(name, value.clone())?;
+        let change = UserChange::SetAttribute(name.to_owned(), value.clone());
+        let changed = self.change(user, change, EventKind::AttributesChanged, actor, context);
+        let changed = changed.await?;
+        // Another command may have added one meanwhile.
+        match &changed {
+            Some(changed) if changed.attributes.value(name) != Some(&value) => {
+                Err(AttributeError::TooLong.into())
+            }
+            _ => Ok(changed),
+        }
+    }
+
+    /// Takes an attribute from a user, and returns the user as they are now. Returns `None` if there is no such user, or if they have
+    /// not got it.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn take_attribute(
+        &self,
+        user: UserId,
+        name: &str,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<Option<Arc<User>>, AuthError> {
+        let known = self.parts.store.user(user).await?;
+        if known.is_none_or(|known| known.attributes.value(name).is_none()) {
+            return Ok(None);
+        }
+        let change = UserChange::TakeAttribute(name.to_owned());
+        self.change(user, change, EventKind::AttributesChanged, actor, context)
+            .await
     }
 
     /// Gives a user another password, and returns the user as they are now. It ends the user's sessions and, unless it is said
@@ -207,9 +265,21 @@ impl Accounts {
         actor: Actor,
         context: &RequestContext,
     ) -> Result<Option<Arc<User>>, AuthError> {
+        self.change_as(user, change, |_| kind, actor, context).await
+    }
+
+    /// Changes a user, and emits an event of the kind that their new state asks for.
+    async fn change_as(
+        &self,
+        user: UserId,
+        change: UserChange,
+        kind: impl FnOnce(&User) -> EventKind,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<Option<Arc<User>>, AuthError> {
         match self.parts.store.change_user(user, change).await? {
             UserUpdate::Changed(changed) => {
-                self.parts.emit(kind, Some(user), actor, context);
+                self.parts.emit(kind(&changed), Some(user), actor, context);
                 Ok(Some(changed))
             }
             UserUpdate::NoSuchUser => Ok(None),

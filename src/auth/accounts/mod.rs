@@ -26,6 +26,7 @@ pub use self::{
 };
 use super::{AuthError, Parts, StartError};
 use crate::{
+    clock::Timestamp,
     config::{Config, ThrottleConfig},
     domain::Roles,
     event::Listeners,
@@ -76,6 +77,12 @@ impl Accounts {
             Throttle::load(&self.limits, store, clock)
         };
         self.throttle.get_or_try_init(load).await
+    }
+
+    /// The present moment, with which the ends of roles and the times of keys are compared.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.parts.now()
     }
 
     /// How many users and live sessions there are.

@@ -102,7 +102,7 @@ impl Accounts {
     ) -> Result<usize, AuthError> {
         let count = self.parts.store.remove_api_tokens(user).await?;
         if count > 0 {
-            let kind = EventKind::SessionsEnded { count };
+            let kind = EventKind::ApiTokensRevoked { count };
             self.parts.emit(kind, Some(user), actor, context);
         }
         Ok(count)

@@ -92,7 +92,7 @@ impl SigningKeys {
     pub(super) async fn revoke_every_api_token(&self, by: By<'_>) -> Result<usize, StartError> {
         let count = self.parts.store.remove_every_api_token().await?;
         if count > 0 {
-            let kind = EventKind::SessionsEnded { count };
+            let kind = EventKind::ApiTokensRevoked { count };
             self.parts.emit(kind, None, by.actor, by.context);
         }
         Ok(count)

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::risks::{directory_risk, risks};
+use super::{
+    super::output::counted,
+    risks::{directory_risk, risks},
+};
 use crate::{
     auth::KeyStatus,
     config::{Config, ListenAddress},
@@ -45,10 +48,10 @@ impl Banner<'_> {
 impl fmt::Display for Banner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (key, database) = (self.key, self.config.store.path.display());
-        let users = plural(self.users, "user");
+        let users = counted(self.users, "user");
         let sessions = self.sessions.map_or_else(
             || "live sessions still to be read".to_owned(),
-            |sessions| plural(sessions as u64, "live session"),
+            |sessions| counted(sessions as u64, "live session"),
         );
         let source = key
             .given_by
@@ -71,14 +74,10 @@ impl fmt::Display for Banner<'_> {
             writeln!(f, "  next key      signs from {from} ({algorithm}, kid {id})")?;
         }
         if !self.has_administrator {
-            writeln!(
-                f,
-                "  note: no user has the role ADMIN. Make one with: {}",
-                self.first_administrator()
-            )?;
+            writeln!(f, "  administrator none yet: {}", self.first_administrator())?;
         }
         if let Some(ended) = key.replaced {
-            let ended = plural(ended as u64, "session");
+            let ended = counted(ended as u64, "session");
             writeln!(
                 f,
                 "  note: the signing key is not the one of the last start: every older token is dead, and {ended} ended"
@@ -104,10 +103,6 @@ impl Banner<'_> {
         };
         format!("jwt-server user add NAME --role ADMIN{place}")
     }
-}
-
-fn plural(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -151,12 +146,8 @@ mod tests {
         ] {
             assert!(first.contains(line), "{line} is not in {first}");
         }
-        let note =
-            "  note: no user has the role ADMIN. Make one with: jwt-server user add NAME --role ADMIN\n";
-        assert!(
-            first.contains(note) && first.matches("note:").count() == 1,
-            "{first}"
-        );
+        let advice = "  administrator none yet: jwt-server user add NAME --role ADMIN\n";
+        assert!(first.contains(advice) && !first.contains("note:"), "{first}");
 
         key.given_by = Some(Origin::KeyFile("key.pem".into()));
         key.replaced = Some(1);

@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use hyper::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::{
     cli::{
@@ -37,6 +37,7 @@ pub(super) fn commands() -> [Command; 8] {
     let value = Arg::new("value")
         .value_name("VALUE")
         .required(true)
+        .allow_hyphen_values(true)
         .help("A number, true, false or a list of texts, as JSON; anything else is a text");
     let until = Arg::new("until")
         .long("until")
@@ -131,7 +132,10 @@ async fn role(door: &Door, gives: bool, arguments: &ArgMatches) -> Result<(), Fa
     } else {
         door.ask(Method::DELETE, &format!("{path}/{role}"), None).await
     };
-    let changed = changed.map_err(|refusal| refusal.failure(UNDONE))?;
+    let changed = changed.map_err(|refusal| match refusal.code.as_str() {
+        "not_found" => Failure::Other(format!("{UNDONE}. {} has not got the role {role}", user.username)),
+        _ => refusal.failure(UNDONE),
+    })?;
     say(&format!(
         "{} has the roles [{}] now\n",
         user.username,
@@ -145,19 +149,18 @@ async fn attribute(door: &Door, gives: bool, arguments: &ArgMatches) -> Result<(
     Attributes::check_name(name)
         .map_err(|error| Failure::Argument(format!("{} is no attribute. {error}", name.escape_debug())))?;
     let user = named::find(door, arguments).await?;
-    // The server replaces all attributes at once.
-    let mut attributes = match &user.user["attributes"] {
-        Value::Object(attributes) => attributes.clone(),
-        _ => Map::new(),
-    };
-    if gives {
+    let path = format!("/admin/users/{}/attributes/{name}", user.id);
+    let changed = if gives {
         let text = arguments.get_one::<String>("value").map_or("", String::as_str);
-        attributes.insert(name.to_owned(), value(text));
-    } else if attributes.remove(name).is_none() {
-        let none = format!("{UNDONE}. {} has no attribute {name}", user.username);
-        return Err(Failure::Other(none));
-    }
-    let changed = change(door, &user, &json!({ "attributes": attributes })).await?;
+        let body = json!({ "value": value(text) });
+        door.ask(Method::PUT, &path, Some(body)).await
+    } else {
+        door.ask(Method::DELETE, &path, None).await
+    };
+    let changed = changed.map_err(|refusal| match refusal.code.as_str() {
+        "not_found" => Failure::Other(format!("{UNDONE}. {} has no attribute {name}", user.username)),
+        _ => refusal.failure(UNDONE),
+    })?;
     say(&format!(
         "{} has the attributes [{}] now\n",
         user.username,

@@ -74,7 +74,7 @@ impl Administration {
         &self.settings
     }
 
-    /// Hands a handler the accounts and who asks.
+    /// Hands a handler the accounts and the actor.
     pub(super) fn asked(&self) -> impl Filter<Extract = (Asked,), Error = Rejection> + Clone + use<> {
         let accounts = self.accounts.clone();
         self.caller().and(context()).and_then(move |caller, context| {
@@ -87,7 +87,7 @@ impl Administration {
         })
     }
 
-    /// Who asks, or why they may not.
+    /// The actor of the request, or why it is refused.
     fn caller(&self) -> BoxedFilter<(Result<Caller, ApiError>,)> {
         match &self.callers {
             Callers::Operator { owner } => operator(*owner).boxed(),

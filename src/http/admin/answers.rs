@@ -6,6 +6,7 @@ use serde::Serialize;
 use warp::{Reply, http::StatusCode, reply::Response};
 
 use crate::{
+    auth::Accounts,
     domain::{Attributes, DisplayName, Role, User, UserId},
     http::{error::ApiError, trace::note},
 };
@@ -15,9 +16,9 @@ use crate::{
 pub(super) struct UserAnswer<'a> {
     id: String,
     username: &'a str,
-    /// All that the user was given, also one whose end has come.
+    /// Those that hold.
     roles: Vec<&'a str>,
-    /// When those roles end that do.
+    /// When those of them end that do.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     role_ends: BTreeMap<&'a str, String>,
     disabled: bool,
@@ -30,18 +31,19 @@ pub(super) struct UserAnswer<'a> {
     created_at: String,
 }
 
-impl<'a> From<&'a User> for UserAnswer<'a> {
-    fn from(user: &'a User) -> Self {
+impl<'a> UserAnswer<'a> {
+    /// The user as they are now, by the clock of the accounts.
+    pub(super) fn of(user: &'a User, accounts: &Accounts) -> Self {
+        let now = accounts.now();
         let lasting = user.roles.lasting().iter().map(Role::as_str);
-        let ending = user.roles.ending();
+        let ending = user.roles.ending().iter().filter(|(_, until)| now < *until);
         Self {
             id: user.id.to_string(),
             username: user.username.as_str(),
             roles: lasting
-                .chain(ending.iter().map(|(role, _)| role.as_str()))
+                .chain(ending.clone().map(|(role, _)| role.as_str()))
                 .collect(),
             role_ends: ending
-                .iter()
                 .map(|(role, until)| (role.as_str(), until.to_string()))
                 .collect(),
             disabled: user.disabled,
@@ -54,10 +56,10 @@ impl<'a> From<&'a User> for UserAnswer<'a> {
 }
 
 /// The answer to what changed a user: the user as they are now, or 404 if there is none.
-pub(super) fn changed_user(user: Option<Arc<User>>) -> Result<Response, ApiError> {
+pub(super) fn changed_user(user: Option<Arc<User>>, accounts: &Accounts) -> Result<Response, ApiError> {
     let user = user.ok_or(ApiError::NotFound)?;
     Ok(changed(
-        warp::reply::json(&UserAnswer::from(&*user)).into_response(),
+        warp::reply::json(&UserAnswer::of(&user, accounts)).into_response(),
         user.id,
     ))
 }

@@ -38,7 +38,8 @@ struct Key<'a> {
     /// Whether other services can have fetched its public half.
     published: bool,
     created_at: String,
-    signs_from: String,
+    /// `None` if the server signed with it from its first start on.
+    signs_from: Option<String>,
     signs_until: Option<String>,
     /// `None` as long as no other key has taken over.
     verifies_until: Option<String>,
@@ -60,7 +61,7 @@ impl<'a> Key<'a> {
             },
             published: key.published && key.algorithm.has_public_keys(),
             created_at: key.created_at.to_string(),
-            signs_from: key.signs_from.to_string(),
+            signs_from: (key.signs_from.as_secs() > 0).then(|| key.signs_from.to_string()),
             signs_until: key.signs_until.map(|end| end.to_string()),
             verifies_until: key.verifies_until().map(|end| end.to_string()),
         }
@@ -96,7 +97,7 @@ struct Rotation<'a> {
 }
 
 async fn rotate(asked: Asked, fields: Result<Fields, ApiError>) -> Result<Response, ApiError> {
-    let (accounts, actor, context) = asked.allowed()?;
+    let (accounts, actor, context) = asked.confirmed().await?;
     let mut fields = fields?;
     let now = fields.take_flag("now");
     let revoke = fields.take_flag("revoke");
@@ -118,7 +119,7 @@ async fn rotate(asked: Asked, fields: Result<Fields, ApiError>) -> Result<Respon
     let rotation = fields.finish(rotation)?;
     let rotated = accounts.rotate_keys(rotation, actor, &context).await;
     let rotated = rotated.map_err(|error| ApiError::Refused(error.into()))?;
-    let (_, now) = accounts.keys().await?;
+    let now = accounts.now();
     let answer = Rotation {
         keys: Key::all(&rotated.keys, |key| key.state(now)),
         waiting: rotated.waiting,

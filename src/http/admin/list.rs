@@ -9,6 +9,7 @@ use super::{
     page::{BadPage, limit},
 };
 use crate::{
+    auth::Accounts,
     domain::{Password, Role, UserCursor, UserPage, UserQuery, Username, UsernamePrefix},
     http::{
         endpoint::{Endpoint, endpoint, on},
@@ -35,10 +36,14 @@ struct Users<'a> {
     next: Option<String>,
 }
 
-impl<'a> From<&'a UserPage> for Users<'a> {
-    fn from(page: &'a UserPage) -> Self {
+impl<'a> Users<'a> {
+    fn of(page: &'a UserPage, accounts: &Accounts) -> Self {
         Self {
-            users: page.users.iter().map(|user| UserAnswer::from(&**user)).collect(),
+            users: page
+                .users
+                .iter()
+                .map(|user| UserAnswer::of(user, accounts))
+                .collect(),
             next: page.next.as_ref().map(ToString::to_string),
         }
     }
@@ -60,7 +65,7 @@ async fn list(asked: Asked, query: Result<Fields, ApiError>) -> Result<Response,
         limit: limit.unwrap_or_default(),
     }))?;
     let page = accounts.list(query).await?;
-    Ok(warp::reply::json(&Users::from(&page)).into_response())
+    Ok(warp::reply::json(&Users::of(&page, &accounts)).into_response())
 }
 
 async fn add(asked: Asked, fields: Result<Fields, ApiError>) -> Result<Response, ApiError> {
@@ -72,7 +77,7 @@ async fn add(asked: Asked, fields: Result<Fields, ApiError>) -> Result<Response,
     let new = fields.finish(username.zip(password).zip(roles))?;
     let ((username, password), roles) = new;
     let user = accounts.add(username, password, roles, actor, &context).await?;
-    let reply = warp::reply::json(&UserAnswer::from(&user));
+    let reply = warp::reply::json(&UserAnswer::of(&user, &accounts));
     let answer = warp::reply::with_status(reply, StatusCode::CREATED).into_response();
     Ok(changed(answer, user.id))
 }

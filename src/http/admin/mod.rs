@@ -59,6 +59,7 @@ impl Administration {
             user::password_route(self),
             user::roles_route(self),
             user::role_route(self),
+            user::attribute_route(self),
             sign_ins::sessions_route(self),
             sign_ins::session_route(self),
             sign_ins::tokens_route(self),

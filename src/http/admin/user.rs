@@ -1,4 +1,4 @@
-//! `/admin/users/{id}`: shows, changes and deletes a user, and sets their password.
+//! `/admin/users/{id}`: shows, changes and deletes a user, and sets their password, roles and attributes.
 
 use std::sync::Arc;
 
@@ -10,18 +10,19 @@ use super::{
 };
 use crate::{
     auth::{Accounts, SetPassword},
-    domain::{Attributes, DisplayName, Password, Role, User, UserId, moment},
+    domain::{AttributeValue, Attributes, DisplayName, MomentError, Password, Role, User, UserId, moment},
     http::{
         endpoint::{Endpoint, endpoint, on, parameter},
         error::ApiError,
         fields::{Fields, fields},
-        method::{DELETE, GET, PATCH, POST},
+        method::{DELETE, GET, PATCH, POST, PUT},
     },
 };
 
 const USER: &str = "/admin/users/{id}";
 const ROLES: &str = "/admin/users/{id}/roles";
 const ROLE: &str = "/admin/users/{id}/roles/{role}";
+const ATTRIBUTE: &str = "/admin/users/{id}/attributes/{name}";
 const PASSWORD: &str = "/admin/users/{id}/password";
 
 pub(super) fn route(administration: &Administration) -> impl Endpoint + use<> {
@@ -56,6 +57,15 @@ pub(super) fn role_route(administration: &Administration) -> impl Endpoint + use
     endpoint(ROLE, on(DELETE, take))
 }
 
+pub(super) fn attribute_route(administration: &Administration) -> impl Endpoint + use<> {
+    let asked = administration.asked().and(parameter(ATTRIBUTE, "{id}"));
+    let asked = asked.and(parameter(ATTRIBUTE, "{name}"));
+    let set = asked.clone().and(fields(administration.settings()));
+    let set = set.then(set_attribute);
+    let take = asked.then(take_attribute);
+    endpoint(ATTRIBUTE, on(PUT, set).or(DELETE, take))
+}
+
 /// The user with this id.
 pub(super) async fn named(accounts: &Accounts, id: &str) -> Result<Arc<User>, ApiError> {
     let id = UserId::parse(id).map_err(|_| ApiError::NotFound)?;
@@ -65,7 +75,7 @@ pub(super) async fn named(accounts: &Accounts, id: &str) -> Result<Arc<User>, Ap
 async fn show(asked: Asked, id: String) -> Result<Response, ApiError> {
     let (accounts, ..) = asked.allowed()?;
     let user = named(&accounts, &id).await?;
-    Ok(warp::reply::json(&UserAnswer::from(&*user)).into_response())
+    Ok(warp::reply::json(&UserAnswer::of(&user, &accounts)).into_response())
 }
 
 /// Makes one change. A body with several is refused, because each is a step of its own and a later one could fail.
@@ -96,18 +106,22 @@ async fn change(asked: Asked, id: String, fields: Result<Fields, ApiError>) -> R
         let name = fields.finish(name)?;
         accounts.set_display_name(user, name, actor, &context).await
     };
-    changed_user(changed?)
+    changed_user(changed?, &accounts)
 }
 
 async fn give_role(asked: Asked, id: String, fields: Result<Fields, ApiError>) -> Result<Response, ApiError> {
     let (accounts, actor, context) = asked.allowed()?;
     let mut fields = fields?;
     let role = fields.take("role", |text| Role::parse(&text));
-    let until = fields.take_if_given("until", |text| moment(&text));
+    let now = accounts.now();
+    let until = fields.take_if_given("until", |text| match moment(&text) {
+        Ok(until) if until <= now => Err(MomentError::Past),
+        until => until,
+    });
     let (role, until) = fields.finish(role.map(|role| (role, until)))?;
     let user = named(&accounts, &id).await?.id;
     let given = accounts.give_role(user, role, until, actor, &context);
-    changed_user(given.await?)
+    changed_user(given.await?, &accounts)
 }
 
 async fn take_role(asked: Asked, id: String, role: String) -> Result<Response, ApiError> {
@@ -115,7 +129,29 @@ async fn take_role(asked: Asked, id: String, role: String) -> Result<Response, A
     let role = Role::parse(&role).map_err(|_| ApiError::NotFound)?;
     let user = named(&accounts, &id).await?.id;
     let taken = accounts.take_role(user, role, actor, &context);
-    changed_user(taken.await?)
+    changed_user(taken.await?, &accounts)
+}
+
+async fn set_attribute(
+    asked: Asked,
+    id: String,
+    name: String,
+    fields: Result<Fields, ApiError>,
+) -> Result<Response, ApiError> {
+    let (accounts, actor, context) = asked.allowed()?;
+    let mut fields = fields?;
+    let value = fields.take_any("value", |value| AttributeValue::of(&name, value));
+    let value = fields.finish(value)?;
+    let user = named(&accounts, &id).await?.id;
+    let set = accounts.set_attribute(user, &name, value, actor, &context);
+    changed_user(set.await?, &accounts)
+}
+
+async fn take_attribute(asked: Asked, id: String, name: String) -> Result<Response, ApiError> {
+    let (accounts, actor, context) = asked.allowed()?;
+    let user = named(&accounts, &id).await?.id;
+    let taken = accounts.take_attribute(user, &name, actor, &context);
+    changed_user(taken.await?, &accounts)
 }
 
 async fn delete(asked: Asked, id: String) -> Result<Response, ApiError> {
@@ -143,5 +179,5 @@ async fn set_password(
     let given = fields.finish(given)?;
     let user = named(&accounts, &id).await?;
     let set = accounts.set_password(&user, given, actor, &context);
-    changed_user(set.await?)
+    changed_user(set.await?, &accounts)
 }
