@@ -10,7 +10,7 @@ use hyper::Method;
 use serde_json::Value;
 
 use super::{
-    door::Door,
+    connection::Connection,
     failure::Failure,
     output,
     process::{runtime, say},
@@ -75,8 +75,8 @@ pub(super) fn command() -> Command {
 pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure> {
     let follows = arguments.get_flag("follow");
     runtime()?.block_on(async {
-        let door = Door::open(config, false, "").await?;
-        if follows && matches!(door, Door::Here(_)) {
+        let connection = Connection::open(config, false, "").await?;
+        if follows && matches!(connection, Connection::InProcess(_)) {
             return Err(Failure::Other(
                 "no server runs on this database, so there is nothing to follow; start it, or leave out --follow".to_owned(),
             ));
@@ -89,12 +89,12 @@ pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure
         let most = arguments.get_one::<u64>("limit").copied();
         let most = most.map_or(SHOWN, |most| usize::try_from(most).unwrap_or(usize::MAX));
         if follows {
-            return follow(&door, &filters, most, &mut shown).await;
+            return follow(&connection, &filters, most, &mut shown).await;
         }
         let mut left = most;
         let mut after = None;
         while left > 0 {
-            let page = ask(&door, &filters, left, "newest", after.as_deref()).await?;
+            let page = ask(&connection, &filters, left, "newest", after.as_deref()).await?;
             left -= page.events.len().min(left);
             if shown.show(&page.events).is_err() {
                 // A reader that has gone, such as `head`, wants no more.
@@ -114,18 +114,25 @@ pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure
 
 /// Shows the last events, and then each new one. Ends only if the server does, or the reader.
 async fn follow(
-    door: &Door,
+    connection: &Connection,
     filters: &[(&'static str, String)],
     most: usize,
     shown: &mut Shown,
 ) -> Result<(), Failure> {
     // What has happened by now, whatever the filters say: from there on, each event is looked at once.
-    let newest = ask(door, &[], 1, "newest", None).await?;
+    let newest = ask(connection, &[], 1, "newest", None).await?;
     let mut after = newest.events.first().map(|event| output::text(&event["id"]));
     let mut last = Vec::new();
     let mut before = None;
     while last.len() < most {
-        let page = ask(door, filters, most - last.len(), "newest", before.as_deref()).await?;
+        let page = ask(
+            connection,
+            filters,
+            most - last.len(),
+            "newest",
+            before.as_deref(),
+        )
+        .await?;
         last.extend(page.events);
         before = page.next;
         if before.is_none() {
@@ -139,7 +146,14 @@ async fn follow(
         return Ok(());
     }
     loop {
-        let page = ask(door, filters, PageLimit::MAX.get(), "oldest", after.as_deref()).await?;
+        let page = ask(
+            connection,
+            filters,
+            PageLimit::MAX.get(),
+            "oldest",
+            after.as_deref(),
+        )
+        .await?;
         if shown.show(&page.events).is_err() {
             return Ok(());
         }
@@ -191,7 +205,7 @@ struct Page {
 }
 
 async fn ask(
-    door: &Door,
+    connection: &Connection,
     filters: &[(&'static str, String)],
     most: usize,
     order: &str,
@@ -205,7 +219,7 @@ async fn ask(
     if let Some(after) = after {
         query.append_pair("after", after);
     }
-    let page = door.ask(Method::GET, &query.finish(), None).await;
+    let page = connection.ask(Method::GET, &query.finish(), None).await;
     let mut page = page.map_err(|refusal| refusal.failure(UNDONE))?;
     let events = match page["events"].take() {
         Value::Array(events) => events,

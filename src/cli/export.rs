@@ -10,7 +10,7 @@ use std::{
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::{
-    door::{Door, Download},
+    connection::{Connection, Download},
     failure::Failure,
     process::{complain, runtime},
 };
@@ -44,15 +44,15 @@ pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure
     let with_hashes = arguments.get_flag("with-hashes");
     let path = format!("/admin/export?with_hashes={with_hashes}");
     runtime()?.block_on(async {
-        let door = Door::open(config, false, "; nothing was exported").await?;
-        let refused = |refusal: super::door::Refusal| refusal.failure("nothing was exported");
+        let connection = Connection::open(config, false, "; nothing was exported").await?;
+        let refused = |refusal: super::connection::Refusal| refusal.failure("nothing was exported");
         if name == "-" {
-            let download = door.download(&path).await.map_err(refused)?;
+            let download = connection.download(&path).await.map_err(refused)?;
             write(download, &mut io::stdout().lock(), "standard output").await?;
             return Ok(());
         }
         let mut target = Target::begin(Path::new(name), arguments.get_flag("force"))?;
-        let download = door.download(&path).await.map_err(refused)?;
+        let download = connection.download(&path).await.map_err(refused)?;
         let count = write(download, &mut target.part, name).await?;
         target.end()?;
         complain(&format!("{count} users are in {name}"));

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::{
-    door::{Door, Piece, Refusal},
+    connection::{Connection, Piece, Refusal},
     failure::Failure,
     output,
     process::{complain, runtime, say},
@@ -67,10 +67,10 @@ pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure
     let path = format!("/admin/import?on_conflict={way}&dry_run={dry_run}&skip_bad={skip_bad}");
     runtime()?.block_on(async {
         let (input, length) = open(name)?;
-        let door = Door::open(config, false, "; nothing was imported").await?;
+        let connection = Connection::open(config, false, "; nothing was imported").await?;
         let progress = progress(length);
         let pieces = read(input, progress.clone())?;
-        let answer = door.upload(&path, pieces).await;
+        let answer = connection.upload(&path, pieces).await;
         progress.finish_and_clear();
         match answer {
             Ok(report) => {

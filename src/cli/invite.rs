@@ -5,7 +5,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::{
-    door::Door,
+    connection::Connection,
     failure::Failure,
     lasting, output,
     process::{runtime, say},
@@ -81,8 +81,10 @@ async fn make(arguments: &ArgMatches, config: &Config) -> Result<(), Failure> {
         let name = Username::parse(name).map_err(|why| wrong(name, "username", &why))?;
         wanted["username"] = name.as_str().into();
     }
-    let door = Door::open(config, false, "").await?;
-    let made = door.ask(Method::POST, "/admin/invitations", Some(wanted)).await;
+    let connection = Connection::open(config, false, "").await?;
+    let made = connection
+        .ask(Method::POST, "/admin/invitations", Some(wanted))
+        .await;
     let made = made.map_err(|refusal| refusal.failure(UNDONE))?;
     if output::is_json(arguments) {
         say(&output::lines(std::slice::from_ref(&made)));
@@ -100,11 +102,11 @@ async fn make(arguments: &ArgMatches, config: &Config) -> Result<(), Failure> {
 }
 
 async fn list(arguments: &ArgMatches, config: &Config) -> Result<(), Failure> {
-    let door = Door::open(config, false, "").await?;
+    let connection = Connection::open(config, false, "").await?;
     let mut all: Vec<Value> = Vec::new();
     let mut path = format!("/admin/invitations?limit={}", PageLimit::MAX.get());
     loop {
-        let page = door.ask(Method::GET, &path, None).await;
+        let page = connection.ask(Method::GET, &path, None).await;
         let mut page = page.map_err(|refusal| refusal.failure("no invitation was listed"))?;
         all.extend(
             page["invitations"]
@@ -139,9 +141,9 @@ async fn revoke(arguments: &ArgMatches, config: &Config) -> Result<(), Failure> 
     let text = arguments.get_one::<String>("id").map_or("", String::as_str);
     let id = InvitationId::parse(text)
         .map_err(|_| Failure::Argument(format!("{} is no id of an invitation", text.escape_debug())))?;
-    let door = Door::open(config, false, "").await?;
+    let connection = Connection::open(config, false, "").await?;
     let path = format!("/admin/invitations/{id}");
-    match door.ask(Method::DELETE, &path, None).await {
+    match connection.ask(Method::DELETE, &path, None).await {
         Ok(_) => {
             say(&format!("revoked the invitation {id}\n"));
             Ok(())

@@ -7,7 +7,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::{
-    door::Door,
+    connection::Connection,
     failure::Failure,
     output,
     process::{runtime, say},
@@ -56,18 +56,18 @@ fn rotate_command() -> Command {
 
 pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure> {
     runtime()?.block_on(async {
-        let door = Door::open(config, false, ADVICE).await?;
+        let connection = Connection::open(config, false, ADVICE).await?;
         match arguments.subcommand() {
-            Some(("list", arguments)) => list(&door, arguments).await,
-            Some(("rotate", arguments)) => rotate(&door, arguments).await,
+            Some(("list", arguments)) => list(&connection, arguments).await,
+            Some(("rotate", arguments)) => rotate(&connection, arguments).await,
             // clap requires one of the commands.
             _ => Ok(()),
         }
     })
 }
 
-async fn list(door: &Door, arguments: &ArgMatches) -> Result<(), Failure> {
-    let answer = door.ask(Method::GET, "/admin/keys", None).await;
+async fn list(connection: &Connection, arguments: &ArgMatches) -> Result<(), Failure> {
+    let answer = connection.ask(Method::GET, "/admin/keys", None).await;
     let answer = answer.map_err(|refusal| refusal.failure("the keys were not listed"))?;
     let keys = keys_of(&answer);
     say(&if output::is_json(arguments) {
@@ -80,11 +80,13 @@ async fn list(door: &Door, arguments: &ArgMatches) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn rotate(door: &Door, arguments: &ArgMatches) -> Result<(), Failure> {
+async fn rotate(connection: &Connection, arguments: &ArgMatches) -> Result<(), Failure> {
     let (now, revoke) = (arguments.get_flag("now"), arguments.get_flag("revoke"));
     let api_tokens = arguments.get_flag("api-tokens");
     let wanted = json!({ "now": now, "revoke": revoke, "api_tokens": api_tokens });
-    let answer = door.ask(Method::POST, "/admin/keys/rotate", Some(wanted)).await;
+    let answer = connection
+        .ask(Method::POST, "/admin/keys/rotate", Some(wanted))
+        .await;
     let undone = if revoke {
         "the keys are as they were, or the new one is in use; what was to end may have ended in part, and the same command ends the rest"
     } else {
@@ -97,7 +99,7 @@ async fn rotate(door: &Door, arguments: &ArgMatches) -> Result<(), Failure> {
     say(&if output::is_json(arguments) {
         output::lines(std::slice::from_ref(&rotated))
     } else {
-        report(&rotated, matches!(door, Door::Server(_)))
+        report(&rotated, matches!(connection, Connection::Server(_)))
     });
     Ok(())
 }

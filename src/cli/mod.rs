@@ -3,10 +3,10 @@
 
 mod audit;
 mod check_config;
+mod connection;
 mod control;
 mod database;
 mod description;
-mod door;
 mod export;
 mod failure;
 mod flags;

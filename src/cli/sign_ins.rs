@@ -5,7 +5,7 @@ use hyper::Method;
 use serde_json::Value;
 
 use super::{
-    door::Door,
+    connection::Connection,
     failure::Failure,
     named::{self, Named},
     output,
@@ -92,19 +92,19 @@ pub(super) fn run(kind: Kind, arguments: &ArgMatches, config: &Config) -> Result
         Ok(None) | Err(_) => None,
     };
     runtime()?.block_on(async {
-        let door = Door::open(config, false, "").await?;
-        let user = named::find(&door, arguments).await?;
+        let connection = Connection::open(config, false, "").await?;
+        let user = named::find(&connection, arguments).await?;
         if name == "list" {
-            list(kind, &door, &user, output::is_json(arguments)).await
+            list(kind, &connection, &user, output::is_json(arguments)).await
         } else {
-            end(kind, &door, &user, id).await
+            end(kind, &connection, &user, id).await
         }
     })
 }
 
-async fn list(kind: Kind, door: &Door, user: &Named, as_json: bool) -> Result<(), Failure> {
+async fn list(kind: Kind, connection: &Connection, user: &Named, as_json: bool) -> Result<(), Failure> {
     let path = format!("/admin/users/{}/{}", user.id, kind.route);
-    let answer = door.ask(Method::GET, &path, None).await;
+    let answer = connection.ask(Method::GET, &path, None).await;
     let answer = answer.map_err(|refusal| refusal.failure("nothing was listed"))?;
     let all = answer[kind.route].as_array().map_or(&[][..], Vec::as_slice);
     if as_json {
@@ -143,7 +143,7 @@ fn tokens(all: &[Value]) -> String {
     table(["ID", "NAME", "ROLES", "EXPIRES"], rows)
 }
 
-async fn end(kind: Kind, door: &Door, user: &Named, id: Option<String>) -> Result<(), Failure> {
+async fn end(kind: Kind, connection: &Connection, user: &Named, id: Option<String>) -> Result<(), Failure> {
     let all = format!("/admin/users/{}/{}", user.id, kind.route);
     let path = match &id {
         Some(id) => format!("{all}/{id}"),
@@ -151,7 +151,7 @@ async fn end(kind: Kind, door: &Door, user: &Named, id: Option<String>) -> Resul
         None => all,
     };
     let undone = "nothing has ended";
-    match door.ask(Method::DELETE, &path, None).await {
+    match connection.ask(Method::DELETE, &path, None).await {
         Ok(Value::Null) => say(&format!("ended one {} of {}\n", kind.name, user.username)),
         Ok(answer) => say(&format!(
             "ended {} of {}\n",

@@ -4,8 +4,8 @@ use clap::{ArgMatches, Command};
 use hyper::Method;
 
 use super::{
+    connection::Connection,
     database,
-    door::Door,
     failure::Failure,
     output,
     process::{runtime, say},
@@ -20,9 +20,9 @@ pub(super) fn command() -> Command {
 
 pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure> {
     runtime()?.block_on(async {
-        let door = Door::open(config, false, "").await?;
-        let is_running = matches!(door, Door::Server(_));
-        let status = door.ask(Method::GET, "/admin/status", None).await;
+        let connection = Connection::open(config, false, "").await?;
+        let is_running = matches!(connection, Connection::Server(_));
+        let status = connection.ask(Method::GET, "/admin/status", None).await;
         let mut status = status.map_err(|refusal| refusal.failure("there is no status"))?;
         if output::is_json(arguments) {
             status["running"] = is_running.into();

@@ -5,7 +5,7 @@ use hyper::Method;
 use serde_json::Value;
 
 use super::{
-    door::Door,
+    connection::Connection,
     failure::Failure,
     named, output,
     process::{runtime, say},
@@ -54,23 +54,23 @@ pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure
     });
     let network = network.transpose()?;
     runtime()?.block_on(async {
-        let door = Door::open(config, false, "").await?;
+        let connection = Connection::open(config, false, "").await?;
         let user = if arguments.contains_id("user") {
-            Some(named::find(&door, arguments).await?)
+            Some(named::find(&connection, arguments).await?)
         } else {
             None
         };
         if name == "list" {
             let username = user.map(|user| user.username);
-            list(&door, username, network, output::is_json(arguments)).await
+            list(&connection, username, network, output::is_json(arguments)).await
         } else {
-            clear(&door, user.map(|user| (user.id, user.username)), network).await
+            clear(&connection, user.map(|user| (user.id, user.username)), network).await
         }
     })
 }
 
 async fn list(
-    door: &Door,
+    connection: &Connection,
     username: Option<String>,
     network: Option<Network>,
     as_json: bool,
@@ -90,7 +90,7 @@ async fn list(
         if let Some(after) = &after {
             query.append_pair("after", after);
         }
-        let page = door.ask(Method::GET, &query.finish(), None).await;
+        let page = connection.ask(Method::GET, &query.finish(), None).await;
         let page = page.map_err(|refusal| refusal.failure("nothing was listed"))?;
         all.extend(page["waiting"].as_array().into_iter().flatten().cloned());
         after = page["next"].as_str().map(str::to_owned);
@@ -102,7 +102,7 @@ async fn list(
         output::lines(&all)
     } else if !all.is_empty() {
         shown(&all)
-    } else if !is_one && matches!(door, Door::Here(_)) {
+    } else if !is_one && matches!(connection, Connection::InProcess(_)) {
         "no server runs, so it is not known who was refused lately;\nname a user or --network\n".to_owned()
     } else {
         "no one waits\n".to_owned()
@@ -132,7 +132,11 @@ fn shown(all: &[Value]) -> String {
     table(["USER", "NETWORK", "WHY", "UNTIL (UTC)", "REFUSED"], rows)
 }
 
-async fn clear(door: &Door, user: Option<(String, String)>, network: Option<Network>) -> Result<(), Failure> {
+async fn clear(
+    connection: &Connection,
+    user: Option<(String, String)>,
+    network: Option<Network>,
+) -> Result<(), Failure> {
     let address = network.map(|network| network.address().to_string());
     let (path, said) = match (user, address) {
         (Some((id, name)), Some(address)) => {
@@ -151,7 +155,7 @@ async fn clear(door: &Door, user: Option<(String, String)>, network: Option<Netw
         // clap requires one of them.
         (None, None) => return Ok(()),
     };
-    let cleared = door.ask(Method::DELETE, &path, None).await;
+    let cleared = connection.ask(Method::DELETE, &path, None).await;
     cleared.map_err(|refusal| refusal.failure("nothing was cleared"))?;
     say(&said);
     Ok(())

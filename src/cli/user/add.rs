@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::{
     cli::{
+        connection::Connection,
         database,
-        door::Door,
         failure::Failure,
         password,
         process::{runtime, say},
@@ -60,14 +60,14 @@ pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure
             ", or make it with --create; no user was added"
         };
         // Before the password is asked for: a person types it in vain otherwise.
-        let door = Door::open(config, create, advice).await?;
+        let connection = Connection::open(config, create, advice).await?;
         let password = password::read_new(&username, UNDONE)?;
         let new = json!({
             "username": username.as_str(),
             "password": password.expose(),
             "roles": roles.iter().map(Role::as_str).collect::<Vec<_>>(),
         });
-        let added = door.ask(Method::POST, "/admin/users", Some(new)).await;
+        let added = connection.ask(Method::POST, "/admin/users", Some(new)).await;
         let added = added.map_err(|refused| match refused.code.as_str() {
             "username_taken" => Failure::Other(format!("{UNDONE}: there is a user {username} already")),
             _ => refused.failure(UNDONE),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cli::{
-        door::Door,
+        connection::Connection,
         failure::Failure,
         lasting,
         named::{self, Named},
@@ -101,36 +101,38 @@ pub(super) fn commands() -> [Command; 8] {
 
 pub(super) fn run(command: &str, arguments: &ArgMatches, config: &Config) -> Result<(), Failure> {
     runtime()?.block_on(async {
-        let door = Door::open(config, false, "").await?;
+        let connection = Connection::open(config, false, "").await?;
         match (command, arguments.subcommand()) {
-            ("role", Some((name, arguments))) => role(&door, name == "add", arguments).await,
-            ("attribute", Some((name, arguments))) => attribute(&door, name == "set", arguments).await,
-            ("display-name", _) => display_name(&door, arguments).await,
-            ("passwd", _) => passwd(&door, arguments).await,
-            ("reset", _) => reset(&door, arguments).await,
-            ("disable", _) => set_disabled(&door, arguments, true).await,
-            ("enable", _) => set_disabled(&door, arguments, false).await,
-            ("delete", _) => delete(&door, arguments).await,
+            ("role", Some((name, arguments))) => role(&connection, name == "add", arguments).await,
+            ("attribute", Some((name, arguments))) => attribute(&connection, name == "set", arguments).await,
+            ("display-name", _) => display_name(&connection, arguments).await,
+            ("passwd", _) => passwd(&connection, arguments).await,
+            ("reset", _) => reset(&connection, arguments).await,
+            ("disable", _) => set_disabled(&connection, arguments, true).await,
+            ("enable", _) => set_disabled(&connection, arguments, false).await,
+            ("delete", _) => delete(&connection, arguments).await,
             // clap knows no other.
             _ => Ok(()),
         }
     })
 }
 
-async fn role(door: &Door, gives: bool, arguments: &ArgMatches) -> Result<(), Failure> {
+async fn role(connection: &Connection, gives: bool, arguments: &ArgMatches) -> Result<(), Failure> {
     let role = arguments.get_one::<String>("role").map_or("", String::as_str);
     let role = Role::parse(role)
         .map_err(|error| Failure::Argument(format!("{} is no role. {error}", role.escape_debug())))?;
-    let user = named::find(door, arguments).await?;
+    let user = named::find(connection, arguments).await?;
     let path = format!("/admin/users/{}/roles", user.id);
     let changed = if gives {
         let mut body = json!({ "role": role.as_str() });
         if let Some(until) = arguments.get_one::<String>("until") {
             body["until"] = until.as_str().into();
         }
-        door.ask(Method::POST, &path, Some(body)).await
+        connection.ask(Method::POST, &path, Some(body)).await
     } else {
-        door.ask(Method::DELETE, &format!("{path}/{role}"), None).await
+        connection
+            .ask(Method::DELETE, &format!("{path}/{role}"), None)
+            .await
     };
     let changed = changed.map_err(|refusal| match refusal.code.as_str() {
         "not_found" => Failure::Other(format!("{UNDONE}. {} has not got the role {role}", user.username)),
@@ -144,18 +146,18 @@ async fn role(door: &Door, gives: bool, arguments: &ArgMatches) -> Result<(), Fa
     Ok(())
 }
 
-async fn attribute(door: &Door, gives: bool, arguments: &ArgMatches) -> Result<(), Failure> {
+async fn attribute(connection: &Connection, gives: bool, arguments: &ArgMatches) -> Result<(), Failure> {
     let name = arguments.get_one::<String>("name").map_or("", String::as_str);
     Attributes::check_name(name)
         .map_err(|error| Failure::Argument(format!("{} is no attribute. {error}", name.escape_debug())))?;
-    let user = named::find(door, arguments).await?;
+    let user = named::find(connection, arguments).await?;
     let path = format!("/admin/users/{}/attributes/{name}", user.id);
     let changed = if gives {
         let text = arguments.get_one::<String>("value").map_or("", String::as_str);
         let body = json!({ "value": value(text) });
-        door.ask(Method::PUT, &path, Some(body)).await
+        connection.ask(Method::PUT, &path, Some(body)).await
     } else {
-        door.ask(Method::DELETE, &path, None).await
+        connection.ask(Method::DELETE, &path, None).await
     };
     let changed = changed.map_err(|refusal| match refusal.code.as_str() {
         "not_found" => Failure::Other(format!("{UNDONE}. {} has no attribute {name}", user.username)),
@@ -177,10 +179,10 @@ fn value(text: &str) -> Value {
     }
 }
 
-async fn display_name(door: &Door, arguments: &ArgMatches) -> Result<(), Failure> {
-    let user = named::find(door, arguments).await?;
+async fn display_name(connection: &Connection, arguments: &ArgMatches) -> Result<(), Failure> {
+    let user = named::find(connection, arguments).await?;
     let name = arguments.get_one::<String>("name");
-    let changed = change(door, &user, &json!({ "display_name": name })).await?;
+    let changed = change(connection, &user, &json!({ "display_name": name })).await?;
     say(&match changed["display_name"].as_str() {
         Some(name) => format!("{} is shown as {name}\n", user.username),
         None => format!("{} has no display name now\n", user.username),
@@ -188,9 +190,13 @@ async fn display_name(door: &Door, arguments: &ArgMatches) -> Result<(), Failure
     Ok(())
 }
 
-async fn set_disabled(door: &Door, arguments: &ArgMatches, disabled: bool) -> Result<(), Failure> {
-    let user = named::find(door, arguments).await?;
-    change(door, &user, &json!({ "disabled": disabled })).await?;
+async fn set_disabled(
+    connection: &Connection,
+    arguments: &ArgMatches,
+    disabled: bool,
+) -> Result<(), Failure> {
+    let user = named::find(connection, arguments).await?;
+    change(connection, &user, &json!({ "disabled": disabled })).await?;
     say(&if disabled {
         format!(
             "{} is disabled; their sessions have ended, and none of their API tokens is accepted\n",
@@ -202,14 +208,14 @@ async fn set_disabled(door: &Door, arguments: &ArgMatches, disabled: bool) -> Re
     Ok(())
 }
 
-async fn change(door: &Door, user: &Named, change: &Value) -> Result<Value, Failure> {
+async fn change(connection: &Connection, user: &Named, change: &Value) -> Result<Value, Failure> {
     let path = format!("/admin/users/{}", user.id);
-    let changed = door.ask(Method::PATCH, &path, Some(change.clone())).await;
+    let changed = connection.ask(Method::PATCH, &path, Some(change.clone())).await;
     changed.map_err(|refusal| refusal.failure(UNDONE))
 }
 
-async fn passwd(door: &Door, arguments: &ArgMatches) -> Result<(), Failure> {
-    let user = named::find(door, arguments).await?;
+async fn passwd(connection: &Connection, arguments: &ArgMatches) -> Result<(), Failure> {
+    let user = named::find(connection, arguments).await?;
     let username = Username::parse(&user.username).map_err(|error| Failure::Other(error.to_string()))?;
     let password = password::read_new(&username, UNDONE)?;
     let keeps = arguments.get_flag("keep-api-tokens");
@@ -220,7 +226,7 @@ async fn passwd(door: &Door, arguments: &ArgMatches) -> Result<(), Failure> {
         "must_change": must_change,
     });
     let path = format!("/admin/users/{}/password", user.id);
-    let set = door.ask(Method::POST, &path, Some(body)).await;
+    let set = connection.ask(Method::POST, &path, Some(body)).await;
     set.map_err(|refusal| refusal.failure(UNDONE))?;
     let ended = if keeps {
         "sessions"
@@ -236,11 +242,11 @@ async fn passwd(door: &Door, arguments: &ArgMatches) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn reset(door: &Door, arguments: &ArgMatches) -> Result<(), Failure> {
+async fn reset(connection: &Connection, arguments: &ArgMatches) -> Result<(), Failure> {
     let expires_in = lasting::seconds(arguments)?;
-    let user = named::find(door, arguments).await?;
+    let user = named::find(connection, arguments).await?;
     let path = format!("/admin/users/{}/reset", user.id);
-    let made = door
+    let made = connection
         .ask(Method::POST, &path, Some(json!({ "expires_in": expires_in })))
         .await;
     let made = made.map_err(|refusal| refusal.failure("no reset token was made"))?;
@@ -257,10 +263,10 @@ async fn reset(door: &Door, arguments: &ArgMatches) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn delete(door: &Door, arguments: &ArgMatches) -> Result<(), Failure> {
-    let user = named::find(door, arguments).await?;
+async fn delete(connection: &Connection, arguments: &ArgMatches) -> Result<(), Failure> {
+    let user = named::find(connection, arguments).await?;
     let path = format!("/admin/users/{}", user.id);
-    let deleted = door.ask(Method::DELETE, &path, None).await;
+    let deleted = connection.ask(Method::DELETE, &path, None).await;
     deleted.map_err(|refusal| refusal.failure(UNDONE))?;
     say(&format!(
         "deleted user {}, whose id was {}\n",

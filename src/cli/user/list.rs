@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     cli::{
-        door::Door,
+        connection::Connection,
         failure::Failure,
         output,
         process::{runtime, say},
@@ -53,13 +53,13 @@ pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let as_json = output::is_json(arguments);
     runtime()?.block_on(async {
-        let door = Door::open(config, false, "").await?;
+        let connection = Connection::open(config, false, "").await?;
         let mut left = most;
         let mut after = None;
         let mut has_header = false;
         while left > 0 {
             let path = path(arguments, left.min(PageLimit::MAX.get()), after.as_deref());
-            let page = door.ask(Method::GET, &path, None).await;
+            let page = connection.ask(Method::GET, &path, None).await;
             let page = page.map_err(|refusal| refusal.failure("the list is not whole"))?;
             let users = page["users"].as_array().map_or(&[][..], Vec::as_slice);
             left -= users.len().min(left);

@@ -4,7 +4,7 @@ use clap::{ArgMatches, Command};
 
 use crate::{
     cli::{
-        door::Door,
+        connection::Connection,
         failure::Failure,
         named, output,
         process::{runtime, say},
@@ -21,8 +21,8 @@ pub(super) fn command() -> Command {
 
 pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure> {
     runtime()?.block_on(async {
-        let door = Door::open(config, false, "").await?;
-        let user = named::find(&door, arguments).await?.user;
+        let connection = Connection::open(config, false, "").await?;
+        let user = named::find(&connection, arguments).await?.user;
         if output::is_json(arguments) {
             say(&output::lines(std::slice::from_ref(&user)));
             return Ok(());

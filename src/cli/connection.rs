@@ -23,29 +23,29 @@ use crate::{
     telemetry::{self, Log},
 };
 
-/// See the head of this file.
-pub(super) enum Door {
+/// The way from one command to the accounts.
+pub(super) enum Connection {
     /// To the server that has the database, by this socket.
     Server(PathBuf),
     /// To the database, which this process has opened.
-    Here(Box<Here>),
+    InProcess(Box<InProcess>),
 }
 
 /// The administration in this process.
-pub(super) struct Here {
+pub(super) struct InProcess {
     administration: Administration,
     _log: Log,
 }
 
-impl Door {
-    /// Opens the way. If no server runs there must be a database, unless `create`. `undone` says in an error what has not
-    /// happened.
+impl Connection {
+    /// Finds the server, or opens the database. If no server runs there must be a database, unless `create`; `advice` ends the error
+    /// if there is none.
     pub(super) async fn open(config: &Config, create: bool, advice: &str) -> Result<Self, Failure> {
         threads::for_command(config)?;
         let socket = control::path(config);
         match UnixStream::connect(&socket).await {
             Ok(_) => return Ok(Self::Server(socket)),
-            Err(error) if is_nobody_there(&error) => {}
+            Err(error) if no_server_listens(&error) => {}
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 return Err(Failure::Other(format!(
                     "the control socket {} is for root and for the user who runs the server; run the command as one of them",
@@ -62,7 +62,7 @@ impl Door {
         }
         let log = start_log(config)?;
         let accounts = Accounts::open(config, telemetry::listeners(&config.audit)).await?;
-        Ok(Self::Here(Box::new(Here {
+        Ok(Self::InProcess(Box::new(InProcess {
             administration: control::administration(accounts, config),
             _log: log,
         })))
@@ -129,7 +129,7 @@ impl Door {
     {
         match self {
             Self::Server(socket) => send(socket, request).await.map_err(|error| broken(&error)),
-            Self::Here(here) => {
+            Self::InProcess(here) => {
                 let (head, body) = here.administration.answer(request).await.into_parts();
                 Ok(Answer {
                     status: head.status,
@@ -188,7 +188,7 @@ impl Download {
 }
 
 /// Whether no server listens at a socket.
-fn is_nobody_there(error: &io::Error) -> bool {
+fn no_server_listens(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::NotFound
