@@ -1,4 +1,5 @@
-//! Answers that a client may keep for a while. One that has not changed is not sent again (RFC 9110, section 13.1.2).
+//! Answers that a client may keep for a while, and those that it must not keep. One that has not changed is not sent again (RFC
+//! 9110, section 13.1.2).
 
 use std::time::Duration;
 
@@ -26,6 +27,14 @@ pub(super) fn cached(asked: &HeaderMap, kind: HeaderValue, text: String, max_age
             response.headers_mut().insert(name, value);
         }
     }
+    response
+}
+
+/// An answer that no cache may keep, because it has a secret or depends on one.
+pub(super) fn no_store(answer: impl Reply) -> Response {
+    let mut response = answer.into_response();
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
     response
 }
 

@@ -5,12 +5,11 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use warp::{
-    Reply,
     http::{HeaderValue, StatusCode, header},
     reply::Response,
 };
 
-use super::{field::FieldError, method::Methods, trace};
+use super::{cached::no_store, field::FieldError, method::Methods, trace};
 use crate::domain::RequestId;
 
 /// The protection space of the Bearer challenge (RFC 9110, section 11.5).
@@ -92,14 +91,13 @@ impl Problem {
             expires_in: self.reset_token.as_ref().map(|(_, lifetime)| lifetime.as_secs()),
             request_id: trace::request_id(),
         };
-        let mut response = warp::reply::json(&body).into_response();
+        let mut response = no_store(warp::reply::json(&body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // A challenge consists of this crate's own text and names of roles, so it always fits a header.
         if let Some(challenge) = self.challenge.and_then(|text| HeaderValue::try_from(text).ok()) {
             headers.insert(header::WWW_AUTHENTICATE, challenge);

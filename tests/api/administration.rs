@@ -384,6 +384,7 @@ async fn an_invitation_is_made_listed_and_revoked() {
     for n in 0..3 {
         let answer = invite(json!({ "roles": ["CLIENT", "EDITOR"], "expires_in": 60 + n })).await;
         answer.assert_status(StatusCode::CREATED);
+        assert_eq!(answer.header("cache-control"), "no-store", "it has a secret");
         made.push(answer.json());
         server.advance(std::time::Duration::from_secs(1));
     }
@@ -428,6 +429,14 @@ async fn an_invitation_is_made_listed_and_revoked() {
         (json!({}), &[("roles", "required")][..]),
         (json!({ "roles": ["admin"] }), &[("roles", "bad_role")]),
         (
+            json!({ "expires_in": 0, "x": 1 }),
+            &[
+                ("roles", "required"),
+                ("expires_in", "out_of_range"),
+                ("x", "unknown"),
+            ],
+        ),
+        (
             json!({ "roles": [], "expires_in": 0 }),
             &[("expires_in", "out_of_range")],
         ),
@@ -459,6 +468,7 @@ async fn a_reset_token_is_made_for_a_user_who_can_use_it() {
     let reset = format!("{ada}/reset");
     let answer = server.operate("POST", &reset, Some(json!({}))).await;
     answer.assert_status(StatusCode::CREATED);
+    assert_eq!(answer.header("cache-control"), "no-store", "it has a secret");
     assert_eq!(answer.json()["expires_at"], "2027-01-16T08:00:00Z");
     let shorter = server
         .operate("POST", &reset, Some(json!({ "expires_in": 60 })))

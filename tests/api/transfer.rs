@@ -50,6 +50,7 @@ impl Server {
         let answer = answer_of(self, request("GET", &format!("/admin/export{query}"))).await;
         answer.assert_status(StatusCode::OK);
         assert_eq!(answer.header("content-type"), "application/x-ndjson");
+        assert_eq!(answer.header("cache-control"), "no-store");
         answer.text()
     }
 

@@ -1,7 +1,5 @@
 //! `/admin/invitations`: makes, lists and revokes invitations. `/admin/users/{id}/reset`: makes a reset token for a user.
 
-use std::time::Duration;
-
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use warp::{Filter, Reply, http::StatusCode, reply::Response};
@@ -16,9 +14,9 @@ use crate::{
     auth::NewInvitation,
     domain::{CodeLifetime, Invitation, InvitationCursor, InvitationId, InvitationQuery, Role, Username},
     http::{
+        cached::no_store,
         endpoint::{Endpoint, endpoint, on, parameter},
         error::ApiError,
-        field::FieldError,
         fields::{Fields, fields, query},
         method::{DELETE, GET, POST},
         trace::note,
@@ -117,21 +115,24 @@ async fn make(asked: Asked, fields: Result<Fields, ApiError>) -> Result<Response
     let mut fields = fields?;
     let roles = fields.take_roles("roles");
     let username = fields.take_if_given("username", |text| Username::parse(&text));
-    let expires_in = expires_in(&mut fields);
-    let roles = fields.finish(roles)?;
-    let longest = CodeLifetime::LONGEST_INVITATION;
-    let wanted = NewInvitation {
+    let lifetime = lifetime(
+        &mut fields,
+        CodeLifetime::INVITATION,
+        CodeLifetime::LONGEST_INVITATION,
+    );
+    let wanted = roles.zip(lifetime).map(|(roles, lifetime)| NewInvitation {
         roles,
         username,
-        lifetime: lifetime(expires_in, CodeLifetime::INVITATION, longest)?,
-    };
+        lifetime,
+    });
+    let wanted = fields.finish(wanted)?;
     let made = accounts.invite(wanted, actor, &context).await?;
     let answer = InvitationAnswer {
         invitation: Some(made.text.expose_secret()),
         ..InvitationAnswer::from(&made.record)
     };
     let reply = warp::reply::with_status(warp::reply::json(&answer), StatusCode::CREATED);
-    Ok(note(reply.into_response(), |trace| trace.changed = true))
+    Ok(note(no_store(reply), |trace| trace.changed = true))
 }
 
 async fn revoke(asked: Asked, id: String) -> Result<Response, ApiError> {
@@ -152,10 +153,9 @@ async fn make_reset_token(
 ) -> Result<Response, ApiError> {
     let (accounts, actor, context) = asked.confirmed().await?;
     let mut fields = fields?;
-    let expires_in = expires_in(&mut fields);
-    fields.finish(Some(()))?;
     let longest = CodeLifetime::LONGEST_RESET;
-    let lifetime = lifetime(expires_in, longest, longest)?;
+    let lifetime = lifetime(&mut fields, longest, longest);
+    let lifetime = fields.finish(lifetime)?;
     let user = named(&accounts, &id).await?.id;
     let made = accounts.make_reset_code(user, lifetime, actor, &context).await?;
     let made = made.ok_or(ApiError::NotFound)?;
@@ -164,23 +164,17 @@ async fn make_reset_token(
         expires_at: made.expires_at.to_string(),
     };
     let reply = warp::reply::with_status(warp::reply::json(&answer), StatusCode::CREATED);
-    Ok(changed(reply.into_response(), user))
+    Ok(changed(no_store(reply), user))
 }
 
-/// The field `expires_in`. `None` also if it is wrong: [`finish`](Fields::finish) reports that.
-fn expires_in(fields: &mut Fields) -> Option<Duration> {
-    let is_given = fields.has("expires_in");
-    is_given.then(|| fields.take_seconds("expires_in")).flatten()
-}
-
-/// The lifetime `wanted`, if that is given.
-///
-/// Fails with the error of the field if a code can't last for that long.
-fn lifetime(
-    wanted: Option<Duration>,
-    by_default: CodeLifetime,
-    longest: CodeLifetime,
-) -> Result<CodeLifetime, ApiError> {
-    let given = wanted.map_or(Ok(by_default), |wanted| CodeLifetime::within(wanted, longest));
-    given.map_err(|problem| ApiError::InvalidFields(vec![FieldError::new("expires_in", &problem)]))
+/// The lifetime that the field `expires_in` asks for, or the one `by_default`. `None` if it is wrong or longer than a code can last:
+/// [`finish`](Fields::finish) reports that.
+fn lifetime(fields: &mut Fields, by_default: CodeLifetime, longest: CodeLifetime) -> Option<CodeLifetime> {
+    if !fields.has("expires_in") {
+        return Some(by_default);
+    }
+    let wanted = fields.take_seconds("expires_in")?;
+    CodeLifetime::within(wanted, longest)
+        .map_err(|problem| fields.refuse("expires_in", &problem))
+        .ok()
 }

@@ -16,6 +16,7 @@ use crate::{
     auth::{Accounts, AuthError, ImportOptions, ImportReport, LineReport, OnConflict},
     domain::UserCursor,
     http::{
+        cached::no_store,
         endpoint::{Endpoint, endpoint, on},
         error::ApiError,
         field::{FieldProblem, truth},
@@ -176,7 +177,7 @@ async fn export(asked: Asked, query: Result<Fields, ApiError>) -> Result<Respons
     let (sender, mut receiver) = mpsc::channel(1);
     tokio::spawn(send(pages, sender));
     let lines = stream::poll_fn(move |context| receiver.poll_recv(context));
-    let mut answer = warp::reply::stream(lines).into_response();
+    let mut answer = no_store(warp::reply::stream(lines));
     let media_type = header::HeaderValue::from_static("application/x-ndjson");
     answer.headers_mut().insert(header::CONTENT_TYPE, media_type);
     Ok(answer)

@@ -2,16 +2,13 @@
 
 use secrecy::ExposeSecret;
 use serde::Serialize;
-use warp::{
-    Filter, Reply,
-    http::{HeaderValue, StatusCode, header},
-    reply::Response,
-};
+use warp::{Filter, http::StatusCode, reply::Response};
 
 use crate::{
     auth::{Auth, IssuedApiToken, NewApiToken, Principal},
     domain::{ApiTokenName, RequestContext, Role},
     http::{
+        cached::no_store,
         context::context,
         endpoint::{Endpoint, endpoint, on, with},
         error::ApiError,
@@ -103,8 +100,5 @@ fn created(issued: &IssuedApiToken) -> Response {
         expires_at: record.expires_at.to_string(),
         token: issued.text.expose_secret(),
     });
-    let mut response = warp::reply::with_status(answer, StatusCode::CREATED).into_response();
-    let no_store = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
-    response
+    no_store(warp::reply::with_status(answer, StatusCode::CREATED))
 }

@@ -2,16 +2,13 @@
 
 use serde::Serialize;
 use serde_json::json;
-use warp::{
-    Filter, Reply,
-    http::{HeaderValue, header},
-    reply::Response,
-};
+use warp::{Filter, reply::Response};
 
 use crate::{
     auth::{Audience, Auth, Introspection, Principal},
     domain::{Attributes, RequestContext, Role},
     http::{
+        cached::no_store,
         context::context,
         endpoint::{Endpoint, endpoint, on, with},
         error::ApiError,
@@ -45,10 +42,7 @@ async fn introspect(
         // The answer does not say what is wrong with the token.
         None => warp::reply::json(&json!({"active": false})),
     };
-    let mut response = answer.into_response();
-    let no_store = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
-    Ok(note(response, |trace| trace.user = Some(caller.id())))
+    Ok(note(no_store(answer), |trace| trace.user = Some(caller.id())))
 }
 
 /// RFC 7662, section 2.2, with two members that this server's tokens have as claims: `roles` and `sid`.

@@ -1,16 +1,13 @@
 //! `POST /revoke`: log-out by the holder of an access token or a refresh token (RFC 7009). It needs no other credentials: its
 //! clients are public ones (section 2.1), and the holder of a token could do more with it than end its session.
 
-use warp::{
-    Filter, Reply,
-    http::{HeaderValue, StatusCode, header},
-    reply::Response,
-};
+use warp::{Filter, http::StatusCode, reply::Response};
 
 use crate::{
     auth::Auth,
     domain::RequestContext,
     http::{
+        cached::no_store,
         context::context,
         endpoint::{Endpoint, endpoint, on, with},
         error::ApiError,
@@ -33,10 +30,7 @@ async fn revoke(
     context: RequestContext,
 ) -> Result<Response, ApiError> {
     let whose = auth.revoke(&form?.require("token")?, &context).await?;
-    let mut response = StatusCode::OK.into_response();
-    let no_store = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
-    Ok(note(response, |trace| {
+    Ok(note(no_store(StatusCode::OK), |trace| {
         trace.user = whose;
         trace.changed = whose.is_some();
     }))

@@ -3,14 +3,14 @@
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use warp::{
-    Filter, Reply,
+    Filter,
     http::{HeaderMap, HeaderValue, header},
     reply::Response,
 };
 
 use crate::{
     auth::{DeviceClaim, IssuedToken},
-    http::trace::note,
+    http::{cached::no_store, trace::note},
 };
 
 /// RFC 6749, section 5.1, with members of this server's own.
@@ -32,9 +32,9 @@ struct TokenAnswer<'a> {
 pub(super) fn token_answer(issued: &IssuedToken, as_text: bool) -> Response {
     let token = issued.token.expose_secret();
     let mut response = if as_text {
-        token.to_owned().into_response()
+        no_store(token.to_owned())
     } else {
-        warp::reply::json(&TokenAnswer {
+        no_store(warp::reply::json(&TokenAnswer {
             access_token: token,
             token_type: "Bearer",
             expires_in: issued.expires_in.as_secs(),
@@ -49,12 +49,10 @@ pub(super) fn token_answer(issued: &IssuedToken, as_text: bool) -> Response {
                 .as_ref()
                 .map(|refresh| refresh.expires_in.as_secs()),
             device_token: issued.device_token.as_ref().map(ExposeSecret::expose_secret),
-        })
-        .into_response()
+        }))
     };
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    let vary = HeaderValue::from_static("Accept");
+    response.headers_mut().insert(header::VARY, vary);
     note(response, |trace| {
         trace.user = Some(issued.user);
         trace.changed = issued.refreshed;
