@@ -36,10 +36,11 @@ pub struct IssuedApiToken {
 }
 
 impl Auth {
-    /// Makes an API token that speaks for the user.
+    /// Makes an API token that speaks for the user. One that may administer needs a
+    /// [recent password](super::Accounts::confirmed_recently): it does without one all that asks a session for one.
     ///
     /// # Errors
-    /// [`AuthError::ApiTokenRejected`] with every reason,
+    /// [`AuthError::ApiTokenRejected`] with every reason, [`ConfirmationRequired`](AuthError::ConfirmationRequired),
     /// [`TooManyApiTokens`](AuthError::TooManyApiTokens), [`TooManyAttempts`](AuthError::TooManyAttempts) after too many changes,
     /// [`TokenRefused`](AuthError::TokenRefused) if the session has ended
     /// meanwhile, or a failure of the server.
@@ -53,6 +54,10 @@ impl Auth {
         let rejections = reject(&wanted, user.roles(), rules.max_lifetime);
         if !rejections.is_empty() {
             return Err(AuthError::ApiTokenRejected(rejections));
+        }
+        if wanted.may_administer {
+            let accounts = &self.0.accounts;
+            accounts.require_confirmed(user.session_id(), user.id()).await?;
         }
         self.admit_change(user, context)?;
         let (text, hash) = api_token::fresh();

@@ -49,7 +49,8 @@ pub use known_device::{DeviceSignIn, KnownDevice, KnownDevices, MAX_DEVICES};
 pub use moment::{MomentError, moment};
 pub use name::{ApiTokenName, DisplayName, NameError};
 pub use one_time_code::{
-    CodeLifetime, CodeLifetimeError, Invitation, InvitationCursor, InvitationPage, InvitationQuery, ResetCode,
+    CodeLifetime, CodeLifetimeError, Invitation, InvitationCursor, InvitationPage, InvitationQuery,
+    Maker, ResetCode,
 };
 pub use page::PageLimit;
 pub use password::{MAX_PASSWORD_BYTES, Password, PasswordError, PasswordHash};

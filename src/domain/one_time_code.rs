@@ -49,6 +49,15 @@ impl CodeLifetime {
     }
 }
 
+/// The administrator who made a one-time code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Maker {
+    /// The administrator.
+    pub user: UserId,
+    /// The version of the password that they had then.
+    pub password_version: u32,
+}
+
 /// An invitation, as the store keeps it: one sign-up with these roles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitation {
@@ -61,7 +70,7 @@ pub struct Invitation {
     /// The only username that it is for; `None` if it is for any.
     pub username: Option<Username>,
     /// The administrator who made it; `None` if the operator did.
-    pub made_by: Option<UserId>,
+    pub made_by: Option<Maker>,
     /// When it was made.
     pub created_at: Timestamp,
     /// The first second at which it is refused.
@@ -84,17 +93,21 @@ pub struct ResetCode {
     /// The user who may choose another password.
     pub user: UserId,
     /// The administrator who made it; `None` if the operator did, or the server itself.
-    pub made_by: Option<UserId>,
+    pub made_by: Option<Maker>,
     /// The first second at which it is refused.
     pub expires_at: Timestamp,
 }
 
 impl User {
-    /// Whether a code that this user made is still accepted at `now`: only as long as the user could make another one. So an
-    /// administrator who leaves has no code left by which to come back.
+    /// Whether a code that `maker`, this user, made is still accepted at `now`: only as long as the user could make another one,
+    /// and has the same password. So an administrator who leaves has no code left by which to come back, and neither has a client
+    /// with a copy of their token after they have changed the password.
     #[must_use]
-    pub fn vouches(&self, now: Timestamp) -> bool {
-        !self.disabled && self.roles.contains(&Role::ADMIN, now)
+    pub fn vouches_as(&self, maker: Maker, now: Timestamp) -> bool {
+        maker.user == self.id
+            && maker.password_version == self.password_version
+            && !self.disabled
+            && self.roles.contains(&Role::ADMIN, now)
     }
 }
 
@@ -157,13 +170,19 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
     #[test]
-    fn only_an_enabled_administrator_vouches_for_a_code() {
+    fn only_an_administrator_of_the_same_password_vouches() {
         let user = User::sample("ada", NOW);
+        let maker = Maker {
+            user: user.id,
+            password_version: user.password_version,
+        };
         let until = NOW.plus(Duration::from_mins(1));
         let admin = user.clone().with(UserChange::GiveRole(Role::ADMIN, Some(until)));
-        assert!(!user.vouches(NOW));
-        assert!(admin.vouches(NOW) && !admin.vouches(until));
-        assert!(!admin.with(UserChange::Disabled(true)).vouches(NOW));
+        assert!(!user.vouches_as(maker, NOW));
+        assert!(admin.vouches_as(maker, NOW) && !admin.vouches_as(maker, until));
+        let changed = admin.clone().with(UserChange::Password(user.password_hash));
+        assert!(!changed.vouches_as(maker, NOW));
+        assert!(!admin.with(UserChange::Disabled(true)).vouches_as(maker, NOW));
     }
 
     #[test]

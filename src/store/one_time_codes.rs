@@ -1,7 +1,7 @@
 //! What a store does for one-time codes: it finds them by the hash of their text, and redeems each in the transaction of what it
 //! allows. It never sees a text.
 //!
-//! A code that an administrator made is accepted only while they [vouch](User::vouches) for it.
+//! A code that an administrator made is accepted only while they [vouch](User::vouches_as) for it.
 
 use std::sync::Arc;
 

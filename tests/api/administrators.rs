@@ -241,3 +241,144 @@ async fn what_cannot_be_undone_asks_for_a_recent_password() {
         assert!(done.status.is_success(), "{method} {path}: {}", done.text());
     }
 }
+
+/// A server with the administration whose access tokens last for hours, a session of ada, who administers, and an API token of hers
+/// with the scope `admin`. The sign-in was 15 minutes ago.
+async fn with_a_stale_session() -> (Server, String, String) {
+    let server = spawn_with(|config| {
+        config.admin.enabled = true;
+        config.token.policy.lifetime = seconds(4 * 3600);
+        config.token.policy.refresh_window = seconds(4 * 3600);
+    })
+    .await;
+    let admin = server.user("ada").await;
+    server.set_roles("ada", &["CLIENT", "ADMIN"]).await;
+    let made = server.api_token_of(&admin, &["ADMIN"], Some("admin")).await;
+    server.advance(seconds(900));
+    (server, admin, text_of(&made, "token"))
+}
+
+#[tokio::test]
+async fn what_gives_power_asks_for_a_recent_password() {
+    let (server, admin, script) = with_a_stale_session().await;
+    let bob = server.add("bob", &["CLIENT"]).await;
+    let former = server.add("former", &["ADMIN"]).await;
+    let disabled = json!({ "disabled": true });
+    server.operate("PATCH", &former, Some(disabled)).await;
+    let roles = format!("{bob}/roles");
+    let new = |name: &str, roles: &[&str]| json!({ "username": name, "password": PASSWORD, "roles": roles });
+    let of_power = [
+        ("POST", "/admin/users", new("eve", &["CLIENT", "ADMIN"])),
+        ("PATCH", &bob, json!({ "roles": ["ADMIN"] })),
+        ("POST", &roles, json!({ "role": "ADMIN" })),
+        ("POST", &roles, json!({ "role": "ADMIN", "until": "2030-01-01" })),
+        ("PATCH", &former, json!({ "disabled": false })),
+        (
+            "POST",
+            "/admin/invitations",
+            json!({ "roles": ["CLIENT", "ADMIN"] }),
+        ),
+        (
+            "POST",
+            "/me/tokens",
+            json!({ "name": "script", "roles": ["ADMIN"], "scope": "admin", "expires_in": 60 }),
+        ),
+    ];
+    server.events.take();
+    for (method, path, body) in &of_power {
+        let refused = server.administer(method, path, Some(&admin), body).await;
+        refused.assert_problem(StatusCode::FORBIDDEN, "confirmation_required");
+    }
+    assert_eq!(server.events.take(), [], "nothing was done");
+    // The daily work needs none.
+    let editor = format!("{roles}/EDITOR");
+    for (method, path, body) in [
+        ("POST", "/admin/users", new("carol", &["CLIENT", "EDITOR"])),
+        ("PATCH", &bob, json!({ "roles": ["CLIENT"] })),
+        ("POST", &roles, json!({ "role": "EDITOR" })),
+        ("DELETE", &editor, json!({})),
+        ("PATCH", &bob, json!({ "disabled": true })),
+        ("PATCH", &bob, json!({ "disabled": false })),
+        ("PATCH", &bob, json!({ "display_name": "Bob" })),
+        ("POST", "/admin/invitations", json!({ "roles": ["EDITOR"] })),
+        (
+            "POST",
+            "/me/tokens",
+            json!({ "name": "plain", "roles": ["ADMIN"], "expires_in": 60 }),
+        ),
+    ] {
+        let done = server.administer(method, path, Some(&admin), &body).await;
+        assert!(done.status.is_success(), "{method} {path}: {}", done.text());
+    }
+    let confirm = json!({ "password": PASSWORD });
+    let confirmed = server.post_with_token("/me/confirm", &admin, &confirm).await;
+    confirmed.assert_status(StatusCode::OK);
+    for (method, path, body) in &of_power {
+        let done = server.administer(method, path, Some(&admin), body).await;
+        assert!(done.status.is_success(), "{method} {path}: {}", done.text());
+    }
+    // The scope of an API token decides what it may.
+    server.advance(seconds(900));
+    for (method, path, body) in &of_power[1..of_power.len() - 1] {
+        let done = server.administer(method, path, Some(&script), body).await;
+        assert!(done.status.is_success(), "{method} {path}: {}", done.text());
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_comes_before_the_question_for_a_password() {
+    let (server, admin, _) = with_a_stale_session().await;
+    let bob = server.add("bob", &["CLIENT"]).await;
+    for (path, body, field) in [
+        (
+            "/admin/users",
+            json!({ "username": "", "password": PASSWORD, "roles": ["ADMIN"] }),
+            ("username", "too_short"),
+        ),
+        (
+            "/admin/invitations",
+            json!({ "roles": ["ADMIN"], "x": 1 }),
+            ("x", "unknown"),
+        ),
+        (
+            &format!("{bob}/roles"),
+            json!({ "role": "ADMIN", "until": "2020-01-01" }),
+            ("until", "out_of_range"),
+        ),
+    ] {
+        let refused = server.administer("POST", path, Some(&admin), &body).await;
+        refused.assert_fields(&[field]);
+    }
+}
+
+#[tokio::test]
+async fn no_code_of_a_copied_session_outlives_a_new_password() {
+    let (server, _) = with_ada().await;
+    let bob = server.add("bob", &["CLIENT"]).await;
+    let reset = format!("{bob}/reset");
+    let codes = async |token: &str| {
+        let body = json!({ "roles": ["EDITOR"] });
+        let invitation = server
+            .administer("POST", "/admin/invitations", Some(token), &body)
+            .await;
+        let code = server.administer("POST", &reset, Some(token), &json!({})).await;
+        (text_of(&invitation, "invitation"), text_of(&code, "token"))
+    };
+    let uses = async |name: &str, (invitation, code): &(String, String)| {
+        let body = json!({ "username": name, "password": PASSWORD, "invitation": invitation });
+        let signed_up = server.post("/signup", &body).await;
+        let body = json!({ "token": code, "password": "another horse battery" });
+        [signed_up, server.post("/password-reset", &body).await]
+    };
+    let session = server.sign_in("ada", PASSWORD).await.token();
+    let made = codes(&session).await;
+    let change = json!({ "current_password": PASSWORD, "new_password": "another horse battery" });
+    let changed = server.post_with_token("/me/password", &session, &change).await;
+    let [signed_up, reset_by] = uses("eve", &made).await;
+    signed_up.assert_problem(StatusCode::FORBIDDEN, "invalid_invitation");
+    reset_by.assert_problem(StatusCode::FORBIDDEN, "invalid_reset_token");
+    let made = codes(&changed.token()).await;
+    for used in uses("carol", &made).await {
+        assert!(used.status.is_success(), "{}", used.text());
+    }
+}

@@ -5,11 +5,11 @@ use secrecy::SecretString;
 
 use super::Accounts;
 use crate::{
-    auth::{AuthError, Principal},
+    auth::{AuthError, Principal, TokenRefusal},
     clock::Timestamp,
     domain::{
-        CodeLifetime, Invitation, InvitationId, InvitationPage, InvitationQuery, RequestContext, ResetCode,
-        Roles, UserId, Username, is_confirmed,
+        CodeLifetime, Invitation, InvitationId, InvitationPage, InvitationQuery, Maker,
+        RequestContext, ResetCode, Roles, SessionId, UserId, Username, is_confirmed,
     },
     event::{Actor, EventKind},
     store::ResetCodeCreation,
@@ -47,16 +47,17 @@ pub struct IssuedResetCode {
 
 impl Accounts {
     /// Makes an invitation: one sign-up, also while sign-up is closed. If an administrator makes it, it is accepted only while
-    /// they administer.
+    /// they administer, and until they have another password.
     ///
     /// # Errors
-    /// A failure of the store.
+    /// [`AuthError::TokenRefused`] if the administrator's session has ended meanwhile, or a failure of the store.
     pub async fn invite(
         &self,
         wanted: NewInvitation,
         actor: Actor,
         context: &RequestContext,
     ) -> Result<IssuedInvitation, AuthError> {
+        let made_by = self.maker(actor).await?;
         let (text, hash) = one_time_code::fresh_invitation();
         let now = self.parts.now();
         let record = Invitation {
@@ -64,7 +65,7 @@ impl Accounts {
             hash,
             roles: wanted.roles,
             username: wanted.username,
-            made_by: user_of(actor),
+            made_by,
             created_at: now,
             expires_at: now.plus(wanted.lifetime.get()),
         };
@@ -106,10 +107,10 @@ impl Accounts {
 
     /// Makes a reset code, with which the user chooses another password, in place of an earlier one. It ends with the present
     /// password, and when the user is disabled or deleted. If an administrator makes it, it is accepted only while they
-    /// administer. Returns `None` if there is no such user.
+    /// administer, and until they have another password. Returns `None` if there is no such user.
     ///
     /// # Errors
-    /// [`AuthError::UserDisabled`], or a failure of the store.
+    /// [`AuthError::UserDisabled`], [`TokenRefused`](AuthError::TokenRefused) if the administrator's session has ended meanwhile, or a failure of the store.
     pub async fn make_reset_code(
         &self,
         user: UserId,
@@ -117,7 +118,8 @@ impl Accounts {
         actor: Actor,
         context: &RequestContext,
     ) -> Result<Option<IssuedResetCode>, AuthError> {
-        let (made, creation) = self.add_reset_code(user, None, lifetime, user_of(actor)).await?;
+        let made_by = self.maker(actor).await?;
+        let (made, creation) = self.add_reset_code(user, None, lifetime, made_by).await?;
         match creation {
             ResetCodeCreation::Created => {
                 self.parts
@@ -135,7 +137,7 @@ impl Accounts {
         user: UserId,
         verified: Option<u32>,
         lifetime: CodeLifetime,
-        made_by: Option<UserId>,
+        made_by: Option<Maker>,
     ) -> Result<(IssuedResetCode, ResetCodeCreation), AuthError> {
         let (text, hash) = one_time_code::fresh_reset_code();
         let now = self.parts.now();
@@ -150,29 +152,49 @@ impl Accounts {
         Ok((IssuedResetCode { text, expires_at }, creation))
     }
 
+    /// The administrator who acts; `None` for the operator. The version of the password is read before it is known that the session
+    /// lives on: a password that was changed since the token was checked has ended the session.
+    async fn maker(&self, actor: Actor) -> Result<Option<Maker>, AuthError> {
+        let Actor::User { id, session, .. } = actor else {
+            return Ok(None);
+        };
+        let store = &self.parts.store;
+        let user = store.user(id).await?.ok_or(AuthError::AccountGone)?;
+        if let Some(session) = session
+            && store.confirmed_at(session).await?.is_none()
+        {
+            return Err(AuthError::TokenRefused(TokenRefusal::NotOnTheWhitelist));
+        }
+        Ok(Some(Maker {
+            user: id,
+            password_version: user.password_version,
+        }))
+    }
+
     /// Requires a user who has given their password in this session within the last [15 minutes](crate::domain::CONFIRMED_FOR), at
-    /// the sign-in or to confirm it: for what can't be undone. An API token needs no confirmation; whether it may do this is
-    /// decided by its scope.
+    /// the sign-in or to confirm it: for what gives power and what can't be undone. An API token needs no confirmation; whether it
+    /// may do this is decided by its scope, and giving it that scope has asked for one.
     ///
     /// # Errors
     /// [`AuthError::ConfirmationRequired`], or a failure of the store.
     pub async fn confirmed_recently(&self, principal: &Principal) -> Result<(), AuthError> {
-        let Some(session) = principal.session_id() else {
-            return Ok(());
-        };
+        match principal.session_id() {
+            Some(session) => self.require_confirmed(session, principal.id()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The same for a session of `user`.
+    pub(in crate::auth) async fn require_confirmed(
+        &self,
+        session: SessionId,
+        user: UserId,
+    ) -> Result<(), AuthError> {
         let confirmed_at = self.parts.store.confirmed_at(session).await?;
         if confirmed_at.is_some_and(|at| is_confirmed(at, self.parts.now())) {
             Ok(())
         } else {
-            Err(AuthError::ConfirmationRequired(principal.id()))
+            Err(AuthError::ConfirmationRequired(user))
         }
-    }
-}
-
-/// The user who acts; `None` for the operator.
-fn user_of(actor: Actor) -> Option<UserId> {
-    match actor {
-        Actor::User { id, .. } => Some(id),
-        Actor::Anonymous | Actor::Operator { .. } | Actor::Server => None,
     }
 }

@@ -6,7 +6,7 @@ use warp::{Filter, Rejection, filters::BoxedFilter};
 
 use crate::{
     auth::{Accounts, Auth, Principal},
-    domain::RequestContext,
+    domain::{RequestContext, Role, Roles},
     event::Actor,
     http::{
         context::context,
@@ -118,15 +118,52 @@ impl Asked {
         Ok((self.accounts, self.caller?.actor, self.context))
     }
 
-    /// The same for what can't be undone: a user must have given their password recently.
+    /// The same for what gives power over an account or can't be undone: a user must have given their password recently.
     ///
     /// Fails with why they may not.
     pub(super) async fn confirmed(self) -> Result<(Accounts, Actor, RequestContext), ApiError> {
-        let caller = self.caller?;
-        if let Some(principal) = &caller.principal {
+        let (accounts, actor, context, confirmation) = self.with_confirmation()?;
+        confirmation.required().await?;
+        Ok((accounts, actor, context))
+    }
+
+    /// As [`allowed`](Self::allowed), with the confirmation that giving some roles asks for.
+    ///
+    /// Fails with why they may not.
+    pub(super) fn with_confirmation(
+        self,
+    ) -> Result<(Accounts, Actor, RequestContext, Confirmation), ApiError> {
+        let Caller { actor, principal } = self.caller?;
+        let confirmation = Confirmation {
+            accounts: self.accounts.clone(),
+            principal,
+        };
+        Ok((self.accounts, actor, self.context, confirmation))
+    }
+}
+
+/// What an administrator who has signed in must have done before they give power: given their password recently.
+pub(super) struct Confirmation {
+    accounts: Accounts,
+    /// `None` for the operator, who needs none.
+    principal: Option<Principal>,
+}
+
+impl Confirmation {
+    /// Fails if the confirmation is missing.
+    pub(super) async fn required(&self) -> Result<(), ApiError> {
+        if let Some(principal) = &self.principal {
             self.accounts.confirmed_recently(principal).await?;
         }
-        Ok((self.accounts, caller.actor, self.context))
+        Ok(())
+    }
+
+    /// Fails if it is missing and ADMIN is among `roles`, which are to be given. To give other roles is daily work.
+    pub(super) async fn required_for(&self, roles: &Roles) -> Result<(), ApiError> {
+        if roles.contains(&Role::ADMIN) {
+            self.required().await?;
+        }
+        Ok(())
     }
 }
 

@@ -73,7 +73,7 @@ impl<'a> From<&'a Invitation> for InvitationAnswer<'a> {
             invitation: None,
             roles: invitation.roles.iter().map(Role::as_str).collect(),
             username: invitation.username.as_ref().map(Username::as_str),
-            made_by: invitation.made_by.map(|user| user.to_string()),
+            made_by: invitation.made_by.map(|maker| maker.user.to_string()),
             created_at: invitation.created_at.to_string(),
             expires_at: invitation.expires_at.to_string(),
         }
@@ -111,7 +111,7 @@ async fn list(asked: Asked, query: Result<Fields, ApiError>) -> Result<Response,
 }
 
 async fn make(asked: Asked, fields: Result<Fields, ApiError>) -> Result<Response, ApiError> {
-    let (accounts, actor, context) = asked.allowed()?;
+    let (accounts, actor, context, confirmation) = asked.with_confirmation()?;
     let mut fields = fields?;
     let roles = fields.take_roles("roles");
     let username = fields.take_if_given("username", |text| Username::parse(&text));
@@ -126,6 +126,7 @@ async fn make(asked: Asked, fields: Result<Fields, ApiError>) -> Result<Response
         lifetime,
     });
     let wanted = fields.finish(wanted)?;
+    confirmation.required_for(&wanted.roles).await?;
     let made = accounts.invite(wanted, actor, &context).await?;
     let answer = InvitationAnswer {
         invitation: Some(made.text.expose_secret()),

@@ -69,13 +69,14 @@ async fn list(asked: Asked, query: Result<Fields, ApiError>) -> Result<Response,
 }
 
 async fn add(asked: Asked, fields: Result<Fields, ApiError>) -> Result<Response, ApiError> {
-    let (accounts, actor, context) = asked.allowed()?;
+    let (accounts, actor, context, confirmation) = asked.with_confirmation()?;
     let mut fields = fields?;
     let username = fields.take("username", |text| Username::parse(&text));
     let password = fields.take("password", |text| Password::parse(text.into()));
     let roles = fields.take_roles("roles");
     let new = fields.finish(username.zip(password).zip(roles))?;
     let ((username, password), roles) = new;
+    confirmation.required_for(&roles).await?;
     let user = accounts.add(username, password, roles, actor, &context).await?;
     let reply = warp::reply::json(&UserAnswer::of(&user, &accounts));
     let answer = warp::reply::with_status(reply, StatusCode::CREATED).into_response();

@@ -80,17 +80,24 @@ async fn show(asked: Asked, id: String) -> Result<Response, ApiError> {
 
 /// Makes one change. A body with several is refused, because each is a step of its own and a later one could fail.
 async fn change(asked: Asked, id: String, fields: Result<Fields, ApiError>) -> Result<Response, ApiError> {
-    let (accounts, actor, context) = asked.allowed()?;
+    let (accounts, actor, context, confirmation) = asked.with_confirmation()?;
     let mut fields = fields?;
-    let user = named(&accounts, &id).await?.id;
+    let found = named(&accounts, &id).await?;
+    let user = found.id;
     fields.take_all_but_one_of(&["roles", "disabled", "display_name", "attributes"]);
     let changed = if fields.has("roles") {
         let roles = fields.take_roles("roles");
         let roles = fields.finish(roles)?;
+        confirmation.required_for(&roles).await?;
         accounts.set_roles(user, roles, actor, &context).await
     } else if fields.has("disabled") {
         let disabled = fields.take_flag("disabled");
         let disabled = fields.finish(disabled)?;
+        if found.disabled && !disabled {
+            // Their roles hold again.
+            let roles = found.roles.at(accounts.now());
+            confirmation.required_for(&roles).await?;
+        }
         accounts.set_disabled(user, disabled, actor, &context).await
     } else if fields.has("attributes") {
         let attributes = fields.take_object("attributes", Attributes::parse);
@@ -110,7 +117,7 @@ async fn change(asked: Asked, id: String, fields: Result<Fields, ApiError>) -> R
 }
 
 async fn give_role(asked: Asked, id: String, fields: Result<Fields, ApiError>) -> Result<Response, ApiError> {
-    let (accounts, actor, context) = asked.allowed()?;
+    let (accounts, actor, context, confirmation) = asked.with_confirmation()?;
     let mut fields = fields?;
     let role = fields.take("role", |text| Role::parse(&text));
     let now = accounts.now();
@@ -119,6 +126,9 @@ async fn give_role(asked: Asked, id: String, fields: Result<Fields, ApiError>) -
         until => until,
     });
     let (role, until) = fields.finish(role.map(|role| (role, until)))?;
+    confirmation
+        .required_for(&[role.clone()].into_iter().collect())
+        .await?;
     let user = named(&accounts, &id).await?.id;
     let given = accounts.give_role(user, role, until, actor, &context);
     changed_user(given.await?, &accounts)

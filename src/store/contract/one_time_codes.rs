@@ -12,8 +12,8 @@ use super::{
 use crate::{
     clock::Timestamp,
     domain::{
-        Invitation, InvitationCursor, InvitationHash, InvitationId, InvitationQuery, PageLimit, PasswordHash,
-        ResetCode, ResetCodeHash, Role, Session, TokenRecord, User, UserChange, UserId,
+        Invitation, InvitationCursor, InvitationHash, InvitationId, InvitationQuery, Maker, PageLimit,
+        PasswordHash, ResetCode, ResetCodeHash, Role, Session, TokenRecord, User, UserChange, UserId,
     },
     store::{
         backend::Store,
@@ -208,7 +208,15 @@ pub async fn what_an_invitation_does_not_allow_leaves_it_unspent(backend: &impl 
 pub async fn a_code_is_accepted_while_its_maker_administers(backend: &impl Backend) {
     let store = backend.open(NOW).await;
     let mut makers = Vec::new();
-    for name in ["keeper", "demoted", "disabled", "deleted", "temporary"] {
+    for name in [
+        "keeper",
+        "demoted",
+        "disabled",
+        "deleted",
+        "temporary",
+        "changed",
+        "reset",
+    ] {
         let maker = created(&store, name).await;
         let until = (name == "temporary").then_some(later(60));
         let change = UserChange::GiveRole(Role::ADMIN, until);
@@ -216,23 +224,42 @@ pub async fn a_code_is_accepted_while_its_maker_administers(backend: &impl Backe
     }
     let mut codes = Vec::new();
     for (n, maker) in (10..).zip(&makers) {
+        let made_by = Some(Maker {
+            user: maker.id,
+            password_version: maker.password_version,
+        });
         let one = Invitation {
-            made_by: Some(maker.id),
+            made_by,
             ..invitation(n, NOW)
         };
         let owner = created(&store, &format!("owner{n}")).await;
         let code = ResetCode {
-            made_by: Some(maker.id),
+            made_by,
             ..reset(owner.id, n)
         };
         codes.push((invited(&store, one).await, given(&store, code).await));
     }
+    drop(store);
+    let store = backend.open(NOW).await;
     for (one, code) in &codes {
         assert!(is_known(&store, one, NOW).await && resets(&store, code, NOW).await);
     }
     changed(&store, makers[1].id, UserChange::TakeRole(Role::ADMIN)).await;
     changed(&store, makers[2].id, UserChange::Disabled(true)).await;
     deleted(&store, &makers[3], 0).await;
+    changed(&store, makers[5].id, UserChange::Password(hash('p'))).await;
+    let by_another = PasswordReset {
+        to: hash('p'),
+        must_change: false,
+        keeps_api_tokens: true,
+    };
+    store.reset_password(makers[6].id, by_another).await.unwrap();
+    // A hash that is made anew is of the same password.
+    let rehash = UserChange::Rehash {
+        from: makers[0].password_hash.clone(),
+        to: hash('r'),
+    };
+    changed(&store, makers[0].id, rehash).await;
     let (keeper, gone) = codes.split_first().unwrap();
     for (one, code) in gone {
         assert!(!is_known(&store, one, later(60)).await);

@@ -8,6 +8,7 @@ pub(crate) mod event;
 pub(crate) mod format;
 pub(crate) mod invitation;
 pub(crate) mod key_ring;
+mod maker;
 pub(crate) mod session;
 pub(crate) mod staged_user;
 pub(crate) mod user;

@@ -13,8 +13,8 @@ use crate::{
     domain::{
         Algorithm, ApiToken, ApiTokenHash, ApiTokenId, ApiTokenName, Attributes, Client, ClientAddress,
         Device, DeviceSignIn, DeviceTokenHash, DisplayName, FailedAttempts, Invitation, InvitationHash,
-        InvitationId, PasswordHash, RefreshGrant, RequestContext, RequestId, ResetCode, ResetCodeHash, Role,
-        Session, SessionId, TokenId, TokenRecord, User, UserChange, UserId, Username, WhitelistEntry,
+        InvitationId, Maker, PasswordHash, RefreshGrant, RequestContext, RequestId, ResetCode, ResetCodeHash,
+        Role, Session, SessionId, TokenId, TokenRecord, User, UserChange, UserId, Username, WhitelistEntry,
     },
     event::{Actor, Event, EventKind, TrailCursor},
     store::{error::StoreError, users::MAX_NETWORKS},
@@ -200,6 +200,14 @@ fn an_api_token_is_read_as_written_with_and_without_a_version() {
     assert_eq!(least, expected);
 }
 
+/// An administrator with this version of their password.
+fn maker(password_version: u32) -> Maker {
+    Maker {
+        user: user_id(),
+        password_version,
+    }
+}
+
 #[test]
 fn an_invitation_is_read_as_written() {
     let invitation = Invitation {
@@ -207,7 +215,7 @@ fn an_invitation_is_read_as_written() {
         hash: InvitationHash::from_bytes([7; 32]),
         roles: [Role::CLIENT].into_iter().collect(),
         username: Username::parse("ada").ok(),
-        made_by: Some(user_id()),
+        made_by: Some(maker(0)),
         created_at: NOW,
         expires_at: NOW.plus(30 * DAY),
     };
@@ -217,9 +225,14 @@ fn an_invitation_is_read_as_written() {
         made_by: None,
         ..invitation.clone()
     };
+    let later = Invitation {
+        made_by: Some(maker(3)),
+        ..invitation.clone()
+    };
     for (record, expected) in [
         (fixture!("invitation.json"), invitation),
         (fixture!("invitation-least.json"), least),
+        (fixture!("invitation-later_password.json"), later),
     ] {
         let read = InvitationRecord::read(&[7; 16], record.as_bytes()).unwrap();
         assert_eq!(read, expected);
@@ -234,9 +247,19 @@ fn the_reset_code_of_a_user_is_read_as_written() {
     let code = ResetCode {
         hash: ResetCodeHash::from_bytes([7; 32]),
         user: user_id(),
-        made_by: Some(user_id()),
+        made_by: Some(maker(0)),
         expires_at: later(60),
     };
+    let after = fixture!("user-reset_later_password.json");
+    let read_after = UserRecord::read(user_id(), after.as_bytes()).unwrap();
+    let made_by = read_after
+        .reset_code(user_id())
+        .unwrap()
+        .and_then(|code| code.made_by);
+    assert_eq!(made_by, Some(maker(3)));
+    assert_eq!(text(read_after.write().unwrap()), after);
+    let kept = read_after.update(&user()).reset_code(user_id()).unwrap();
+    assert_eq!(kept.and_then(|code| code.made_by), made_by);
     assert_eq!(read.reset_code(user_id()).unwrap(), Some(code.clone()));
     assert_eq!(text(read.write().unwrap()), record);
     // A change of the user leaves it, unless it disables them.

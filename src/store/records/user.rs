@@ -5,7 +5,10 @@ use std::{net::IpAddr, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-use super::format::{Record, Version, from_json, to_json, unreadable};
+use super::{
+    format::{Record, Version, from_json, to_json, unreadable},
+    maker,
+};
 use crate::{
     clock::Timestamp,
     domain::{
@@ -50,6 +53,9 @@ pub(crate) struct UserRecord {
     /// Of the reset code: its SHA-256 (base64url), the administrator who made it if one did, and when it expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reset_code: Option<ResetCodeRow>,
+    /// The version of the password that this administrator had. Absent for the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reset_code_made_with_password: Option<u32>,
 }
 
 type ResetCodeRow = (String, Option<String>, Timestamp);
@@ -82,6 +88,7 @@ impl UserRecord {
             networks: Vec::new(),
             devices: Vec::new(),
             reset_code: None,
+            reset_code_made_with_password: None,
         }
     }
 
@@ -91,6 +98,7 @@ impl UserRecord {
         Self {
             networks: self.networks,
             devices: self.devices,
+            reset_code_made_with_password: self.reset_code_made_with_password.filter(|_| !user.disabled),
             reset_code: self.reset_code.filter(|_| !user.disabled),
             ..Self::of(user)
         }
@@ -98,11 +106,13 @@ impl UserRecord {
 
     /// Gives the user a reset code in place of an earlier one.
     pub(crate) fn put_reset_code(&mut self, code: &ResetCode) {
+        let (made_by, made_with_password) = maker::written(code.made_by);
         self.reset_code = Some((
             URL_SAFE_NO_PAD.encode(code.hash.as_bytes()),
-            code.made_by.map(|user| user.to_string()),
+            made_by,
             code.expires_at,
         ));
+        self.reset_code_made_with_password = made_with_password;
     }
 
     /// Returns the reset code of the user, whose id is `id`.
@@ -112,11 +122,11 @@ impl UserRecord {
         };
         let unreadable = || unreadable(format!("user {id}"));
         let hash = URL_SAFE_NO_PAD.decode(hash).map_err(|_| unreadable())?;
-        let made_by = made_by.as_deref().map(UserId::parse);
+        let made_by = maker::read(made_by.as_deref(), self.reset_code_made_with_password);
         Ok(Some(ResetCode {
             hash: ResetCodeHash::from_bytes(hash.try_into().map_err(|_| unreadable())?),
             user: id,
-            made_by: made_by.transpose().map_err(|_| unreadable())?,
+            made_by: made_by.map_err(|_| unreadable())?,
             expires_at: *expires_at,
         }))
     }

@@ -15,7 +15,7 @@ use crate::{
     clock::Timestamp,
     domain::{
         CONFIRMED_FOR, Invitation, InvitationCursor, InvitationHash, InvitationId, InvitationPage,
-        InvitationQuery, ResetCode, ResetCodeHash, SessionId, User, UserId,
+        InvitationQuery, Maker, ResetCode, ResetCodeHash, SessionId, User, UserId,
     },
     store::{
         error::StoreError,
@@ -296,10 +296,11 @@ impl Trees {
         Ok(pointer.map(|pointer| pointer.id))
     }
 
-    fn is_vouched_for(&self, made_by: Option<UserId>, now: Timestamp) -> Result<bool, StoreError> {
-        let Some(id) = made_by else {
+    fn is_vouched_for(&self, made_by: Option<Maker>, now: Timestamp) -> Result<bool, StoreError> {
+        let Some(maker) = made_by else {
             return Ok(true);
         };
-        Ok(self.user(id)?.is_some_and(|maker| maker.vouches(now)))
+        let user = self.user(maker.user)?;
+        Ok(user.is_some_and(|user| user.vouches_as(maker, now)))
     }
 }
