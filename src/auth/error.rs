@@ -98,6 +98,9 @@ pub enum AuthError {
         /// How many a user may have.
         at_most: usize,
     },
+    /// There are [as many invitations](crate::domain::MAX_INVITATIONS) as there can be.
+    #[error("too many invitations")]
+    TooManyInvitations,
     /// The token is refused.
     #[error("the token was refused: {0}")]
     TokenRefused(#[from] TokenRefusal),

@@ -50,7 +50,7 @@ pub use moment::{MomentError, moment};
 pub use name::{ApiTokenName, DisplayName, NameError};
 pub use one_time_code::{
     CodeLifetime, CodeLifetimeError, Invitation, InvitationCursor, InvitationPage, InvitationQuery,
-    Maker, ResetCode,
+    MAX_INVITATIONS, Maker, ResetCode,
 };
 pub use page::PageLimit;
 pub use password::{MAX_PASSWORD_BYTES, Password, PasswordError, PasswordHash};

@@ -49,6 +49,9 @@ impl CodeLifetime {
     }
 }
 
+/// How many invitations there can be at a time that have not expired.
+pub const MAX_INVITATIONS: usize = 5000;
+
 /// The administrator who made a one-time code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Maker {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     auth::{AuthError, Axis, ImportReport, LineReport, RotationError},
-    domain::Role,
+    domain::{MAX_INVITATIONS, Role},
 };
 
 impl From<&ApiError> for Problem {
@@ -185,6 +185,7 @@ impl From<&AuthError> for Problem {
                 Self::invalid_fields(why.iter().map(FieldError::from).collect())
             }
             AuthError::TooManyApiTokens { at_most } => Self::too_many_api_tokens(*at_most),
+            AuthError::TooManyInvitations => Self::too_many_invitations(),
             // What is wrong with the token would help an attacker to forge one.
             AuthError::TokenRefused(_) | AuthError::AccountGone => Self::new(
                 StatusCode::UNAUTHORIZED,
@@ -350,6 +351,17 @@ impl Problem {
             "too_many_api_tokens",
             "Too many API tokens",
             format!("A user has at most {at_most} API tokens here. Revoke one that nothing needs."),
+        )
+    }
+
+    fn too_many_invitations() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "too_many_invitations",
+            "Too many invitations",
+            format!(
+                "There are at most {MAX_INVITATIONS} invitations at a time. Revoke some that are not needed."
+            ),
         )
     }
 

@@ -19,11 +19,11 @@ use crate::{
 /// The invitations, and the reset codes of the users.
 #[async_trait]
 pub trait OneTimeCodes: Send + Sync + 'static {
-    /// Adds an invitation.
+    /// Adds an invitation. Returns `false` and adds nothing if there are `at_most` that have not expired when it is made.
     ///
     /// # Errors
     /// [`StoreError`]; the invitation may or may not exist then.
-    async fn add_invitation(&self, invitation: Invitation) -> Result<(), StoreError>;
+    async fn add_invitation(&self, invitation: Invitation, at_most: usize) -> Result<bool, StoreError>;
 
     /// Returns the invitation with this hash. Returns `None` unless it is accepted at `now`.
     ///

@@ -247,8 +247,8 @@ impl ApiTokens for BrokenStore {
 
 #[async_trait]
 impl OneTimeCodes for BrokenStore {
-    async fn add_invitation(&self, invitation: Invitation) -> Result<(), StoreError> {
-        self.inner.add_invitation(invitation).await
+    async fn add_invitation(&self, invitation: Invitation, at_most: usize) -> Result<bool, StoreError> {
+        self.inner.add_invitation(invitation, at_most).await
     }
 
     async fn invitation(

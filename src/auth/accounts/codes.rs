@@ -8,7 +8,7 @@ use crate::{
     auth::{AuthError, Principal, TokenRefusal},
     clock::Timestamp,
     domain::{
-        CodeLifetime, Invitation, InvitationId, InvitationPage, InvitationQuery, Maker,
+        CodeLifetime, Invitation, InvitationId, InvitationPage, InvitationQuery, MAX_INVITATIONS, Maker,
         RequestContext, ResetCode, Roles, SessionId, UserId, Username, is_confirmed,
     },
     event::{Actor, EventKind},
@@ -50,7 +50,8 @@ impl Accounts {
     /// they administer, and until they have another password.
     ///
     /// # Errors
-    /// [`AuthError::TokenRefused`] if the administrator's session has ended meanwhile, or a failure of the store.
+    /// [`AuthError::TooManyInvitations`], [`TokenRefused`](AuthError::TokenRefused) if the administrator's session has ended
+    /// meanwhile, or a failure of the store.
     pub async fn invite(
         &self,
         wanted: NewInvitation,
@@ -69,7 +70,10 @@ impl Accounts {
             created_at: now,
             expires_at: now.plus(wanted.lifetime.get()),
         };
-        self.parts.store.add_invitation(record.clone()).await?;
+        let added = self.parts.store.add_invitation(record.clone(), MAX_INVITATIONS);
+        if !added.await? {
+            return Err(AuthError::TooManyInvitations);
+        }
         let kind = EventKind::InvitationMade {
             invitation: record.id,
             roles: record.roles.clone(),

@@ -120,6 +120,7 @@ macro_rules! store_contract {
                 an_invitation_adds_one_user_with_its_roles,
                 of_concurrent_uses_of_an_invitation_one_adds_a_user,
                 an_invitation_ends_when_revoked_and_at_its_second,
+                there_are_only_so_many_invitations,
                 what_an_invitation_does_not_allow_leaves_it_unspent,
                 a_code_is_accepted_while_its_maker_administers,
                 invitations_are_listed_oldest_first_in_pages,

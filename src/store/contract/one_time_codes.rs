@@ -36,7 +36,7 @@ fn invitation(n: u8, now: Timestamp) -> Invitation {
 }
 
 async fn invited(store: &Arc<dyn Store>, invitation: Invitation) -> Invitation {
-    store.add_invitation(invitation.clone()).await.unwrap();
+    assert!(store.add_invitation(invitation.clone(), 1000).await.unwrap());
     invitation
 }
 
@@ -269,6 +269,34 @@ pub async fn a_code_is_accepted_while_its_maker_administers(backend: &impl Backe
     }
     assert!(is_known(&store, &keeper.0, later(60)).await);
     assert!(resets(&store, &keeper.1, later(60)).await);
+}
+
+pub async fn there_are_only_so_many_invitations(backend: &impl Backend) {
+    let store = backend.open(NOW).await;
+    let adds: Vec<_> = (0..8)
+        .map(|n| {
+            let (store, one) = (Arc::clone(&store), invitation(n, NOW));
+            tokio::spawn(async move { (one.id, store.add_invitation(one, 3).await.unwrap()) })
+        })
+        .collect();
+    let mut added = Vec::new();
+    for add in adds {
+        let (id, is_added) = add.await.unwrap();
+        added.extend(is_added.then_some(id));
+    }
+    assert_eq!(added.len(), 3);
+    let listed = store.list_invitations(InvitationQuery::default(), NOW).await;
+    assert_eq!(listed.unwrap().invitations.len(), 3);
+    drop(store);
+    let store = backend.open(NOW).await;
+    assert!(!store.add_invitation(invitation(20, NOW), 3).await.unwrap());
+    assert!(!is_known(&store, &invitation(20, NOW), NOW).await);
+    // One that is revoked makes room, and so does one that has expired.
+    assert!(store.revoke_invitation(added[0]).await.unwrap());
+    assert!(store.add_invitation(invitation(21, NOW), 3).await.unwrap());
+    assert!(!store.add_invitation(invitation(22, NOW), 3).await.unwrap());
+    let later = NOW.plus(WEEK);
+    assert!(store.add_invitation(invitation(23, later), 3).await.unwrap());
 }
 
 pub async fn invitations_are_listed_oldest_first_in_pages(backend: &impl Backend) {

@@ -25,10 +25,17 @@ use crate::{
 
 #[async_trait]
 impl OneTimeCodes for SledStore {
-    async fn add_invitation(&self, invitation: Invitation) -> Result<(), StoreError> {
-        self.index.saw(invitation.created_at);
+    async fn add_invitation(&self, invitation: Invitation, at_most: usize) -> Result<bool, StoreError> {
+        let now = invitation.created_at;
+        self.index.saw(now);
         self.committer
-            .commit(move |trees, _| Ok((trees.put_invitation(&invitation)?, Effect::None)))
+            .commit(move |trees, _| {
+                let has_room = trees.count_invitations(now)? < at_most;
+                if has_room {
+                    trees.put_invitation(&invitation)?;
+                }
+                Ok((has_room, Effect::None))
+            })
             .await
     }
 

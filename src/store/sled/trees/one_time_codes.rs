@@ -91,6 +91,16 @@ impl Trees {
         done.map_err(transaction_failed)
     }
 
+    /// Returns how many invitations have not expired by `now`.
+    pub(crate) fn count_invitations(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let mut count = 0;
+        for found in self.codes.scan_prefix([INVITATION]) {
+            let (_, value) = found.map_err(StoreError::failed)?;
+            count += usize::from(now < Pointer::read(&value)?.expires_at);
+        }
+        Ok(count)
+    }
+
     pub(crate) fn invitation_by_id(&self, id: InvitationId) -> Result<Option<Invitation>, StoreError> {
         let bytes = self.invitations.get(id.as_bytes()).map_err(StoreError::failed)?;
         bytes
