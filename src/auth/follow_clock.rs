@@ -16,7 +16,7 @@ impl Auth {
         }
         let _changing = self.0.key_changes.lock().await;
         // From here on nothing is minted by the wrong time.
-        let _no_minting = self.0.minting.write().await;
+        let _no_minting = self.0.accounts.minting.write().await;
         let from = self.now();
         let Some(to) = clock.goes_back_to() else {
             return Ok(false);

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Mutex, RwLock as AsyncRwLock};
+use tokio::sync::Mutex;
 
 use super::{Accounts, AuthError, KeyStatus, Parts, StartError, limits::Limits, signing_keys::SigningKeys};
 use crate::{
@@ -35,8 +35,6 @@ pub(super) struct Inner {
     limits: RwLock<Arc<Limits>>,
     /// Held by one change of the keys at a time.
     pub(super) key_changes: Mutex<()>,
-    /// Shared by what mints a token, and held alone while other keys take over.
-    pub(super) minting: AsyncRwLock<()>,
 }
 
 impl Auth {
@@ -79,7 +77,6 @@ impl Auth {
             policy: config.token.policy,
             limits: RwLock::new(Arc::new(Limits::from(config))),
             key_changes: Mutex::new(()),
-            minting: AsyncRwLock::new(()),
             parts,
         });
         let server = Arc::downgrade(&inner);
@@ -88,7 +85,8 @@ impl Auth {
     }
 
     /// Applies the limits of `config` from the next request on: those of `session`, `api_tokens`, `signup`, `password`,
-    /// `introspection`, `throttle` and `audit`, except `audit.log`. What was granted before stays as it was granted: a session keeps its end.
+    /// `introspection`, `throttle` and `audit`, except `audit.log`. What was granted before stays as it was granted: a session
+    /// keeps its end.
     ///
     /// Every other setting needs a restart: `store`, `token`, `log` and `server`, and of `password` the number of hashing
     /// threads and the lengths of their lines.

@@ -76,7 +76,7 @@ impl Auth {
         // Not in the line of the sign-ups: a flood of those must not keep a user from it.
         let purpose = HashFor::SignIn(context.client.address.map(ClientAddress::network));
         let hash = passwords.hash_new(change.new, &user.username, purpose).await?;
-        let _minting = self.0.minting.read().await;
+        let _minting = self.0.accounts.minting.read().await;
         let (session, first) = self.new_session(user.id, context);
         let (device_token, device) = change.device.renew().unzip();
         let replacement = PasswordReplacement {

@@ -152,7 +152,7 @@ impl Auth {
         }
         let purpose = HashFor::SignIn(network);
         let to = passwords.hash_new(new, &user.username, purpose).await?;
-        let _minting = self.0.minting.read().await;
+        let _minting = self.0.accounts.minting.read().await;
         let (session, first) = self.new_session(user.id, context);
         let (device_token, device) = reset.device.renew().unzip();
         let change = PasswordReplacement {

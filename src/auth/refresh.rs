@@ -1,4 +1,5 @@
-//! Refresh, in both forms: with the access token inside its window, and with a refresh token at any time. The rules are [`Session::refresh`](crate::domain::Session::refresh) and [`Session::rotate`](crate::domain::Session::rotate).
+//! Refresh, in both forms: with the access token inside its window, and with a refresh token at any time. The rules are
+//! [`Session::refresh`](crate::domain::Session::refresh) and [`Session::rotate`](crate::domain::Session::rotate).
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -16,7 +17,7 @@ impl Auth {
     /// As [`authenticate`](Self::authenticate); [`SessionRequired`](AuthError::SessionRequired) for an API token;
     /// [`TooManyAttempts`](AuthError::TooManyAttempts) after too many refreshes inside the window.
     pub async fn refresh(&self, token: &BearerToken) -> Result<IssuedToken, AuthError> {
-        let _minting = self.0.minting.read().await;
+        let _minting = self.0.accounts.minting.read().await;
         let user = self.authenticate(token).await?.signed_in()?;
         let (presented, of) = (user.token(), user.of());
         if self.0.policy.window_opens(presented, of.ends_at) <= self.now() {
@@ -67,7 +68,7 @@ impl Auth {
         let Some(lifetime) = self.limits().session.refresh_tokens else {
             return refused(TokenRefusal::NoRefreshTokens);
         };
-        let _minting = self.0.minting.read().await;
+        let _minting = self.0.accounts.minting.read().await;
         let Some((session, generation)) = self.0.refresh_tokens.read(refresh_token.expose_secret()) else {
             return refused(TokenRefusal::NotARefreshToken);
         };

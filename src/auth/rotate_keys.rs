@@ -50,7 +50,7 @@ impl Auth {
         let _changing = self.0.key_changes.lock().await;
         // From here on nothing is minted: no token of the present key is exchanged for one of the new key, and no session
         // begins that a revocation would miss.
-        let _no_minting = self.0.minting.write().await;
+        let _no_minting = self.0.accounts.minting.write().await;
         let rotated = self.0.keys.rotate_in_use(rotation, actor, context).await;
         let rotated = rotated.map(|(rotated, keys)| {
             self.0.tokens.use_keys(&keys);

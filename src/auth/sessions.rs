@@ -96,7 +96,7 @@ impl Auth {
             return Err(refusal.unwrap_or_else(changed_meanwhile));
         }
         let (user, device) = (checked.user, claimed.device.settle(checked.device_is_known));
-        let _minting = self.0.minting.read().await;
+        let _minting = self.0.accounts.minting.read().await;
         let (session, first) = self.new_session(user.id, context);
         let at_most = self.limits().session.max_per_user;
         let (device_token, noted) = device.unzip();

@@ -59,6 +59,8 @@ impl Accounts {
         context: &RequestContext,
     ) -> Result<IssuedInvitation, AuthError> {
         let made_by = self.maker(actor).await?;
+        // No code of a time that goes back is made behind it.
+        let _minting = self.minting.read().await;
         let (text, hash) = one_time_code::fresh_invitation();
         let now = self.parts.now();
         let record = Invitation {
@@ -143,6 +145,7 @@ impl Accounts {
         lifetime: CodeLifetime,
         made_by: Option<Maker>,
     ) -> Result<(IssuedResetCode, ResetCodeCreation), AuthError> {
+        let _minting = self.minting.read().await;
         let (text, hash) = one_time_code::fresh_reset_code();
         let now = self.parts.now();
         let expires_at = now.plus(lifetime.get());
@@ -200,5 +203,46 @@ impl Accounts {
         } else {
             Err(AuthError::ConfirmationRequired(user))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{pin::pin, sync::Arc, time::Duration};
+
+    use super::*;
+    use crate::{auth::Parts, clock::ManualClock, config::Config, event::Listeners, store};
+
+    #[tokio::test]
+    async fn a_code_waits_while_the_time_goes_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.store.path = directory.path().join("data");
+        let start = Timestamp::from_secs(1_800_000_000);
+        let store = store::open(&config.store, start, Listeners::default())
+            .await
+            .unwrap();
+        let clock = Arc::new(ManualClock::new(start));
+        let parts = Parts::new(store, Arc::clone(&clock) as _);
+        let accounts = Accounts::new(&config, parts);
+        let wanted = NewInvitation {
+            roles: Roles::default(),
+            username: None,
+            lifetime: CodeLifetime::INVITATION,
+        };
+        let (operator, context) = (Actor::Operator { uid: None }, RequestContext::default());
+        let no_minting = accounts.minting.write().await;
+        let mut invitation = pin!(accounts.invite(wanted, operator, &context));
+        let mut reset =
+            pin!(accounts.add_reset_code(UserId::generate(start), None, CodeLifetime::LONGEST_RESET, None));
+        let a_while = Duration::from_millis(200);
+        assert!(tokio::time::timeout(a_while, &mut invitation).await.is_err());
+        assert!(tokio::time::timeout(a_while, &mut reset).await.is_err());
+        clock.advance(Duration::from_mins(1));
+        drop(no_minting);
+        let made = invitation.await.unwrap();
+        assert_eq!(made.record.created_at, start.plus(Duration::from_mins(1)));
+        let (_, creation) = reset.await.unwrap();
+        assert_eq!(creation, ResetCodeCreation::NoSuchUser);
     }
 }

@@ -1,5 +1,6 @@
-//! Users, and what else an operator or an administrator looks after: the signing keys, and those who wait at the throttle. It starts no server: a command can work
-//! on the database while none runs, and no key changes by that. Which actor may do what is for the caller to decide.
+//! Users, and what else an operator or an administrator looks after: the signing keys, and those who wait at the throttle. It
+//! starts no server: a command can work on the database while none runs, and no key changes by that. Which actor may do what is
+//! for the caller to decide.
 
 mod add;
 mod change;
@@ -15,7 +16,7 @@ mod trail;
 
 use std::sync::Arc;
 
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, RwLock};
 
 use self::shared_keys::SharedKeys;
 pub(super) use self::shared_keys::UsesKeys;
@@ -41,6 +42,8 @@ pub struct Accounts {
     pub(super) parts: Parts,
     pub(super) passwords: Arc<Passwords>,
     pub(super) keys: Arc<SharedKeys>,
+    /// Shared by what mints a token or makes a one-time code, and held alone while other keys take over or the time goes back.
+    pub(super) minting: Arc<RwLock<()>>,
     throttle: Arc<OnceCell<Throttle>>,
     limits: ThrottleConfig,
     /// The roles of a user who is imported without any.
@@ -62,6 +65,7 @@ impl Accounts {
     pub fn new(config: &Config, parts: Parts) -> Self {
         Self {
             keys: Arc::new(SharedKeys::new(config, parts.clone())),
+            minting: Arc::default(),
             throttle: Arc::default(),
             limits: config.throttle,
             parts,
