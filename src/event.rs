@@ -300,7 +300,7 @@ pub enum ThrottleAxis {
     Address,
     /// Wrong passwords, by the account, over every client that has never signed in to it.
     Account,
-    /// Foreign tokens, by the user who asks the server about them.
+    /// Foreign tokens, by the user who introspects them.
     Caller,
     /// Sign-ups, by the network of the client.
     SignUps,

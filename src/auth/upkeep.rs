@@ -16,8 +16,8 @@ const KEEP_EVENTS_EVERY: Duration = Duration::from_secs(1);
 const BATCH: usize = 500;
 
 impl Auth {
-    /// Removes the sessions, API tokens and one-time codes that have expired, and returns how many sessions and API tokens. While the clock is in doubt it removes only
-    /// those that expired before. Gives back the memory of tokens that are no longer accepted.
+    /// Removes the sessions, API tokens and one-time codes that have expired, and returns how many sessions and API tokens. While the
+    /// clock is in doubt it removes only those that expired before. Gives back the memory of tokens that are no longer accepted.
     ///
     /// # Errors
     /// A failure of the store.

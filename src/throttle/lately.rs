@@ -151,7 +151,7 @@ impl Lately {
         }
     }
 
-    /// What is remembered, of users first, each in the order of their ids.
+    /// What is remembered, in the order of [`Wait`].
     pub(super) fn all(&self) -> BTreeMap<Wait, Refusals> {
         let register = self.lock();
         let users = register.users.values();

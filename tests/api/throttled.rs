@@ -241,6 +241,10 @@ async fn those_who_wait_are_listed_in_pages() {
         after = format!("&after={next}");
     }
     assert_eq!(seen, expected);
+    let whole = server
+        .show(&format!("/admin/throttle?limit={}", expected.len()))
+        .await;
+    assert_eq!(whole.get("next"), None, "a full page can be the last one");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::{
 /// A page of those who wait.
 #[derive(Clone, Debug, Default)]
 pub struct WaitingPage {
-    /// Those who wait, users first.
+    /// Those who wait, in the order of their keys.
     pub waiting: Vec<Waiting>,
     /// Where the next page begins. `None` at the end.
     pub next: Option<String>,
@@ -34,8 +34,12 @@ impl Accounts {
         limit: PageLimit,
     ) -> Result<WaitingPage, AuthError> {
         let throttle = self.throttle().await?;
-        let waiting = throttle.waiting(user, network, after, limit.get()).await?;
-        let next = waiting.last().filter(|_| waiting.len() == limit.get());
+        let at_most = limit.get();
+        // One more tells whether there is another page.
+        let mut waiting = throttle.waiting(user, network, after, at_most + 1).await?;
+        let has_more = waiting.len() > at_most;
+        waiting.truncate(at_most);
+        let next = waiting.last().filter(|_| has_more);
         Ok(WaitingPage {
             next: next.map(|last| key(last.wait)),
             waiting,
