@@ -2,6 +2,7 @@
 
 /// How many bad lines a report names at most. It counts the others.
 pub const NAMED_LINES: usize = 100;
+
 /// What becomes of a user whose name a user has already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnConflict {

@@ -13,7 +13,7 @@ use crate::{
 const MODE: u32 = 0o600;
 /// How many commands may speak to the server at a time.
 const MAX_CONNECTIONS: usize = 32;
-/// The longest body of a command's request, in bytes.
+/// The longest body of a command's request, in bytes. Files that are imported come piece by piece, and are not bounded.
 const MAX_BODY: usize = 1 << 20;
 
 /// The socket of the server that has this database.

@@ -8,15 +8,19 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::{entry::Entry, hash, problem::Problem};
+use super::{
+    entry::Entry,
+    hash,
+    problem::{Problem, beginning},
+};
 use crate::{
     clock::Timestamp,
     domain::{Attributes, DisplayName, Role, User, UserId, UserRoles, Username},
 };
 
 /// What a line says of one user, unchecked. A field that is missing, `null` or an empty cell is `None`; but a display name of
-/// `null` says that there is none.
-#[derive(Debug, Default, Deserialize, Serialize)]
+/// `null` says that there is none. It has the hash of a password, so it can't be shown.
+#[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Fields {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,24 +100,24 @@ impl Fields {
             // serde_json ends its text in a place, whose line is always the first here.
             detail: error
                 .to_string()
-                .split(" at line ")
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
+                .rsplit_once(" at line ")
+                .map(|(detail, _)| beginning(detail))
+                .unwrap_or_default(),
         })
     }
 
     /// The user that these fields are of.
     pub(super) fn check(self) -> Result<Entry, Problem> {
         let username = self.username.ok_or(Problem::Missing("username"))?;
-        let username = Username::parse(&username).map_err(|error| Problem::Username(username, error))?;
+        let username =
+            Username::parse(&username).map_err(|error| Problem::Username(beginning(&username), error))?;
         let hash = self.password_hash.ok_or(Problem::Missing("password_hash"))?;
         let display_name = self
             .display_name
             .map(|name| name.as_deref().map(DisplayName::parse));
         let attributes = self.attributes.as_ref().map(Attributes::parse);
         Ok(Entry {
-            id: self.id.map(id).transpose()?,
+            id: self.id.as_deref().map(id).transpose()?,
             username,
             password_hash: hash::check(&hash)?,
             must_change_password: self.must_change_password,
@@ -140,7 +144,7 @@ fn roles(
     if let Some(names) = names {
         let (mut lasting, mut ending) = (Vec::new(), Vec::new());
         for name in names {
-            let role = Role::parse(&name).map_err(|_| Problem::Role(name.clone()))?;
+            let role = Role::parse(&name).map_err(|_| Problem::Role(beginning(&name)))?;
             match ends.remove(&name) {
                 Some(end) => ending.push((role, end.read(Problem::RoleEnd)?)),
                 None if ending.iter().any(|(other, _)| *other == role) => {}
@@ -150,13 +154,13 @@ fn roles(
         all = Some(UserRoles::new(lasting.into_iter().collect(), ending));
     }
     match ends.into_keys().next() {
-        Some(name) => Err(Problem::EndWithoutRole(name)),
+        Some(name) => Err(Problem::EndWithoutRole(beginning(&name))),
         None => Ok(all),
     }
 }
 
-fn id(text: String) -> Result<UserId, Problem> {
-    UserId::parse(&text).map_err(|_| Problem::Id(text))
+fn id(text: &str) -> Result<UserId, Problem> {
+    UserId::parse(text).map_err(|_| Problem::Id(beginning(text)))
 }
 
 impl Moment {
@@ -176,7 +180,7 @@ impl Moment {
         seconds.map(Timestamp::from_secs).ok_or_else(|| {
             problem(match self {
                 Self::Seconds(seconds) => seconds.to_string(),
-                Self::Text(text) => text,
+                Self::Text(text) => beginning(&text),
             })
         })
     }

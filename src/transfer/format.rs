@@ -19,6 +19,9 @@ pub enum Format {
     Htpasswd,
 }
 
+/// How many bytes of blank lines and comments may stand in front of the first user.
+const MAX_HEAD: usize = 1 << 20;
+
 /// The format of a text, and what was read of it to tell. The caller reads that again, in front of the rest.
 pub(super) fn tell(input: &mut impl BufRead) -> Result<(Format, Vec<u8>), ReadError> {
     let mut head = Vec::new();
@@ -44,6 +47,9 @@ pub(super) fn tell(input: &mut impl BufRead) -> Result<(Format, Vec<u8>), ReadEr
             };
         }
         begin = head.len();
+        if begin > MAX_HEAD {
+            return Err(ReadError::UnknownFormat);
+        }
     }
 }
 

@@ -6,7 +6,18 @@ use crate::domain::{AttributeError, NameError, UsernameError};
 /// The longest line, in bytes.
 pub(super) const MAX_LINE: usize = 64 * 1024;
 
-/// Why one line is no user. The lines behind it can still be read.
+/// How many characters of a text that is wrong are shown.
+const SHOWN: usize = 100;
+
+/// The beginning of `text`, which is shown for the whole.
+pub(super) fn beginning(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Why one line is no user. The lines behind it can still be read. A text of the line is in it only by its first 100 characters.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
@@ -98,6 +109,11 @@ pub enum ReadError {
         "the format is unknown: the first line must be a JSON object, or a CSV header with username in it, or NAME:HASH"
     )]
     UnknownFormat,
+    /// A row of CSV is longer than any user, so it is not known where it ends.
+    #[error(
+        "the row that begins in line {0} has more than {MAX_LINE} bytes: perhaps a quote is opened there and not closed"
+    )]
+    RowTooLong(u64),
     /// A header of CSV with a column that is unknown, missing or there twice.
     #[error("the header has {0}; the columns are {known}", known = COLUMNS.join(","))]
     Header(String),

@@ -1,9 +1,10 @@
-//! Reads the users of a file, line by line, in constant memory but for some 20 bytes a name and an id.
+//! Reads the users of a file, line by line. Besides the line that is read, it keeps the hash and the line of each name and of each
+//! id. With the spare room of the maps, that is 20 to 40 bytes for each of them.
 
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    io::{BufRead, Chain, Cursor, Read},
+    io::{self, BufRead, Chain, Cursor, Read},
 };
 
 use super::{
@@ -12,7 +13,7 @@ use super::{
     fields::{Fields, Moment},
     format::{Format, column, tell},
     lines::Lines,
-    problem::{Problem, ReadError},
+    problem::{MAX_LINE, Problem, ReadError, beginning},
 };
 
 /// One line that should be a user.
@@ -47,9 +48,27 @@ enum Source<R> {
 }
 
 struct Rows<R> {
-    reader: csv::Reader<R>,
+    reader: csv::Reader<Bounded<R>>,
     /// What each column is.
     columns: Vec<&'static str>,
+}
+
+/// An input that fails when no more bytes of it may be read. A row of CSV has no end if a quote is not closed.
+struct Bounded<R> {
+    input: R,
+    left: usize,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let most = buffer.len().min(self.left);
+        let length = self.input.read(&mut buffer[..most])?;
+        self.left -= length;
+        Ok(length)
+    }
 }
 
 impl<R: BufRead> Reader<R> {
@@ -61,10 +80,11 @@ impl<R: BufRead> Reader<R> {
     /// CSV that names no columns of users.
     pub fn new(mut input: R) -> Result<Self, ReadError> {
         let (format, head) = tell(&mut input)?;
+        let length = head.len();
         let input = Cursor::new(head).chain(input);
         let source = match format {
             Format::JsonLines => Source::JsonLines(Lines::new(input)),
-            Format::Csv { separator } => Source::Csv(Rows::new(input, separator)?),
+            Format::Csv { separator } => Source::Csv(Rows::new(input, separator, length)?),
             Format::Htpasswd => Source::Htpasswd(Lines::new(input)),
         };
         Ok(Self {
@@ -161,17 +181,22 @@ fn from_htpasswd(line: &str) -> Result<Fields, Problem> {
 }
 
 impl<R: Read> Rows<R> {
-    fn new(input: R, separator: u8) -> Result<Self, ReadError> {
+    /// Reads the header. It ends in the first `head` bytes, or soon after them.
+    fn new(input: R, separator: u8, head: usize) -> Result<Self, ReadError> {
+        let input = Bounded {
+            input,
+            left: head + MAX_LINE,
+        };
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(separator)
             .trim(csv::Trim::All)
             .from_reader(input);
-        let header = reader.byte_headers().map_err(fatal)?;
+        let header = reader.byte_headers().map_err(|error| fatal(error, 1))?;
         let mut columns = Vec::new();
         for name in header {
             let shown = String::from_utf8_lossy(name);
-            let known =
-                column(name).ok_or_else(|| ReadError::Header(format!("an unknown column {shown:?}")))?;
+            let known = column(name)
+                .ok_or_else(|| ReadError::Header(format!("an unknown column {:?}", beginning(&shown))))?;
             if columns.contains(&known) {
                 return Err(ReadError::Header(format!("the column {known} twice")));
             }
@@ -186,6 +211,7 @@ impl<R: Read> Rows<R> {
     fn next(&mut self) -> Result<Option<Numbered>, ReadError> {
         let mut row = csv::StringRecord::new();
         let before = self.reader.position().line();
+        self.reader.get_mut().left = MAX_LINE;
         match self.reader.read_record(&mut row) {
             Ok(false) => Ok(None),
             Ok(true) => {
@@ -202,7 +228,7 @@ impl<R: Read> Rows<R> {
                         Ok(Some((number, Err(Problem::Cells { found, expected }))))
                     }
                     csv::ErrorKind::Utf8 { .. } => Ok(Some((number, Err(Problem::NotUtf8)))),
-                    _ => Err(fatal(error)),
+                    _ => Err(fatal(error, number)),
                 }
             }
         }
@@ -235,10 +261,16 @@ fn truth(column: &'static str, cell: &str) -> Result<bool, Problem> {
     match cell.to_ascii_lowercase().as_str() {
         "true" | "yes" | "1" => Ok(true),
         "false" | "no" | "0" => Ok(false),
-        _ => Err(Problem::NoTruth(column, cell.to_owned())),
+        _ => Err(Problem::NoTruth(column, beginning(cell))),
     }
 }
 
-fn fatal(error: csv::Error) -> ReadError {
-    ReadError::Io(error.into())
+/// Why no row can be read from this line on.
+fn fatal(error: csv::Error, line: u64) -> ReadError {
+    match error.kind() {
+        csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            ReadError::RowTooLong(line)
+        }
+        _ => ReadError::Io(error.into()),
+    }
 }

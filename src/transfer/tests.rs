@@ -1,4 +1,4 @@
-use std::fmt::Write as _;
+use std::{fmt::Write as _, io};
 
 use super::*;
 use crate::{
@@ -119,6 +119,94 @@ fn each_bad_line_is_told_with_its_number_and_the_others_are_read() {
         let problem = lines[index].1.as_ref().unwrap_err();
         assert!(problem.contains(why), "{problem}");
     }
+}
+
+/// A text that goes on for ever, and that no reader must read to its end.
+struct Endless(&'static [u8]);
+
+impl io::Read for Endless {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        for (place, byte) in buffer.iter_mut().zip(self.0.iter().cycle()) {
+            *place = *byte;
+        }
+        // Whole repetitions, so that the next piece goes on from here.
+        Ok(buffer.len() / self.0.len() * self.0.len())
+    }
+}
+
+fn before_endless(text: &str, repeated: &'static [u8]) -> impl io::BufRead {
+    // Neither the test nor the machine may suffer if the reader reads on.
+    let endless = io::Read::take(Endless(repeated), 16 << 20);
+    io::BufReader::new(io::Read::chain(io::Cursor::new(text.to_owned()), endless))
+}
+
+#[test]
+fn a_quote_that_is_not_closed_does_not_take_the_whole_file() {
+    let header = "username,password_hash,display_name\n";
+    for (text, line) in [
+        (format!("{header}ada,{HASH},Ada\nbob,{HASH},\"Bob\n"), 3),
+        ("username,password_hash,\"display_name\n".to_owned(), 1),
+    ] {
+        let error = Reader::new(before_endless(&text, b"eve,x,y\n")).and_then(|mut reader| {
+            while reader.next_line()?.is_some() {}
+            Ok(())
+        });
+        let error = error.unwrap_err().to_string();
+        let begin = format!("the row that begins in line {line} has more than 65536 bytes");
+        assert!(error.contains(&begin) && error.contains("quote"), "{error}");
+    }
+    // A long file of short rows, and a row that is almost as long as it may be.
+    let mut rows = String::new();
+    for n in 0..10_000 {
+        writeln!(rows, "user{n},{HASH},").unwrap();
+    }
+    let long = format!("long,{HASH},\"{}\"\n", "x".repeat(60_000));
+    let lines = read(&format!("{header}{rows}{long}last,{HASH},\n"));
+    assert_eq!(lines.len(), 10_002);
+    assert!(lines[10_001].1.is_ok());
+    // Many lines without a user in front of a header.
+    let lines = read(&format!("{}{header}ada,{HASH},\n", "\n".repeat(500_000)));
+    assert_eq!((lines[0].0, lines[0].1.is_ok()), (500_002, true));
+}
+
+#[test]
+fn a_file_of_comments_alone_is_not_read_to_its_end() {
+    for repeated in [&b"#\n"[..], b"\n", b"# a longer comment\n"] {
+        let error = Reader::new(before_endless("", repeated)).err().unwrap();
+        assert!(matches!(error, ReadError::UnknownFormat), "{error}");
+    }
+}
+
+#[test]
+fn a_text_that_is_wrong_is_shown_by_its_beginning() {
+    let long = "é".repeat(20_000);
+    let with = |field: &str| format!(r#"{{"username":"ada","password_hash":"{HASH}",{field}}}"#);
+    for line in [
+        format!("{long}:{HASH}"),
+        with(&format!(r#""roles":["{long}"]"#)),
+        with(&format!(r#""role_ends":{{"{long}":1}}"#)),
+        with(&format!(r#""roles":["A"],"role_ends":{{"A":"{long}"}}"#)),
+        with(&format!(r#""created_at":"{long}""#)),
+        with(&format!(r#""id":"{long}""#)),
+        with(&format!(r#""{long}":1"#)),
+        with(&format!(r#""disabled":"{long}""#)),
+        with(&format!(r#""attributes":{{"{long}":1}}"#)),
+        with(&format!(r#""attributes":{{"{}":{{}}}}"#, "x".repeat(30_000))),
+        with(&format!(r#""display_name":"{long}""#)),
+        format!("username,password_hash,disabled\nada,{HASH},{long}\n"),
+    ] {
+        let problem = one(&line).unwrap_err();
+        assert!(problem.len() < 600, "{problem}");
+    }
+    let error = format(format!("username,password_hash,{long}\n").as_bytes()).unwrap_err();
+    assert!(error.len() < 600 && error.contains("ééé…"), "{error}");
+    assert!(
+        one(&with(r#""id":"at line 7""#))
+            .unwrap_err()
+            .contains("\"at line 7\"")
+    );
+    let unknown = one(&with(r#""x at line y":1"#)).unwrap_err();
+    assert!(unknown.contains("x at line y"), "{unknown}");
 }
 
 #[test]
