@@ -5,8 +5,9 @@ use async_trait::async_trait;
 use super::error::StoreError;
 use crate::domain::ImportedUser;
 
-/// How many users one call of [`Import::stage`] takes at most. So few that no other write waits long.
-pub const MAX_STAGED: usize = 500;
+/// How many users one call of [`Import::stage`] takes at most. So few that no other write waits long, even if each of them has to be
+/// read from the disk.
+pub const MAX_STAGED: usize = 100;
 
 /// The imports of a store.
 #[async_trait]
@@ -43,8 +44,9 @@ pub trait Import: Send {
     async fn commit(&mut self) -> Result<ImportCommit, StoreError>;
 
     /// Makes the staged users exist, after [`commit`](Self::commit) has decided it. They come to exist one after the other. A user
-    /// whose password changes loses every session and every API token, and one who is disabled every session. An opening of the store does the same before it returns,
-    /// if this was cut short.
+    /// whose password changes loses every session and every API token, and one who is disabled every session. A user who was staged
+    /// as [`Updated`](Staging::Updated) and deleted since then stays deleted. An opening of the store does the same before it
+    /// returns, if this was cut short.
     ///
     /// # Errors
     /// [`StoreError`]; then the next opening does the rest.

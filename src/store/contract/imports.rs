@@ -218,7 +218,7 @@ pub async fn an_imported_user_keeps_an_id_that_is_free(backend: &impl Backend) {
     assert_eq!(found(&store, "bob").await, None);
 }
 
-pub async fn a_user_deleted_meanwhile_is_imported_anew(backend: &impl Backend) {
+pub async fn a_user_deleted_meanwhile_stays_deleted(backend: &impl Backend) {
     let store = backend.open(NOW).await;
     let ada = created(&store, "ada").await;
     let mut import = begun(&store, true).await;
@@ -230,7 +230,20 @@ pub async fn a_user_deleted_meanwhile_is_imported_anew(backend: &impl Backend) {
     assert_eq!(import.commit().await.unwrap(), ImportCommit::Decided);
     import.finish().await.unwrap();
     drop(import);
-    assert_eq!(found(&store, "ada").await.as_deref(), Some(&new.user));
+    assert_eq!(found(&store, "ada").await, None);
+    assert_eq!(store.count().await.unwrap().users, 0);
+    // Nor is one who comes as the administrator that has to be left.
+    let _ = imported(&store, &[administrator("eve")], false).await;
+    let _ = imported(&store, &[new], false).await;
+    let ada = found(&store, "ada").await.unwrap();
+    let mut import = begun(&store, true).await;
+    let users = vec![administrator("ada"), coming("eve")];
+    let _ = import.stage(users).await.unwrap();
+    deleted(&store, &ada, 0).await;
+    assert_eq!(import.commit().await.unwrap(), ImportCommit::LastAdministrator);
+    drop(import);
+    assert_eq!(found(&store, "ada").await, None);
+    assert!(found(&store, "eve").await.unwrap().is_administrator());
 }
 
 pub async fn an_import_leaves_an_administrator(backend: &impl Backend) {

@@ -135,7 +135,7 @@ macro_rules! store_contract {
                 a_decided_import_is_finished_by_the_next_opening,
                 an_import_replaces_users_only_if_it_is_told_to,
                 an_imported_user_keeps_an_id_that_is_free,
-                a_user_deleted_meanwhile_is_imported_anew,
+                a_user_deleted_meanwhile_stays_deleted,
                 an_import_leaves_an_administrator,
                 an_import_and_other_writes_go_on_together;
             keys:

@@ -14,16 +14,17 @@
 //! Between 2 and 3, an administrator who is about to become an ordinary user counts as one already. So no change can take the other
 //! administrators away. If all the administrators change, one who comes with the import is written together with the mark.
 
-use std::{mem, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use tokio::runtime::Handle;
 
 use super::{
     SledStore, blocking,
     commit::group::{Effect, Group},
     error::is_of_room,
     file::staging::{self, StagedUsers, StagingFile},
-    memory::reserved::ImportNumber,
+    memory::{index::Index, reserved::ImportNumber},
     trees::{Trees, imports::ImportMark},
 };
 use crate::{
@@ -41,16 +42,8 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 #[async_trait]
 impl Imports for SledStore {
     async fn begin_import(&self, replaces: bool) -> Result<Option<Box<dyn Import + '_>>, StoreError> {
-        let Some(number) = self.index.reserved.begin() else {
-            return Ok(None);
-        };
-        Ok(Some(Box::new(SledImport {
-            store: self,
-            number,
-            replaces,
-            state: State::Empty,
-            administrator: None,
-        })))
+        let import = SledImport::begin(self, replaces);
+        Ok(import.map(|import| Box::new(import) as Box<dyn Import + '_>))
     }
 }
 
@@ -58,21 +51,22 @@ struct SledImport<'a> {
     store: &'a SledStore,
     number: ImportNumber,
     replaces: bool,
-    state: State,
-    /// A staged user who is an administrator, however the others change meanwhile.
-    administrator: Option<ImportedUser>,
+    /// `None` if something failed, or nothing is left to do.
+    place: Option<Place>,
+    /// A staged user who is an administrator, however the others change meanwhile, and whether the user had the name already.
+    administrator: Option<(ImportedUser, bool)>,
 }
 
-/// How far an import has come.
-enum State {
-    /// No user is staged.
-    Empty,
-    /// Users are in the file.
-    Staged(StagingFile),
-    /// The mark may be in the database. It alone says what becomes of the file.
-    Decided(ImportMark),
-    /// Something failed, or nothing is left to do.
-    Over,
+/// What an import holds: the file and the reserved names. A blocking thread that works on the file owns this meanwhile. So it ends
+/// after that work, whatever becomes of the import.
+struct Place {
+    index: Arc<Index>,
+    number: ImportNumber,
+    directory: PathBuf,
+    /// `None` if no user is staged.
+    file: Option<StagingFile>,
+    /// The mark, which may be in the database from then on. It alone says what becomes of the file.
+    decided: Option<ImportMark>,
 }
 
 /// What becomes of a user, as the trees are now.
@@ -122,8 +116,13 @@ impl Import for SledImport<'_> {
             let is_added = *staging == Staging::Added;
             if is_added || *staging == Staging::Updated {
                 lines.extend(StagedUserRecord::write(user, !is_added)?);
-                if self.administrator.is_none() && user.begins_administration(is_added) {
-                    self.administrator = Some(user.clone());
+                // A user who had the name may be deleted meanwhile, and one who is added can't be.
+                let is_better = match &self.administrator {
+                    None => true,
+                    Some((_, updates)) => *updates && is_added,
+                };
+                if is_better && user.begins_administration(is_added) {
+                    self.administrator = Some((user.clone(), !is_added));
                 }
             }
         }
@@ -134,27 +133,26 @@ impl Import for SledImport<'_> {
     }
 
     async fn commit(&mut self) -> Result<ImportCommit, StoreError> {
-        let State::Staged(mut file) = mem::replace(&mut self.state, State::Over) else {
+        let Some(place) = self.place.take() else {
+            return Err(over());
+        };
+        let (mut place, synced) = blocking(move || place.sync()).await?;
+        let Some(mark) = synced.map_err(io_failed)? else {
+            self.place = Some(place);
             return Ok(ImportCommit::Decided);
         };
-        let directory = self.directory();
-        let synced = blocking(move || file.sync(&directory).map(|()| file)).await?;
-        let file = synced.map_err(io_failed)?;
-        let mark = ImportMark {
-            id: file.id,
-            offset: 0,
-            end: file.length,
-        };
         // From here on the mark may be written, even if this is dropped.
-        self.state = State::Decided(mark);
+        place.decided = Some(mark);
+        let place = self.place.insert(place);
         loop {
             let administrator = self.administrator.clone();
             let decide = move |trees: &Trees, group: &Group<'_>| decide(trees, group, mark, administrator);
-            match self.store.committer.commit(decide).await {
+            let committer = &self.store.committer;
+            match committer.commit(decide).await {
                 // Whether the mark is on the disk is not known. Writing it again makes it certain.
                 Err(StoreError::NoRoom) => tokio::time::sleep(TRY_EVERY).await,
                 Ok(ImportCommit::LastAdministrator) => {
-                    self.state = State::Staged(file);
+                    place.decided = None;
                     return Ok(ImportCommit::LastAdministrator);
                 }
                 done => return done,
@@ -163,10 +161,10 @@ impl Import for SledImport<'_> {
     }
 
     async fn finish(&mut self) -> Result<(), StoreError> {
-        let State::Decided(mut mark) = self.state else {
+        let Some(mut mark) = self.place.as_ref().and_then(|place| place.decided) else {
             return Ok(());
         };
-        let directory = self.directory();
+        let directory = self.store.directory.clone();
         let opened = blocking(move || StagedUsers::open(&directory, mark.id, mark.offset, mark.end));
         let mut staged = opened.await??;
         loop {
@@ -180,7 +178,7 @@ impl Import for SledImport<'_> {
                 break;
             };
             mark.offset = batch.next;
-            let users: Arc<[ImportedUser]> = batch.users.into_iter().map(|(user, _)| user).collect();
+            let users: Arc<[(ImportedUser, bool)]> = batch.users.into();
             self.persist(move || {
                 let users = Arc::clone(&users);
                 move |trees: &Trees, group: &Group<'_>| {
@@ -192,29 +190,40 @@ impl Import for SledImport<'_> {
         }
         self.persist(|| |trees: &Trees, _: &Group<'_>| Ok((trees.remove_import_mark()?, Effect::None)))
             .await?;
-        self.state = State::Over;
-        let directory = self.directory();
-        // A file without a mark is removed by the next import or start.
-        let _ = blocking(move || staging::remove(&directory)).await;
+        if let Some(mut place) = self.place.take() {
+            place.decided = None;
+            blocking(move || drop(place)).await?;
+        }
         Ok(())
     }
 }
 
-impl SledImport<'_> {
-    fn directory(&self) -> PathBuf {
-        self.store.directory.clone()
+impl<'a> SledImport<'a> {
+    /// Begins an import. Returns `None` while another one is going on.
+    fn begin(store: &'a SledStore, replaces: bool) -> Option<Self> {
+        let number = store.index.reserved.begin()?;
+        let place = Place {
+            index: Arc::clone(&store.index),
+            number,
+            directory: store.directory.clone(),
+            file: None,
+            decided: None,
+        };
+        Some(Self {
+            store,
+            number,
+            replaces,
+            place: Some(place),
+            administrator: None,
+        })
     }
 
     async fn append(&mut self, lines: Vec<u8>) -> Result<(), StoreError> {
-        let (state, directory) = (mem::replace(&mut self.state, State::Over), self.directory());
-        let appended = blocking(move || {
-            let mut file = match state {
-                State::Staged(file) => file,
-                _ => StagingFile::create(&directory)?,
-            };
-            file.append(&lines).map(|()| file)
-        });
-        self.state = State::Staged(appended.await?.map_err(io_failed)?);
+        let Some(mut place) = self.place.take() else {
+            return Err(over());
+        };
+        let appended = blocking(move || place.append(&lines).map(|()| place));
+        self.place = Some(appended.await?.map_err(io_failed)?);
         Ok(())
     }
 
@@ -232,18 +241,44 @@ impl SledImport<'_> {
     }
 }
 
-impl Drop for SledImport<'_> {
+impl Place {
+    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(StagingFile::create(&self.directory)?),
+        };
+        file.append(lines)
+    }
+
+    /// Makes the file durable, and returns the mark that decides it; `None` if no user is staged.
+    fn sync(mut self) -> (Self, io::Result<Option<ImportMark>>) {
+        let Some(file) = &mut self.file else {
+            return (self, Ok(None));
+        };
+        let synced = file.sync(&self.directory).map(|()| ImportMark {
+            id: file.id,
+            offset: 0,
+            end: file.length,
+        });
+        (self, synced.map(Some))
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        match self.state {
-            // The names stay reserved, and no other import begins: the next start does the rest.
-            State::Decided(_) => return,
-            State::Staged(_) => {
-                // A file without a mark is removed by the next import or start.
-                let _ = staging::remove(&self.store.directory);
-            }
-            State::Empty | State::Over => {}
+        // The names stay reserved, and no other import begins: the next start does the rest.
+        if self.decided.is_some() {
+            return;
         }
-        self.store.index.reserved.end(self.number);
+        // Quick, because the file is open: its space is freed when it is closed. If this fails, the next import or start removes it.
+        let _ = staging::remove(&self.directory);
+        self.index.reserved.end(self.number);
+        if let Some(file) = self.file.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            // Freeing hundreds of megabytes takes long, and this may be a thread that answers requests.
+            runtime.spawn_blocking(move || drop(file));
+        }
     }
 }
 
@@ -252,7 +287,7 @@ fn decide(
     trees: &Trees,
     group: &Group<'_>,
     mark: ImportMark,
-    administrator: Option<ImportedUser>,
+    administrator: Option<(ImportedUser, bool)>,
 ) -> Result<(ImportCommit, Effect), StoreError> {
     let reserved = &group.index.reserved;
     reserved.decide(true);
@@ -260,20 +295,77 @@ fn decide(
         trees.put_import_mark(mark)?;
         return Ok((ImportCommit::Decided, Effect::None));
     }
-    let Some(administrator) = administrator else {
+    let is_there = match &administrator {
+        Some((imported, true)) => trees.user_by_name(&imported.user.username)?.is_some(),
+        Some((_, false)) => true,
+        None => false,
+    };
+    let Some(administrator) = administrator.filter(|_| is_there) else {
         reserved.decide(false);
+        // An earlier try may have put it there, and found no room on the disk.
+        trees.remove_import_mark()?;
         return Ok((ImportCommit::LastAdministrator, Effect::None));
     };
     let updated = trees.import(&[administrator], mark, |user, kept| group.all_but(user, kept))?;
     Ok((ImportCommit::Decided, Effect::ChangeAll(updated)))
 }
 
+/// An earlier call has failed, or the import is finished.
+fn over() -> StoreError {
+    StoreError::failed(io::Error::other("the import is over"))
+}
+
 /// What it means that the file could not be written.
-fn io_failed(error: std::io::Error) -> StoreError {
+fn io_failed(error: io::Error) -> StoreError {
     let error = StoreError::failed(error);
     if is_of_room(&error) {
         StoreError::NoRoom
     } else {
         error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::User,
+        store::{
+            imports::MAX_STAGED,
+            sled::tests::{NOW, open},
+        },
+    };
+
+    fn users() -> Vec<ImportedUser> {
+        let user = |n| ImportedUser {
+            user: User::sample(&format!("user{n}"), NOW),
+            unsaid: Vec::new(),
+        };
+        (0..MAX_STAGED).map(user).collect()
+    }
+
+    #[tokio::test]
+    async fn an_import_that_finds_no_room_frees_what_it_took() {
+        for does_append in [true, false] {
+            let directory = tempfile::tempdir().unwrap();
+            let store = open(&directory, NOW);
+            let mut import = SledImport::begin(&store, false).unwrap();
+            let _ = import.stage(users()[..1].to_vec()).await.unwrap();
+            let file = import.place.as_mut().unwrap().file.as_mut().unwrap();
+            file.find_no_room();
+            let failed = if does_append {
+                import.stage(users()[1..].to_vec()).await.map(|_| ())
+            } else {
+                import.commit().await.map(|_| ())
+            };
+            assert!(matches!(failed, Err(StoreError::NoRoom)), "{failed:?}");
+            assert!(!matches!(import.commit().await, Ok(ImportCommit::Decided)));
+            drop(import);
+            assert!(!staging::is_left(directory.path()).unwrap());
+            let mut import = SledImport::begin(&store, false).unwrap();
+            assert_eq!(import.stage(users()).await.unwrap(), [Staging::Added; MAX_STAGED]);
+            assert_eq!(import.commit().await.unwrap(), ImportCommit::Decided);
+            import.finish().await.unwrap();
+        }
     }
 }

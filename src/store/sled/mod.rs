@@ -70,12 +70,18 @@ use self::{
     },
     memory::index::Index,
     trees::Trees,
+    unfinished::Finished,
 };
 use super::{
     backend::{Store, StoreCounts},
     error::{OpenError, StoreError},
 };
-use crate::{clock::Timestamp, config::StoreConfig, event::Listeners};
+use crate::{
+    clock::Timestamp,
+    config::StoreConfig,
+    domain::RequestContext,
+    event::{Actor, Event, EventKind, Listeners},
+};
 
 /// How many records one write changes when there are many to change. So few that no other write waits long, and that a group
 /// of writes with it is short enough to survive a power cut: see [`commit::group`].
@@ -121,6 +127,7 @@ impl SledStore {
         let started = started.map_err(io_error)??;
         let database = Database::of(started.opened);
         let (index, lock, load) = (started.index, started.lock, started.load);
+        tell_of(started.finished, &index, &listeners);
         Ok(Self::over(worker, database, index, lock, config, listeners, load))
     }
 
@@ -162,6 +169,22 @@ impl SledStore {
             _lock: lock,
         }
     }
+}
+
+/// Tells the audit trail and the listeners of the import that the start has finished, if there was one.
+fn tell_of(Finished { added, updated }: Finished, index: &Index, listeners: &Listeners) {
+    if added + updated == 0 {
+        return;
+    }
+    let event = Event {
+        kind: EventKind::UsersImported { added, updated },
+        subject: None,
+        actor: Actor::Server,
+        context: RequestContext::default(),
+        at: index.latest(),
+    };
+    index.waiting.add(&event);
+    listeners.emit(&event);
 }
 
 #[async_trait]

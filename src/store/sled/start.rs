@@ -12,7 +12,7 @@ use super::{
     },
     memory::index::Index,
     trees::{Trees, meta::Moments},
-    unfinished::finish_import,
+    unfinished::{Finished, finish_import},
 };
 use crate::{
     clock::Timestamp,
@@ -30,14 +30,17 @@ pub(crate) struct Started {
     pub(crate) index: Arc<Index>,
     /// What fills the index. `None` if it is filled.
     pub(crate) load: Option<Load>,
+    /// What was left to do of an import.
+    pub(crate) finished: Finished,
 }
 
 /// Opens the database that `config` names at `now`.
 pub(crate) fn start(config: &StoreConfig, now: Timestamp) -> Result<Started, OpenError> {
     let index = Arc::new(Index::default());
     let mut load: Option<Load> = None;
+    let mut finished = Finished::default();
     let (opened, lock) = open::open(config, |trees, reading| {
-        finish_import(trees, &config.path)?;
+        finished = finish_import(trees, &config.path)?;
         let settled = settle_time(trees, &index, now)?;
         index.waiting.set_durable(trees.next_event()?);
         if reading == Reading::Later {
@@ -57,6 +60,7 @@ pub(crate) fn start(config: &StoreConfig, now: Timestamp) -> Result<Started, Ope
         lock,
         index,
         load,
+        finished,
     })
 }
 

@@ -9,11 +9,21 @@ use super::{
 };
 use crate::store::error::StoreError;
 
+/// What a start did for an import.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Finished {
+    /// How many users it added.
+    pub(crate) added: u64,
+    /// How many users it changed.
+    pub(crate) updated: u64,
+}
+
 /// Finishes the import that is decided, if there is one, in a database that no other thread reads or writes. It can be repeated
 /// after it was cut short.
-pub(crate) fn finish_import(trees: &Trees, directory: &Path) -> Result<(), StoreError> {
+pub(crate) fn finish_import(trees: &Trees, directory: &Path) -> Result<Finished, StoreError> {
+    let mut finished = Finished::default();
     let Some(mut mark) = trees.import_mark()? else {
-        return Ok(());
+        return Ok(finished);
     };
     aloud(|| tracing::warn!("an import of users was cut short after it was decided: it is finished now"));
     let data = File::options().write(true).open(directory.join(DATA_FILE));
@@ -39,18 +49,20 @@ pub(crate) fn finish_import(trees: &Trees, directory: &Path) -> Result<(), Store
         }
     }
     if !kept.is_empty() {
-        trees.end_what_is_not(&kept)?;
-        sync()?;
+        trees.end_what_is_not(&kept, sync)?;
     }
 
     let mut staged = open()?;
     while let Some(batch) = staged.next()? {
-        let users: Vec<_> = batch.users.into_iter().map(|(user, _)| user).collect();
         mark.offset = batch.next;
         // Their sessions have ended above.
-        let _ = trees.import(&users, mark, |_, _| Ended::default())?;
+        let _ = trees.import(&batch.users, mark, |_, _| Ended::default())?;
         sync()?;
+        let updated = batch.users.iter().filter(|(_, updates)| *updates).count() as u64;
+        finished.updated += updated;
+        finished.added += batch.users.len() as u64 - updated;
     }
     trees.remove_import_mark()?;
-    sync()
+    sync()?;
+    Ok(finished)
 }

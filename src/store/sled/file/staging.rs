@@ -72,6 +72,14 @@ impl StagingFile {
         Ok(())
     }
 
+    /// From now on, as if the disk were full.
+    #[cfg(test)]
+    pub(crate) fn find_no_room(&mut self) {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        self.output = BufWriter::new(full);
+        self.append(b" ").unwrap();
+    }
+
     /// Makes the file and its name durable.
     pub(crate) fn sync(&mut self, directory: &Path) -> io::Result<()> {
         self.output.flush()?;

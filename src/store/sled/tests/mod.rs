@@ -22,10 +22,10 @@ use crate::{
     },
 };
 
-const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+pub(super) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const HOUR: Duration = Duration::from_hours(1);
 
-fn open(directory: &tempfile::TempDir, now: Timestamp) -> SledStore {
+pub(super) fn open(directory: &tempfile::TempDir, now: Timestamp) -> SledStore {
     try_open(directory, now).unwrap()
 }
 

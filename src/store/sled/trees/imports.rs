@@ -19,6 +19,8 @@ use crate::{
 };
 
 const IMPORT: &[u8] = b"import";
+/// How many sessions or API tokens end between two syncs of a start, so that the group of writes survives a power cut.
+pub(crate) const ENDED_AT_ONCE: usize = 200;
 
 /// The mark of an import that is decided. It is in `meta` until all of its users exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,20 +76,24 @@ impl Trees {
         Ok(record.is_some_and(|record| record.username() != name.as_str()))
     }
 
-    /// Adds or updates each of these users, whose names differ, and puts the mark there, in one step. A user whose password
-    /// changes, or who is disabled, loses what `ended` returns for [what they keep](what_is_kept). Doing it again changes nothing. Returns the users who were updated, and what each of
-    /// them lost.
+    /// Adds or updates each of these users, whose names differ, and puts the mark there, in one step. Each comes with whether it
+    /// `updates` a user; one who was deleted since then stays deleted. A user whose password changes, or who is disabled, loses what
+    /// `ended` returns for [what they keep](what_is_kept). Doing it again changes nothing. Returns the users who were updated, and
+    /// what each of them lost.
     pub(crate) fn import(
         &self,
-        users: &[ImportedUser],
+        users: &[(ImportedUser, bool)],
         mark: ImportMark,
         ended: impl Fn(UserId, Kept) -> Ended,
     ) -> Result<Vec<(Arc<User>, Ended)>, StoreError> {
         let mut change = RosterChange::default();
         let (mut records, mut rows, mut updated) = (Vec::new(), Vec::new(), Vec::new());
         let mut ids = HashSet::new();
-        for imported in users {
+        for (imported, updates) in users {
             let Some(present) = self.user_by_name(&imported.user.username)? else {
+                if *updates {
+                    continue;
+                }
                 let mut user = imported.user.clone();
                 // The caller allows no id to stand twice. If one does, no user may replace another one.
                 if !ids.insert(user.id) || self.user_record(user.id)?.is_some() {
@@ -142,8 +148,13 @@ impl Trees {
         Ok(updated)
     }
 
-    /// Removes what these users do not keep, as [`what_is_kept`] says. Reads every session and every API token.
-    pub(crate) fn end_what_is_not(&self, kept: &HashMap<UserId, Kept>) -> Result<(), StoreError> {
+    /// Removes what these users do not keep, as [`what_is_kept`] says, and calls `sync` after each group of writes that is as long as
+    /// one may be. Reads every session and every API token.
+    pub(crate) fn end_what_is_not(
+        &self,
+        kept: &HashMap<UserId, Kept>,
+        sync: impl Fn() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let (mut sessions, mut api_tokens) = (Vec::new(), Vec::new());
         for entry in &self.sessions {
             let (key, value) = entry.map_err(StoreError::failed)?;
@@ -156,8 +167,15 @@ impl Trees {
             let ends = kept.get(&token.user).is_some_and(|kept| !kept.api_tokens);
             api_tokens.extend(ends.then_some(token.id));
         }
-        self.remove_sessions(&sessions)?;
-        self.remove_api_tokens(api_tokens)
+        for some in sessions.chunks(ENDED_AT_ONCE) {
+            self.remove_sessions(some)?;
+            sync()?;
+        }
+        for some in api_tokens.chunks(ENDED_AT_ONCE) {
+            self.remove_api_tokens(some.iter().copied())?;
+            sync()?;
+        }
+        Ok(())
     }
 }
 
