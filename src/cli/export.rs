@@ -79,8 +79,8 @@ async fn write(mut download: Download, out: &mut impl Write, name: &str) -> Resu
 }
 
 /// A file that gets its content at the end, all at once. Until then it is empty, or as it was before.
-struct Target<'a> {
-    path: &'a Path,
+struct Target {
+    path: PathBuf,
     part_path: PathBuf,
     part: File,
     /// Whether the empty file is this command's.
@@ -88,13 +88,24 @@ struct Target<'a> {
     is_whole: bool,
 }
 
-impl<'a> Target<'a> {
-    fn begin(path: &'a Path, force: bool) -> Result<Self, Failure> {
+impl Target {
+    fn begin(path: &Path, force: bool) -> Result<Self, Failure> {
         let shown = path.display();
+        let unwritable = |error| Failure::io(&format!("{shown} can't be written"), &error);
+        let path = match fs::metadata(path) {
+            Ok(found) if !found.is_file() => {
+                return Err(Failure::Other(format!(
+                    "{shown} is no regular file and was left as it is; name another file, or write to standard output with -"
+                )));
+            }
+            // Behind a link, the file itself is overwritten.
+            Ok(_) => fs::canonicalize(path).map_err(unwritable)?,
+            Err(_) => path.to_owned(),
+        };
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
         // In one step with the check: another process may create it meanwhile.
-        let is_new = match options.open(path) {
+        let is_new = match options.open(&path) {
             Ok(_) => true,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && force => false,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -102,7 +113,7 @@ impl<'a> Target<'a> {
                     "{shown} exists and was left as it is; overwrite it with --force, or name another file"
                 )));
             }
-            Err(error) => return Err(Failure::io(&format!("{shown} can't be written"), &error)),
+            Err(error) => return Err(unwritable(error)),
         };
         let mut part_path = path.as_os_str().to_owned();
         part_path.push(format!(".part-{}", std::process::id()));
@@ -117,7 +128,7 @@ impl<'a> Target<'a> {
             }),
             Err(error) => {
                 if is_new {
-                    let _ = fs::remove_file(path);
+                    let _ = fs::remove_file(&path);
                 }
                 Err(Failure::io(
                     &format!("{} can't be written", part_path.display()),
@@ -128,22 +139,26 @@ impl<'a> Target<'a> {
     }
 
     fn end(&mut self) -> Result<(), Failure> {
-        let done = self
-            .part
-            .sync_all()
-            .and_then(|()| fs::rename(&self.part_path, self.path));
-        done.map_err(|error| Failure::io(&format!("{} can't be written", self.path.display()), &error))?;
+        let unwritable =
+            |error: &io::Error| Failure::io(&format!("{} can't be written", self.path.display()), error);
+        let done = self.part.sync_all();
+        let done = done.and_then(|()| fs::rename(&self.part_path, &self.path));
+        done.map_err(|error| unwritable(&error))?;
         self.is_whole = true;
-        Ok(())
+        // A power cut may take the name of the file otherwise.
+        let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = File::open(directory.unwrap_or(Path::new(".")));
+        let synced = directory.and_then(|directory| directory.sync_all());
+        synced.map_err(|error| unwritable(&error))
     }
 }
 
-impl Drop for Target<'_> {
+impl Drop for Target {
     fn drop(&mut self) {
         if !self.is_whole {
             let _ = fs::remove_file(&self.part_path);
             if self.is_new {
-                let _ = fs::remove_file(self.path);
+                let _ = fs::remove_file(&self.path);
             }
         }
     }
