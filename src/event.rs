@@ -139,12 +139,18 @@ pub enum EventKind {
     UserEnabled,
     /// A user was deleted, with every session and API token.
     UserDeleted,
-    /// Users who come from elsewhere are added or changed, all at once.
+    /// Users who come from elsewhere are added or changed, all at once. If the [actor](Event::actor) is the server, the start has
+    /// done the rest of an import that was cut short, and this counts that rest.
     UsersImported {
         /// How many were added.
         added: u64,
         /// How many were changed.
         updated: u64,
+    },
+    /// All users are going to be written for another server or a backup.
+    UsersExported {
+        /// Whether the hashes of their passwords are among it.
+        with_hashes: bool,
     },
     /// Several API tokens of a user, or all there were, were revoked at once.
     ApiTokensRevoked {
@@ -240,6 +246,7 @@ impl EventKind {
             Self::UserEnabled => "user_enabled",
             Self::UserDeleted => "user_deleted",
             Self::UsersImported { .. } => "users_imported",
+            Self::UsersExported { .. } => "users_exported",
             Self::ApiTokenCreated { .. } => "api_token_created",
             Self::ApiTokenRevoked { .. } => "api_token_revoked",
             Self::SigningKeyCreated { .. } => "signing_key_created",

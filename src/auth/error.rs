@@ -116,6 +116,9 @@ pub enum AuthError {
     /// An import can't be read, for this reason. Nothing was imported.
     #[error("an import can't be read: {0}")]
     ImportUnreadable(String),
+    /// An import is decided, and the store failed before each of its users was there. The next start of the store does the rest.
+    #[error("an import is decided and not finished: {0}")]
+    ImportUnfinished(StoreError),
     /// Another import is going on.
     #[error("another import is going on")]
     ImportInProgress,

@@ -228,7 +228,7 @@ pub(super) struct Refusal {
     /// What it says of each field.
     pub(super) errors: Vec<FieldError>,
     /// Whether nothing can have been changed all the same.
-    is_certain: bool,
+    pub(super) is_certain: bool,
 }
 
 impl Refusal {

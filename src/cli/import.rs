@@ -38,7 +38,7 @@ pub(super) fn command() -> Command {
             Arg::new("dry-run")
                 .long("dry-run")
                 .action(ArgAction::SetTrue)
-                .help("Check everything, and import nothing"),
+                .help("Check every line and every user in the way, and import nothing. Only the import checks that an administrator is left"),
         )
         .arg(
             Arg::new("skip-bad")
@@ -77,7 +77,7 @@ pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure
                 tell(&report, dry_run, as_json);
                 Ok(())
             }
-            Err(refusal) => Err(refused(&refusal, as_json)),
+            Err(refusal) => Err(refused(&refusal, dry_run, as_json)),
         }
     })
 }
@@ -184,15 +184,8 @@ fn tell(report: &Value, dry_run: bool, as_json: bool) {
 }
 
 /// Prints each line that refused the import, and returns the failure.
-fn refused(refusal: &Refusal, as_json: bool) -> Failure {
-    let detail = refusal.detail.trim_end_matches('.');
-    if refusal.code != "import_refused" {
-        return Failure::Other(format!(
-            "nothing was imported: {}",
-            detail.trim_start_matches("Nothing was imported: ")
-        ));
-    }
-    for error in &refusal.errors {
+fn refused(refusal: &Refusal, dry_run: bool, as_json: bool) -> Failure {
+    for error in refusal.errors.iter().filter(|_| refusal.code == "import_refused") {
         if as_json {
             say(&format!(
                 "{}\n",
@@ -202,8 +195,45 @@ fn refused(refusal: &Refusal, as_json: bool) -> Failure {
             complain(&format!("{}: {}", error.field, error.detail));
         }
     }
-    Failure::Other(format!(
-        "nothing was imported: {}",
-        detail.trim_start_matches("Nothing was imported: ")
-    ))
+    let detail = refusal.detail.trim_end_matches('.');
+    Failure::Other(if refusal.code == "import_unfinished" {
+        detail.to_owned()
+    } else if refusal.is_certain || dry_run {
+        let detail = detail.trim_start_matches("Nothing was imported: ");
+        format!("nothing was imported: {detail}")
+    } else {
+        format!(
+            "it is not known whether the users were imported. All of them are, or none: `jwt-server audit --kind users_imported` says which. {detail}"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(code: &str, is_certain: bool) -> Refusal {
+        Refusal {
+            code: code.into(),
+            text: String::new(),
+            detail: "Something failed.".into(),
+            errors: Vec::new(),
+            is_certain,
+        }
+    }
+
+    #[test]
+    fn only_a_certain_refusal_says_that_nothing_was_imported() {
+        let said =
+            |code, is_certain, dry_run| refused(&refusal(code, is_certain), dry_run, false).to_string();
+        let nothing = "nothing was imported: Something failed";
+        assert_eq!(said("import_unreadable", true, false), nothing);
+        assert_eq!(said("", false, true), nothing);
+        for code in ["", "internal_error"] {
+            let said = said(code, false, false);
+            assert!(!said.contains("nothing was"), "{said}");
+            assert!(said.contains("All of them are, or none") && said.ends_with("Something failed"));
+        }
+        assert_eq!(said("import_unfinished", false, false), "Something failed");
+    }
 }

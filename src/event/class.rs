@@ -66,6 +66,7 @@ impl EventKind {
             | Self::UserEnabled
             | Self::UserDeleted
             | Self::UsersImported { .. }
+            | Self::UsersExported { .. }
             | Self::ApiTokenCreated { .. }
             | Self::ApiTokenRevoked { .. }
             | Self::SigningKeyCreated { .. }

@@ -48,6 +48,7 @@ impl EventKind {
         "user_deleted",
         "user_disabled",
         "user_enabled",
+        "users_exported",
         "users_imported",
     ];
 
@@ -69,6 +70,7 @@ impl EventKind {
             | Self::PasswordReset { session }
             | Self::SessionConfirmed { session } => json!({ "session": session.to_string() }),
             Self::UsersImported { added, updated } => json!({ "added": added, "updated": updated }),
+            Self::UsersExported { with_hashes } => json!({ "with_hashes": with_hashes }),
             Self::SessionsEnded { count } | Self::ApiTokensRevoked { count } => json!({ "count": count }),
             Self::ApiTokenCreated { api_token } | Self::ApiTokenRevoked { api_token } => {
                 json!({ "api_token": api_token.to_string() })

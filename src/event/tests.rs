@@ -108,6 +108,7 @@ fn each_kind_has_a_name_of_its_own() {
         EventKind::UserEnabled,
         EventKind::UserDeleted,
         EventKind::UsersImported { added: 3, updated: 1 },
+        EventKind::UsersExported { with_hashes: true },
         EventKind::ApiTokenCreated { api_token },
         EventKind::ApiTokenRevoked { api_token },
         EventKind::SigningKeyCreated { kid: kid() },

@@ -139,7 +139,9 @@ impl ApiError {
         let request_id = trace::request_id();
         let request_id = request_id.as_ref().map(RequestId::as_str);
         match self {
-            Self::Refused(AuthError::Store(error)) if !error.is_logged() => {
+            Self::Refused(AuthError::Store(error) | AuthError::ImportUnfinished(error))
+                if !error.is_logged() =>
+            {
                 tracing::error!(%error, request_id, "a request failed on the database");
             }
             Self::Refused(AuthError::Internal(cause)) => {

@@ -204,6 +204,7 @@ impl From<&AuthError> for Problem {
             AuthError::ImportRefused(report) => Self::import_refused(report),
             AuthError::ImportUnreadable(why) => Self::import_unreadable(why),
             AuthError::ImportInProgress => Self::import_in_progress(),
+            AuthError::ImportUnfinished(_) => Self::import_unfinished(),
             AuthError::MissingRole(roles) => Self::missing_role(roles),
             AuthError::MissingScope(_) => Self::new(
                 StatusCode::FORBIDDEN,
@@ -380,6 +381,16 @@ impl Problem {
             "import_in_progress",
             "Another import is going on",
             "One import at a time. Try again when the other one has ended.",
+        )
+    }
+
+    fn import_unfinished() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "import_unfinished",
+            "Import not finished",
+            "The users are going to be imported, all of them, and some are not there yet: the database failed. The next start of the \
+             server does the rest; restart it, and look at its log.",
         )
     }
 

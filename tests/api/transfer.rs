@@ -10,7 +10,7 @@ use jwt_server::{
     domain::{
         Attributes, DisplayName, PasswordHash, RequestContext, Role, User, UserId, UserRoles, Username,
     },
-    event::{Actor, EventKind},
+    event::{Actor, EventClass, EventKind},
     http::{Administration, Operator},
     transfer,
 };
@@ -302,6 +302,26 @@ async fn an_export_has_hashes_only_if_they_are_asked_for() {
     assert_eq!(server.export("?with_hashes=false").await, without);
     let with = server.export("?with_hashes=true").await;
     assert!(with.contains(server.password_hash("ada").await.expose()));
+}
+
+#[tokio::test]
+async fn an_export_is_an_event_before_its_first_page() {
+    let server = spawn().await;
+    let mut file = String::new();
+    for n in 0..501 {
+        writeln!(file, "user{n}:{HASH}").unwrap();
+    }
+    server.import("", &file).await.assert_status(StatusCode::OK);
+    for with_hashes in [true, false] {
+        server.events.take();
+        server.export(&format!("?with_hashes={with_hashes}")).await;
+        let events = server.events.take();
+        let expected = EventKind::UsersExported { with_hashes };
+        assert_eq!(events.len(), 1, "once, and not for each page: {events:?}");
+        assert_eq!(events[0].kind, expected);
+        assert_eq!(events[0].actor, Actor::Operator { uid: Some(OWNER) });
+        assert_eq!(events[0].class(), EventClass::Administration);
+    }
 }
 
 #[tokio::test]

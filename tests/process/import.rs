@@ -118,6 +118,28 @@ fn users_move_in_and_out_with_a_server_and_without() {
 }
 
 #[test]
+fn an_export_replaces_regular_files_alone() {
+    let home = house();
+    fs::create_dir(home.path("folder")).unwrap();
+    for name in ["folder", "/dev/null"] {
+        for force in ["", " --force"] {
+            let refused = run(&home, &format!("export {name}{force}")).assert_refused(1);
+            assert!(
+                refused.contains("no regular file") && !refused.contains("--force"),
+                "{refused}"
+            );
+        }
+    }
+    home.write("kept", "old");
+    std::os::unix::fs::symlink("kept", home.path("link")).unwrap();
+    let refused = run(&home, "export link").assert_refused(1);
+    assert!(refused.contains("--force"), "{refused}");
+    run(&home, "export link --force").assert_success();
+    assert!(fs::symlink_metadata(home.path("link")).unwrap().is_symlink());
+    assert!(fs::read_to_string(home.path("kept")).unwrap().contains("mia"));
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_named() {
     let home = house();
     for (name, why) in [("missing", "missing can't be read"), (".", ". can't be read")] {
@@ -164,10 +186,15 @@ fn kill_9_in_the_midst_of_an_import_leaves_all_or_nothing() {
                 let importing = thread::spawn(move || import.run());
                 thread::sleep(span);
                 server.kill();
-                importing.join().unwrap();
+                let said = importing.join().unwrap();
                 let server = home.start();
                 server.sign_in("mia", PASSWORD).assert_status(200);
-                outcomes[usize::from(all_or_none(&home, USERS))] += 1;
+                let is_there = all_or_none(&home, USERS);
+                assert!(
+                    !is_there || !said.err.contains("nothing was imported"),
+                    "{said:?}"
+                );
+                outcomes[usize::from(is_there)] += 1;
                 server.kill();
             }
             None => import.kill_after(span),

@@ -3,13 +3,15 @@
 use super::Accounts;
 use crate::{
     auth::AuthError,
-    domain::{PageLimit, UserCursor, UserQuery},
+    domain::{PageLimit, RequestContext, UserCursor, UserQuery},
+    event::{Actor, EventKind},
     transfer::write_line,
 };
 
 impl Accounts {
     /// Returns some of the users behind `after`, in the order of their names, as lines of JSON that an import reads; and where to
-    /// go on, if there are more. The lines have the hashes of passwords only if they are `with_hashes`.
+    /// go on, if there are more. The lines have the hashes of passwords only if they are `with_hashes`. The first page, which is
+    /// behind no user, is an event.
     ///
     /// # Errors
     /// A failure of the store.
@@ -17,7 +19,13 @@ impl Accounts {
         &self,
         after: Option<UserCursor>,
         with_hashes: bool,
+        actor: Actor,
+        context: &RequestContext,
     ) -> Result<(Vec<u8>, Option<UserCursor>), AuthError> {
+        if after.is_none() {
+            let kind = EventKind::UsersExported { with_hashes };
+            self.parts.emit(kind, None, actor, context);
+        }
         let query = UserQuery {
             after,
             limit: PageLimit::MAX,

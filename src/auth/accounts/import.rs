@@ -34,7 +34,9 @@ impl Accounts {
     /// [`AuthError::ImportRefused`] with the report if a line is bad, unless they are skipped, or if a user is in the way and
     /// that [fails](OnConflict::Fail); [`ImportUnreadable`](AuthError::ImportUnreadable) if the input can't be read or has no known
     /// format; [`ImportInProgress`](AuthError::ImportInProgress) while there is another one;
-    /// [`LastAdministrator`](AuthError::LastAdministrator) if no administrator would be left; or a failure of the server.
+    /// [`LastAdministrator`](AuthError::LastAdministrator) if no administrator would be left, which a dry run does not check;
+    /// [`ImportUnfinished`](AuthError::ImportUnfinished) if the next start has to finish it; or a failure of the server. After
+    /// [`Store`](AuthError::Store), all of the users are there or none, then or after the next start.
     pub async fn import(
         &self,
         input: impl Read + Send + 'static,
@@ -68,7 +70,7 @@ impl Accounts {
             let kind = EventKind::UsersImported { added, updated };
             self.parts.emit(kind, None, actor, context);
         }
-        import.finish().await?;
+        import.finish().await.map_err(AuthError::ImportUnfinished)?;
         Ok(report)
     }
 

@@ -13,7 +13,7 @@ use warp::{Filter, Reply, http::header, reply::Response};
 
 use super::administration::{Administration, Asked};
 use crate::{
-    auth::{Accounts, AuthError, ImportOptions, ImportReport, LineReport, OnConflict},
+    auth::{AuthError, ImportOptions, ImportReport, LineReport, OnConflict},
     domain::UserCursor,
     http::{
         cached::no_store,
@@ -167,13 +167,17 @@ impl Read for Input {
 }
 
 async fn export(asked: Asked, query: Result<Fields, ApiError>) -> Result<Response, ApiError> {
-    let (accounts, _, _) = asked.allowed()?;
+    let (accounts, actor, context) = asked.allowed()?;
     let mut fields = query?;
     let with_hashes = fields.take_if_given("with_hashes", |text| truth(&text));
     let with_hashes = fields.finish(Some(with_hashes))?.unwrap_or_default();
     // The first page may fail with a problem; a later one can only cut the answer short.
-    let first = accounts.export(None, with_hashes).await?;
-    let pages = pages(accounts, with_hashes, first);
+    let page = move |after| {
+        let (accounts, context) = (accounts.clone(), context.clone());
+        async move { accounts.export(after, with_hashes, actor, &context).await }
+    };
+    let first = page(None).await?;
+    let pages = pages(page, first);
     let (sender, mut receiver) = mpsc::channel(1);
     tokio::spawn(send(pages, sender));
     let lines = stream::poll_fn(move |context| receiver.poll_recv(context));
@@ -187,21 +191,27 @@ type Page = (Vec<u8>, Option<UserCursor>);
 type Lines = Result<Bytes, AuthError>;
 
 /// The pages of an export, of which the first is there.
-fn pages(accounts: Accounts, with_hashes: bool, first: Page) -> impl Stream<Item = Lines> {
-    stream::unfold(Some(Ok(first)), move |page: Option<Result<Page, AuthError>>| {
-        let accounts = accounts.clone();
-        async move {
-            let (lines, next) = match page? {
-                Ok(page) => page,
-                Err(error) => return Some((Err(error), None)),
-            };
-            let next = match next {
-                Some(after) => Some(accounts.export(Some(after), with_hashes).await),
-                None => None,
-            };
-            Some((Ok(Bytes::from(lines)), next))
-        }
-    })
+fn pages<F>(page: impl Fn(Option<UserCursor>) -> F + Clone, first: Page) -> impl Stream<Item = Lines>
+where
+    F: Future<Output = Result<Page, AuthError>>,
+{
+    stream::unfold(
+        Some(Ok(first)),
+        move |present: Option<Result<Page, AuthError>>| {
+            let page = page.clone();
+            async move {
+                let (lines, next) = match present? {
+                    Ok(page) => page,
+                    Err(error) => return Some((Err(error), None)),
+                };
+                let next = match next {
+                    Some(after) => Some(page(Some(after)).await),
+                    None => None,
+                };
+                Some((Ok(Bytes::from(lines)), next))
+            }
+        },
+    )
 }
 
 /// Sends the pages as the client takes them.
