@@ -32,13 +32,18 @@ pub(crate) struct Server {
 impl Server {
     /// One with a user, ada. `None` if it does not know the algorithm.
     pub(crate) fn new(algorithm: &str, token: &str) -> Option<Self> {
+        Self::with_password_rule(algorithm, token, "")
+    }
+
+    /// The same with one more setting of the passwords.
+    pub(crate) fn with_password_rule(algorithm: &str, token: &str, rule: &str) -> Option<Self> {
         // Every version knows HS256, and the first ones know no others, nor a setting for them.
         let algorithm = match algorithm {
             "HS256" => String::new(),
             other => format!("algorithm = \"{other}\"\n"),
         };
         let text = format!(
-            "[token]\n{algorithm}{token}\n[session]\nmax_lifetime = \"36500d\"\nmax_per_user = 1000\n[password]\nbcrypt_cost = 4\n"
+            "[token]\n{algorithm}{token}\n[session]\nmax_lifetime = \"36500d\"\nmax_per_user = 1000\n[password]\nbcrypt_cost = 4\n{rule}\n"
         );
         let mut settings = Settings::default();
         settings.add_file("the benchmark", &text).ok()?;
