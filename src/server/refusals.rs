@@ -45,14 +45,7 @@ pub(super) fn admit(network: Option<Network>) -> bool {
     }
     let now = Instant::now();
     let mut second = present();
-    let began = match second.began {
-        Some(began) if now < began + SECOND => began,
-        _ => {
-            second.tell();
-            second.began = Some(now);
-            now
-        }
-    };
+    let began = second.at(now);
     let is_admitted = second.admit(network);
     if !is_admitted && second.without_line == 1 {
         tokio::spawn(async move {
@@ -77,6 +70,18 @@ fn present() -> MutexGuard<'static, Second> {
 }
 
 impl Second {
+    /// Begins anew if the second is over at `now`, and returns when the present one began.
+    fn at(&mut self, now: Instant) -> Instant {
+        match self.began {
+            Some(began) if now < began + SECOND => began,
+            _ => {
+                self.tell();
+                self.began = Some(now);
+                now
+            }
+        }
+    }
+
     fn admit(&mut self, network: Option<Network>) -> bool {
         let is_known = self.by_network.len() < NETWORKS || self.by_network.contains_key(&network);
         let mut other = OfNetwork::default();
@@ -134,6 +139,21 @@ mod tests {
         assert_eq!(second.without_line, 1000 + 1 + 1000 + 97 - LINES);
         let networks = second.by_network.values().filter(|network| network.has_more);
         assert_eq!(networks.count(), 2 + 97 - others);
+    }
+
+    #[test]
+    fn each_second_has_lines_of_its_own() {
+        let (mut second, start) = (Second::default(), Instant::now());
+        for (millis, lines) in [
+            (0, LINES_OF_NETWORK),
+            (999, 0),
+            (1000, LINES_OF_NETWORK),
+            (1999, 0),
+        ] {
+            second.at(start + Duration::from_millis(millis));
+            let admitted = (0..50).filter(|_| second.admit(Some(network(1)))).count();
+            assert_eq!(admitted, lines, "after {millis} ms");
+        }
     }
 
     #[test]

@@ -91,6 +91,21 @@ async fn every_route_that_changes_something_has_the_budget() {
 }
 
 #[tokio::test]
+async fn the_end_of_an_api_token_has_the_budget_too() {
+    let server = with_changes(2).await;
+    let token = server.user("ada").await;
+    let wanted = json!({"name": "deploy", "roles": ["CLIENT"], "expires_in": 60});
+    let made = send(&server, "POST", "/me/tokens", &token, &wanted).await;
+    made.assert_status(StatusCode::CREATED);
+    let path = format!("/me/sessions/{}", made.json()["id"].as_str().unwrap());
+    rename(&server, &token).await.assert_status(StatusCode::OK);
+    assert_too_many(&send(&server, "DELETE", &path, &token, &Value::Null).await);
+    server.advance(seconds(1));
+    let ended = send(&server, "DELETE", &path, &token, &Value::Null).await;
+    ended.assert_status(StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
 async fn a_log_out_is_possible_however_many_changes_were_made() {
     let server = with_changes(3).await;
     let token = server.user("ada").await;
@@ -198,7 +213,11 @@ async fn refresh(server: &Server, address: &str, token: &str) -> Answer {
 
 #[tokio::test]
 async fn forged_tokens_are_counted_by_network_and_good_ones_never_refused() {
-    let server = spawn_with(|config| config.throttle.forged_tokens = 8.try_into().unwrap()).await;
+    let server = spawn_with(|config| {
+        config.throttle.forged_tokens = 8.try_into().unwrap();
+        config.session.refresh_tokens = Some(seconds(24 * 3600));
+    })
+    .await;
     let token = server.user("ada").await;
     for number in 0..4 {
         let answer = revoke(&server, HERE, &forged(&token, number)).await;
@@ -211,6 +230,9 @@ async fn forged_tokens_are_counted_by_network_and_good_ones_never_refused() {
     too_many(revoke(&server, HERE, &forged(&token, 5)).await);
     too_many(refresh(&server, HERE, &forged(&token, 6)).await);
     too_many(revoke(&server, HERE, &format!("jwr_{}", "A".repeat(70))).await);
+    let body = json!({"refresh_token": format!("jwr_{}", "A".repeat(70))});
+    too_many(server.post_from(HERE, "/refresh", &body).await);
+    server.post_from(ELSEWHERE, "/refresh", &body).await.assert_dead();
     revoke(&server, ELSEWHERE, &forged(&token, 7))
         .await
         .assert_status(StatusCode::OK);
