@@ -252,7 +252,8 @@ impl Shown {
         let rows = events.iter().map(|event| {
             [
                 output::text(&event["at"]).replace('T', " ").replace('Z', ""),
-                output::text(&event["kind"]),
+                // A long one is broken between its words.
+                output::text(&event["kind"]).replace('_', " "),
                 person(&event["user"]),
                 actor(&event["actor"]),
                 output::text(&event["address"]),
@@ -295,7 +296,9 @@ fn details(event: &Value) -> String {
 
 fn word(name: &str, value: &Value) -> String {
     match value {
-        Value::String(text) => text.replace('_', " "),
+        // A word of this server, and not an id that may have such a sign.
+        Value::String(text) if matches!(name, "reason" | "axis") => text.replace('_', " "),
+        Value::String(text) => text.clone(),
         Value::Array(_) => output::texts(value),
         other => format!("{} {other}", name.replace('_', " ")),
     }

@@ -60,7 +60,12 @@ pub(super) fn run(arguments: &ArgMatches, config: &Config) -> Result<(), Failure
         while left > 0 {
             let path = path(arguments, left.min(PageLimit::MAX.get()), after.as_deref());
             let page = connection.ask(Method::GET, &path, None).await;
-            let page = page.map_err(|refusal| refusal.failure("the list is not whole"))?;
+            let undone = if after.is_none() {
+                "no user was listed"
+            } else {
+                "the list is not whole"
+            };
+            let page = page.map_err(|refusal| refusal.failure(undone))?;
             let users = page["users"].as_array().map_or(&[][..], Vec::as_slice);
             left -= users.len().min(left);
             let text = if as_json {
