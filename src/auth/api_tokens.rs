@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{Auth, AuthError, Principal, SignedIn, TokenRefusal, error::ApiTokenRejection};
+use super::{
+    Auth, AuthError, Principal, SignedIn, TokenRefusal, error::ApiTokenRejection, parts::to_its_end,
+};
 use crate::{
     domain::{ApiToken, ApiTokenId, ApiTokenName, BearerToken, RequestContext, Role, Roles, UserId},
     event::{Actor, EventKind},
@@ -73,20 +75,23 @@ impl Auth {
             expires_at: now.plus(wanted.lifetime),
             used_at: None,
         };
-        let created = self
-            .store()
-            .create_api_token(record.clone(), user.session_id(), rules.max_per_user);
-        match created.await? {
-            ApiTokenCreation::Created => {
-                let kind = EventKind::ApiTokenCreated { api_token: record.id };
-                self.emit(kind, Some(user.id()), user.actor(), context);
-                Ok(IssuedApiToken { text, record })
+        let (parts, context) = (self.0.parts.clone(), context.clone());
+        let (session, actor, at_most) = (user.session_id(), user.actor(), rules.max_per_user);
+        let creation = async move {
+            let created = parts.store.create_api_token(record.clone(), session, at_most);
+            match created.await? {
+                ApiTokenCreation::Created => {
+                    let kind = EventKind::ApiTokenCreated { api_token: record.id };
+                    parts.emit(kind, Some(record.user), actor, &context);
+                    Ok(IssuedApiToken { text, record })
+                }
+                ApiTokenCreation::TooMany => Err(AuthError::TooManyApiTokens { at_most }),
+                ApiTokenCreation::SessionOver => {
+                    Err(AuthError::TokenRefused(TokenRefusal::NotOnTheWhitelist))
+                }
             }
-            ApiTokenCreation::TooMany => Err(AuthError::TooManyApiTokens {
-                at_most: rules.max_per_user,
-            }),
-            ApiTokenCreation::SessionOver => Err(AuthError::TokenRefused(TokenRefusal::NotOnTheWhitelist)),
-        }
+        };
+        to_its_end(creation).await
     }
 
     /// The user's valid API tokens, oldest first.
@@ -108,26 +113,10 @@ impl Auth {
         context: &RequestContext,
     ) -> Result<bool, AuthError> {
         self.admit_change(user, context)?;
-        self.remove_api_token(user.id(), id, user.actor(), context).await
-    }
-
-    async fn remove_api_token(
-        &self,
-        user: UserId,
-        api_token: ApiTokenId,
-        actor: Actor,
-        context: &RequestContext,
-    ) -> Result<bool, AuthError> {
-        let removed = self.store().remove_api_token(user, api_token).await?;
-        if removed {
-            self.emit(
-                EventKind::ApiTokenRevoked { api_token },
-                Some(user),
-                actor,
-                context,
-            );
-        }
-        Ok(removed)
+        let accounts = &self.0.accounts;
+        accounts
+            .revoke_api_token(user.id(), id, user.actor(), context)
+            .await
     }
 
     /// Revokes the API token `token` and returns whose it was. Returns `None` if it is no valid one.
@@ -143,7 +132,8 @@ impl Auth {
                     session: None,
                     api_token: Some(token.id),
                 };
-                let removed = self.remove_api_token(user.id, token.id, actor, context);
+                let accounts = &self.0.accounts;
+                let removed = accounts.revoke_api_token(user.id, token.id, actor, context);
                 Ok(removed.await?.then_some(user.id))
             }
             Err(AuthError::TokenRefused(_)) => Ok(None),

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::{Auth, AuthError, DeviceClaim, IssuedToken, SignedIn, TokenRefusal, password_check::Claimant};
+use super::{
+    Auth, AuthError, DeviceClaim, IssuedToken, SignedIn, TokenRefusal, parts::to_its_end,
+    password_check::Claimant,
+};
 use crate::{
     domain::{ClientAddress, DisplayName, Password, RequestContext, Session, SessionId, User, UserChange},
     event::EventKind,
@@ -76,25 +79,29 @@ impl Auth {
         // Not in the line of the sign-ups: a flood of those must not keep a user from it.
         let purpose = HashFor::SignIn(context.client.address.map(ClientAddress::network));
         let hash = passwords.hash_new(change.new, &user.username, purpose).await?;
-        let _minting = self.0.accounts.minting.read().await;
-        let (session, first) = self.new_session(user.id, context);
-        let (device_token, device) = change.device.renew().unzip();
-        let replacement = PasswordReplacement {
-            verified: user.password_version,
-            to: hash,
-            keeps_api_tokens: change.keeps_api_tokens,
-            session,
-            device,
+        let (auth, signed_in, context) = (self.clone(), signed_in.clone(), context.clone());
+        let changing = async move {
+            let _minting = auth.0.accounts.minting.read().await;
+            let (session, first) = auth.new_session(user.id, &context);
+            let (device_token, device) = change.device.renew().unzip();
+            let replacement = PasswordReplacement {
+                verified: user.password_version,
+                to: hash,
+                keeps_api_tokens: change.keeps_api_tokens,
+                session,
+                device,
+            };
+            let changed = auth.store().change_password(replacement).await?;
+            // The password was changed meanwhile, or the account was disabled or deleted.
+            let user = changed.ok_or_else(|| auth.wrong_password(&signed_in, &context))?;
+            let session = first.of.session;
+            let kind = EventKind::PasswordChanged { session };
+            auth.emit(kind, Some(user.id), signed_in.actor(), &context);
+            let mut issued = auth.issue_first(&user, first)?;
+            issued.device_token = device_token;
+            Ok(issued)
         };
-        let changed = self.store().change_password(replacement).await?;
-        // The password was changed meanwhile, or the account was disabled or deleted.
-        let user = changed.ok_or_else(|| self.wrong_password(signed_in, context))?;
-        let session = first.of.session;
-        let kind = EventKind::PasswordChanged { session };
-        self.emit(kind, Some(user.id), signed_in.actor(), context);
-        let mut issued = self.issue_first(&user, first)?;
-        issued.device_token = device_token;
-        Ok(issued)
+        to_its_end(changing).await
     }
 
     /// Notes that the user of this session has given their password just now, if `current` is their password. It counts for
@@ -114,17 +121,19 @@ impl Auth {
         let user = self
             .check_current_password(signed_in, current, device, context)
             .await?;
-        let session = signed_in.session_id();
-        let confirmed = self
-            .store()
-            .confirm_session(session, user.password_version, self.now());
-        if !confirmed.await? {
-            // The password was changed meanwhile, which ended the session.
-            return Err(AuthError::TokenRefused(TokenRefusal::NotOnTheWhitelist));
-        }
-        let kind = EventKind::SessionConfirmed { session };
-        self.emit(kind, Some(user.id), signed_in.actor(), context);
-        Ok(())
+        let (session, actor, now) = (signed_in.session_id(), signed_in.actor(), self.now());
+        let (parts, context) = (self.0.parts.clone(), context.clone());
+        let confirming = async move {
+            let confirmed = parts.store.confirm_session(session, user.password_version, now);
+            if !confirmed.await? {
+                // The password was changed meanwhile, which ended the session.
+                return Err(AuthError::TokenRefused(TokenRefusal::NotOnTheWhitelist));
+            }
+            let kind = EventKind::SessionConfirmed { session };
+            parts.emit(kind, Some(user.id), actor, &context);
+            Ok(())
+        };
+        to_its_end(confirming).await
     }
 
     /// Deletes the user with every session and API token, if `current` is their password. `device` is what the client has to do
@@ -143,15 +152,19 @@ impl Auth {
         let user = self
             .check_current_password(signed_in, current, device, context)
             .await?;
-        let deletion = self.store().delete_user(user.id, Some(user.password_version));
-        match deletion.await? {
-            UserDeletion::Deleted => {
-                self.emit(EventKind::UserDeleted, Some(user.id), signed_in.actor(), context);
-                Ok(())
+        let (auth, signed_in, context) = (self.clone(), signed_in.clone(), context.clone());
+        let deleting = async move {
+            let deletion = auth.store().delete_user(user.id, Some(user.password_version));
+            match deletion.await? {
+                UserDeletion::Deleted => {
+                    auth.emit(EventKind::UserDeleted, Some(user.id), signed_in.actor(), &context);
+                    Ok(())
+                }
+                UserDeletion::NoSuchUser => Err(auth.wrong_password(&signed_in, &context)),
+                UserDeletion::LastAdministrator => Err(AuthError::LastAdministrator),
             }
-            UserDeletion::NoSuchUser => Err(self.wrong_password(signed_in, context)),
-            UserDeletion::LastAdministrator => Err(AuthError::LastAdministrator),
-        }
+        };
+        to_its_end(deleting).await
     }
 
     /// The user's live sessions, oldest first.
@@ -204,12 +217,10 @@ impl Auth {
                 .map(ClientAddress::network)
                 .filter(|_| !which.this_session),
         };
-        let count = self.store().close_sessions(user.id(), kept).await?;
-        if count > 0 {
-            let kind = EventKind::SessionsEnded { count };
-            self.emit(kind, Some(user.id()), user.actor(), context);
-        }
-        Ok(count)
+        let accounts = &self.0.accounts;
+        accounts
+            .close_sessions(user.id(), kept, user.actor(), context)
+            .await
     }
 
     /// The user as they are now, if `current` is their password.

@@ -1,15 +1,17 @@
 //! What the verbs work with: a store, a clock and the listeners of events. Each is injected, so that a test or a program
 //! that embeds the server brings its own.
 
-use std::sync::Arc;
+use std::{panic, sync::Arc};
 
-use super::StartError;
+use tokio::runtime::Handle;
+
+use super::{AuthError, StartError};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
     config::Config,
     domain::{RequestContext, UserId},
     event::{Actor, Event, EventKind, Listeners},
-    store::{self, Store},
+    store::{self, Store, StoreError},
 };
 
 /// What an [`Auth`](super::Auth) works with. Cheap to clone.
@@ -73,5 +75,24 @@ impl Parts {
         // The audit trail listens to every event, whatever else does.
         self.store.append(&event);
         self.listeners.emit(&event);
+    }
+}
+
+/// Does `change` to its end, also if the future is dropped. The store makes a change once it has been asked to, and a client that
+/// hangs up drops what waits for the answer. So each verb that changes something does the write and emits its event in here. Without
+/// a tokio runtime it ends with the future.
+pub(super) async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, AuthError>> + Send + 'static,
+) -> Result<T, AuthError> {
+    let Ok(runtime) = Handle::try_current() else {
+        return change.await;
+    };
+    match runtime.spawn(change).await {
+        Ok(changed) => changed,
+        Err(error) => match error.try_into_panic() {
+            Ok(cause) => panic::resume_unwind(cause),
+            // The runtime shuts down.
+            Err(_) => Err(StoreError::Closed.into()),
+        },
     }
 }

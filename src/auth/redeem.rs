@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Auth, AuthError, DeviceClaim, IssuedToken, PasswordRejection, accounts::IssuedResetCode};
+use super::{
+    Auth, AuthError, DeviceClaim, IssuedToken, PasswordRejection, accounts::IssuedResetCode,
+    parts::to_its_end, sessions::session_of,
+};
 use crate::{
     domain::{ClientAddress, CodeLifetime, Password, RequestContext, Roles, User, Username},
     event::{Actor, EventKind, SignUpRefusal},
@@ -87,22 +90,25 @@ impl Auth {
             .accounts
             .new_user(username, password, Roles::default(), network)
             .await?;
-        let user = match self.store().redeem_invitation(hash, user, network).await? {
-            InvitationRedemption::Created(user) => user,
-            InvitationRedemption::Refused => return Err(refused),
-            InvitationRedemption::AnotherUsername => return Err(AuthError::NotInvited),
-            InvitationRedemption::UsernameTaken => return Err(AuthError::UsernameTaken),
+        let (parts, context) = (self.0.parts.clone(), context.clone());
+        let redemption = async move {
+            let user = match parts.store.redeem_invitation(hash, user, network).await? {
+                InvitationRedemption::Created(user) => user,
+                InvitationRedemption::Refused => return Err(refused),
+                InvitationRedemption::AnotherUsername => return Err(AuthError::NotInvited),
+                InvitationRedemption::UsernameTaken => return Err(AuthError::UsernameTaken),
+            };
+            let roles = user.roles.at(user.created_at);
+            let (id, invitation) = (Some(user.id), found.id);
+            for kind in [
+                EventKind::UserCreated { roles },
+                EventKind::InvitationUsed { invitation },
+            ] {
+                parts.emit(kind, id, Actor::Anonymous, &context);
+            }
+            Ok(user)
         };
-        let roles = user.roles.at(user.created_at);
-        let (id, invitation) = (Some(user.id), found.id);
-        self.emit(EventKind::UserCreated { roles }, id, Actor::Anonymous, context);
-        self.emit(
-            EventKind::InvitationUsed { invitation },
-            id,
-            Actor::Anonymous,
-            context,
-        );
-        Ok(user)
+        to_its_end(redemption).await
     }
 
     /// Gives the user whose reset code this is another password, and starts a session. Spends the code. Every other session of
@@ -152,34 +158,29 @@ impl Auth {
         }
         let purpose = HashFor::SignIn(network);
         let to = passwords.hash_new(new, &user.username, purpose).await?;
-        let _minting = self.0.accounts.minting.read().await;
-        let (session, first) = self.new_session(user.id, context);
-        let (device_token, device) = reset.device.renew().unzip();
-        let change = PasswordReplacement {
-            verified: user.password_version,
-            to,
-            keeps_api_tokens: false,
-            session,
-            device,
+        let (auth, context) = (self.clone(), context.clone());
+        let redemption = async move {
+            let _minting = auth.0.accounts.minting.read().await;
+            let (session, first) = auth.new_session(user.id, &context);
+            let (device_token, device) = reset.device.renew().unzip();
+            let change = PasswordReplacement {
+                verified: user.password_version,
+                to,
+                keeps_api_tokens: false,
+                session,
+                device,
+            };
+            // The code was spent, replaced or ended meanwhile.
+            let changed = auth.store().redeem_reset_code(hash, change).await?;
+            let user = changed.ok_or(refused)?;
+            let session = first.of.session;
+            let (kind, actor) = (EventKind::PasswordReset { session }, session_of(user.id, session));
+            auth.emit(kind, Some(user.id), actor, &context);
+            let mut issued = auth.issue_first(&user, first)?;
+            issued.device_token = device_token;
+            Ok(issued)
         };
-        // The code was spent, replaced or ended meanwhile.
-        let changed = self.store().redeem_reset_code(hash, change).await?;
-        let user = changed.ok_or(refused)?;
-        let session = first.of.session;
-        let actor = Actor::User {
-            id: user.id,
-            session: Some(session),
-            api_token: None,
-        };
-        self.emit(
-            EventKind::PasswordReset { session },
-            Some(user.id),
-            actor,
-            context,
-        );
-        let mut issued = self.issue_first(&user, first)?;
-        issued.device_token = device_token;
-        Ok(issued)
+        to_its_end(redemption).await
     }
 
     /// The refusal of a sign-in with a right password that must be changed: it has a reset code, which is good for that alone.

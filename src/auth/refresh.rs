@@ -3,7 +3,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Auth, AuthError, IssuedToken, TokenRefusal, issue::Of};
+use super::{Auth, AuthError, IssuedToken, TokenRefusal, issue::Of, parts::to_its_end};
 use crate::{
     domain::{BearerToken, Refresh, RefreshTokenOutcome, RequestContext},
     event::{Actor, EventKind},
@@ -74,20 +74,23 @@ impl Auth {
         };
         self.admit_refresh(session, None, Actor::Anonymous, context)?;
         let (store, now) = (self.store(), self.now());
-        let rotation = store
-            .rotate(session, generation, self.0.policy, lifetime, now)
-            .await?;
-        let (token, grant, minted) = match rotation {
+        let (parts, policy, context) = (self.0.parts.clone(), self.0.policy, context.clone());
+        let rotation = async move {
+            let rotated = parts.store.rotate(session, generation, policy, lifetime, now);
+            let rotated = rotated.await?;
+            if let RefreshTokenOutcome::Reused(user) = &rotated {
+                let kind = EventKind::RefreshTokenReused { session };
+                parts.emit(kind, Some(*user), Actor::Anonymous, &context);
+            }
+            Ok(rotated)
+        };
+        let (token, grant, minted) = match to_its_end(rotation).await? {
             RefreshTokenOutcome::Minted(token, grant) => {
                 self.0.throttle.note_minted(session);
                 (token, grant, true)
             }
             RefreshTokenOutcome::Stands(token, grant) => (token, grant, false),
-            RefreshTokenOutcome::Reused(user) => {
-                let kind = EventKind::RefreshTokenReused { session };
-                self.emit(kind, Some(user), Actor::Anonymous, context);
-                return refused(TokenRefusal::Reused);
-            }
+            RefreshTokenOutcome::Reused(_) => return refused(TokenRefusal::Reused),
             RefreshTokenOutcome::Refused => return refused(TokenRefusal::NotOnTheWhitelist),
         };
         // It may have been revoked since.

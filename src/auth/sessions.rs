@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use super::{
     Auth, AuthError, CredentialsRefusal, DeviceClaim, IssuedToken, Principal, SignedIn, TokenRefusal,
-    issue::Of, password_check::Claimant,
+    issue::Of, parts::to_its_end, password_check::Claimant,
 };
 use crate::{
     clock::Timestamp,
@@ -90,26 +90,31 @@ impl Auth {
         };
         let checked = self.check_password(claimant, claimed.password).await?;
         let id = checked.user.id;
-        let changed_meanwhile = || AuthError::InvalidCredentials(CredentialsRefusal::ChangedMeanwhile(id));
+        let changed_meanwhile =
+            move || AuthError::InvalidCredentials(CredentialsRefusal::ChangedMeanwhile(id));
         if checked.user.must_change_password {
             let refusal = self.require_password_change(&checked.user).await?;
             return Err(refusal.unwrap_or_else(changed_meanwhile));
         }
         let (user, device) = (checked.user, claimed.device.settle(checked.device_is_known));
-        let _minting = self.0.accounts.minting.read().await;
-        let (session, first) = self.new_session(user.id, context);
-        let at_most = self.limits().session.max_per_user;
-        let (device_token, noted) = device.unzip();
-        let opened = self
-            .store()
-            .open_session(session, user.password_version, at_most, noted);
-        let user = opened.await?.ok_or_else(changed_meanwhile)?;
-        let session = first.of.session;
-        let kind = EventKind::SignedIn { session };
-        self.emit(kind, Some(user.id), session_of(user.id, session), context);
-        let mut issued = self.issue_first(&user, first)?;
-        issued.device_token = device_token;
-        Ok(issued)
+        let (auth, context) = (self.clone(), context.clone());
+        let opening = async move {
+            let _minting = auth.0.accounts.minting.read().await;
+            let (session, first) = auth.new_session(user.id, &context);
+            let at_most = auth.limits().session.max_per_user;
+            let (device_token, noted) = device.unzip();
+            let opened = auth
+                .store()
+                .open_session(session, user.password_version, at_most, noted);
+            let user = opened.await?.ok_or_else(changed_meanwhile)?;
+            let session = first.of.session;
+            let kind = EventKind::SignedIn { session };
+            auth.emit(kind, Some(user.id), session_of(user.id, session), &context);
+            let mut issued = auth.issue_first(&user, first)?;
+            issued.device_token = device_token;
+            Ok(issued)
+        };
+        to_its_end(opening).await
     }
 
     /// The principal of `token`. The signature and the claims of an access token must be valid and the whitelist must have it; an
@@ -178,17 +183,21 @@ impl Auth {
         actor: Option<Actor>,
         context: &RequestContext,
     ) -> Result<Option<UserId>, AuthError> {
-        let whose = self.store().close_session(session).await?;
-        if let Some(user) = whose {
-            let actor = actor.unwrap_or_else(|| session_of(user, session));
-            self.emit(kind, Some(user), actor, context);
-        }
-        Ok(whose)
+        let (parts, context) = (self.0.parts.clone(), context.clone());
+        let ending = async move {
+            let whose = parts.store.close_session(session).await?;
+            if let Some(user) = whose {
+                let actor = actor.unwrap_or_else(|| session_of(user, session));
+                parts.emit(kind, Some(user), actor, &context);
+            }
+            Ok(whose)
+        };
+        to_its_end(ending).await
     }
 }
 
 /// The user, by this session.
-fn session_of(user: UserId, session: SessionId) -> Actor {
+pub(super) fn session_of(user: UserId, session: SessionId) -> Actor {
     Actor::User {
         id: user,
         session: Some(session),

@@ -12,7 +12,7 @@ use crate::server::{Answer, PASSWORD, Server, claims, request, spawn};
 /// The user of the operating system for whom the tests' administration is.
 pub(crate) const OWNER: u32 = 1234;
 
-fn administration(server: &Server) -> Administration {
+pub(crate) fn administration(server: &Server) -> Administration {
     Administration::new(server.auth.accounts().clone(), &server.config, OWNER)
 }
 

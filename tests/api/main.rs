@@ -22,6 +22,7 @@ mod device_tokens;
 mod ending_roles;
 mod events;
 mod guard;
+mod hang_ups;
 mod introspect;
 mod invitations;
 mod keys;

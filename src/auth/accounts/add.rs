@@ -2,7 +2,7 @@
 
 use super::Accounts;
 use crate::{
-    auth::AuthError,
+    auth::{AuthError, parts::to_its_end},
     domain::{ClientAddress, Network, Password, RequestContext, Roles, User, Username},
     event::{Actor, EventKind},
     passwords::HashFor,
@@ -28,15 +28,18 @@ impl Accounts {
         let network = context.client.address.map(ClientAddress::network);
         let user = self.new_user(username, password, roles, network).await?;
         let known = network.filter(|_| actor == Actor::Anonymous);
-        match self.parts.store.create_user(user.clone(), known).await? {
-            UserCreation::Created => {
-                let roles = user.roles.at(user.created_at);
-                self.parts
-                    .emit(EventKind::UserCreated { roles }, Some(user.id), actor, context);
-                Ok(user)
+        let (parts, context) = (self.parts.clone(), context.clone());
+        let creation = async move {
+            match parts.store.create_user(user.clone(), known).await? {
+                UserCreation::Created => {
+                    let roles = user.roles.at(user.created_at);
+                    parts.emit(EventKind::UserCreated { roles }, Some(user.id), actor, &context);
+                    Ok(user)
+                }
+                UserCreation::UsernameTaken => Err(AuthError::UsernameTaken),
             }
-            UserCreation::UsernameTaken => Err(AuthError::UsernameTaken),
-        }
+        };
+        to_its_end(creation).await
     }
 
     /// A user whom the store does not have yet, with the hash of `password`. A client in `network` chose the password.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Accounts;
 use crate::{
-    auth::AuthError,
+    auth::{AuthError, parts::to_its_end},
     clock::Timestamp,
     domain::{
         AttributeError, AttributeValue, Attributes, DisplayName, Password, RequestContext, Role, Roles, User,
@@ -87,7 +87,7 @@ impl Accounts {
         context: &RequestContext,
     ) -> Result<Option<Arc<User>>, AuthError> {
         let now = self.parts.now();
-        let kind = |user: &User| EventKind::RolesChanged {
+        let kind = move |user: &User| EventKind::RolesChanged {
             roles: user.roles.at(now),
         };
         self.change_as(user, change, kind, actor, context).await
@@ -227,12 +227,15 @@ impl Accounts {
             must_change,
             keeps_api_tokens,
         };
-        let changed = self.parts.store.reset_password(user.id, reset).await?;
-        if changed.is_some() {
-            self.parts
-                .emit(EventKind::PasswordSet, Some(user.id), actor, context);
-        }
-        Ok(changed)
+        let (parts, user, context) = (self.parts.clone(), user.id, context.clone());
+        let change = async move {
+            let changed = parts.store.reset_password(user, reset).await?;
+            if changed.is_some() {
+                parts.emit(EventKind::PasswordSet, Some(user), actor, &context);
+            }
+            Ok(changed)
+        };
+        to_its_end(change).await
     }
 
     /// Deletes a user with every session and API token, and frees the username. Returns `false` if there is no such user.
@@ -245,15 +248,18 @@ impl Accounts {
         actor: Actor,
         context: &RequestContext,
     ) -> Result<bool, AuthError> {
-        match self.parts.store.delete_user(user, None).await? {
-            UserDeletion::Deleted => {
-                self.parts
-                    .emit(EventKind::UserDeleted, Some(user), actor, context);
-                Ok(true)
+        let (parts, context) = (self.parts.clone(), context.clone());
+        let deletion = async move {
+            match parts.store.delete_user(user, None).await? {
+                UserDeletion::Deleted => {
+                    parts.emit(EventKind::UserDeleted, Some(user), actor, &context);
+                    Ok(true)
+                }
+                UserDeletion::NoSuchUser => Ok(false),
+                UserDeletion::LastAdministrator => Err(AuthError::LastAdministrator),
             }
-            UserDeletion::NoSuchUser => Ok(false),
-            UserDeletion::LastAdministrator => Err(AuthError::LastAdministrator),
-        }
+        };
+        to_its_end(deletion).await
     }
 
     /// Changes a user, and emits an event of this `kind`.
@@ -265,7 +271,7 @@ impl Accounts {
         actor: Actor,
         context: &RequestContext,
     ) -> Result<Option<Arc<User>>, AuthError> {
-        self.change_as(user, change, |_| kind, actor, context).await
+        self.change_as(user, change, move |_| kind, actor, context).await
     }
 
     /// Changes a user, and emits an event of the kind that their new state asks for.
@@ -273,17 +279,21 @@ impl Accounts {
         &self,
         user: UserId,
         change: UserChange,
-        kind: impl FnOnce(&User) -> EventKind,
+        kind: impl FnOnce(&User) -> EventKind + Send + 'static,
         actor: Actor,
         context: &RequestContext,
     ) -> Result<Option<Arc<User>>, AuthError> {
-        match self.parts.store.change_user(user, change).await? {
-            UserUpdate::Changed(changed) => {
-                self.parts.emit(kind(&changed), Some(user), actor, context);
-                Ok(Some(changed))
+        let (parts, context) = (self.parts.clone(), context.clone());
+        let change = async move {
+            match parts.store.change_user(user, change).await? {
+                UserUpdate::Changed(changed) => {
+                    parts.emit(kind(&changed), Some(user), actor, &context);
+                    Ok(Some(changed))
+                }
+                UserUpdate::NoSuchUser => Ok(None),
+                UserUpdate::LastAdministrator => Err(AuthError::LastAdministrator),
             }
-            UserUpdate::NoSuchUser => Ok(None),
-            UserUpdate::LastAdministrator => Err(AuthError::LastAdministrator),
-        }
+        };
+        to_its_end(change).await
     }
 }

@@ -1,11 +1,13 @@
 //! One-time codes, which an operator or an administrator makes and passes on: invitations, and reset codes for users who have
 //! forgotten their password. Their texts are shown once.
 
+use std::sync::Arc;
+
 use secrecy::SecretString;
 
 use super::Accounts;
 use crate::{
-    auth::{AuthError, Principal, TokenRefusal},
+    auth::{AuthError, Principal, TokenRefusal, parts::to_its_end},
     clock::Timestamp,
     domain::{
         CodeLifetime, Invitation, InvitationId, InvitationPage, InvitationQuery, MAX_INVITATIONS, Maker,
@@ -60,7 +62,7 @@ impl Accounts {
     ) -> Result<IssuedInvitation, AuthError> {
         let made_by = self.maker(actor).await?;
         // No code of a time that goes back is made behind it.
-        let _minting = self.minting.read().await;
+        let minting = Arc::clone(&self.minting).read_owned().await;
         let (text, hash) = one_time_code::fresh_invitation();
         let now = self.parts.now();
         let record = Invitation {
@@ -72,16 +74,21 @@ impl Accounts {
             created_at: now,
             expires_at: now.plus(wanted.lifetime.get()),
         };
-        let added = self.parts.store.add_invitation(record.clone(), MAX_INVITATIONS);
-        if !added.await? {
-            return Err(AuthError::TooManyInvitations);
-        }
-        let kind = EventKind::InvitationMade {
-            invitation: record.id,
-            roles: record.roles.clone(),
+        let (parts, context) = (self.parts.clone(), context.clone());
+        let making = async move {
+            let _minting = minting;
+            let added = parts.store.add_invitation(record.clone(), MAX_INVITATIONS);
+            if !added.await? {
+                return Err(AuthError::TooManyInvitations);
+            }
+            let kind = EventKind::InvitationMade {
+                invitation: record.id,
+                roles: record.roles.clone(),
+            };
+            parts.emit(kind, None, actor, &context);
+            Ok(IssuedInvitation { text, record })
         };
-        self.parts.emit(kind, None, actor, context);
-        Ok(IssuedInvitation { text, record })
+        to_its_end(making).await
     }
 
     /// Returns a page of the invitations that are neither used nor revoked and have not expired, oldest first.
@@ -103,12 +110,16 @@ impl Accounts {
         actor: Actor,
         context: &RequestContext,
     ) -> Result<bool, AuthError> {
-        let revoked = self.parts.store.revoke_invitation(invitation).await?;
-        if revoked {
-            let kind = EventKind::InvitationRevoked { invitation };
-            self.parts.emit(kind, None, actor, context);
-        }
-        Ok(revoked)
+        let (parts, context) = (self.parts.clone(), context.clone());
+        let revocation = async move {
+            let revoked = parts.store.revoke_invitation(invitation).await?;
+            if revoked {
+                let kind = EventKind::InvitationRevoked { invitation };
+                parts.emit(kind, None, actor, &context);
+            }
+            Ok(revoked)
+        };
+        to_its_end(revocation).await
     }
 
     /// Makes a reset code, with which the user chooses another password, in place of an earlier one. It ends with the present
@@ -124,17 +135,21 @@ impl Accounts {
         actor: Actor,
         context: &RequestContext,
     ) -> Result<Option<IssuedResetCode>, AuthError> {
-        let made_by = self.maker(actor).await?;
-        let (made, creation) = self.add_reset_code(user, None, lifetime, made_by).await?;
-        match creation {
-            ResetCodeCreation::Created => {
-                self.parts
-                    .emit(EventKind::ResetCodeMade, Some(user), actor, context);
-                Ok(Some(made))
+        let (accounts, context) = (self.clone(), context.clone());
+        let making = async move {
+            let made_by = accounts.maker(actor).await?;
+            let (made, creation) = accounts.add_reset_code(user, None, lifetime, made_by).await?;
+            match creation {
+                ResetCodeCreation::Created => {
+                    let parts = &accounts.parts;
+                    parts.emit(EventKind::ResetCodeMade, Some(user), actor, &context);
+                    Ok(Some(made))
+                }
+                ResetCodeCreation::NoSuchUser => Ok(None),
+                ResetCodeCreation::Disabled => Err(AuthError::UserDisabled(user)),
             }
-            ResetCodeCreation::NoSuchUser => Ok(None),
-            ResetCodeCreation::Disabled => Err(AuthError::UserDisabled(user)),
-        }
+        };
+        to_its_end(making).await
     }
 
     /// Adds a reset code, if `verified` is `None` or the version of the user's present password.

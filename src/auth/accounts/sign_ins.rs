@@ -3,7 +3,7 @@
 
 use super::Accounts;
 use crate::{
-    auth::AuthError,
+    auth::{AuthError, parts::to_its_end},
     domain::{ApiToken, ApiTokenId, RequestContext, Session, SessionId, UserId},
     event::{Actor, EventKind},
     store::Kept,
@@ -38,13 +38,19 @@ impl Accounts {
         context: &RequestContext,
     ) -> Result<bool, AuthError> {
         let sessions = self.sessions(user).await?;
-        let is_theirs = sessions.iter().any(|one| one.id == session);
-        let has_ended = is_theirs && self.parts.store.close_session(session).await?.is_some();
-        if has_ended {
-            let kind = EventKind::SessionEnded { session };
-            self.parts.emit(kind, Some(user), actor, context);
+        if !sessions.iter().any(|one| one.id == session) {
+            return Ok(false);
         }
-        Ok(has_ended)
+        let (parts, context) = (self.parts.clone(), context.clone());
+        let ending = async move {
+            let has_ended = parts.store.close_session(session).await?.is_some();
+            if has_ended {
+                let kind = EventKind::SessionEnded { session };
+                parts.emit(kind, Some(user), actor, &context);
+            }
+            Ok(has_ended)
+        };
+        to_its_end(ending).await
     }
 
     /// Ends every session of a user and, unless `keeps_api_tokens`, every API token. Returns how many of both ended. The user is
@@ -63,12 +69,27 @@ impl Accounts {
             api_tokens: keeps_api_tokens,
             ..Kept::default()
         };
-        let count = self.parts.store.close_sessions(user, kept).await?;
-        if count > 0 {
-            let kind = EventKind::SessionsEnded { count };
-            self.parts.emit(kind, Some(user), actor, context);
-        }
-        Ok(count)
+        self.close_sessions(user, kept, actor, context).await
+    }
+
+    /// Ends what is not `kept` of a user's sessions and API tokens, and returns how many of both ended.
+    pub(in crate::auth) async fn close_sessions(
+        &self,
+        user: UserId,
+        kept: Kept,
+        actor: Actor,
+        context: &RequestContext,
+    ) -> Result<usize, AuthError> {
+        let (parts, context) = (self.parts.clone(), context.clone());
+        let ending = async move {
+            let count = parts.store.close_sessions(user, kept).await?;
+            if count > 0 {
+                let kind = EventKind::SessionsEnded { count };
+                parts.emit(kind, Some(user), actor, &context);
+            }
+            Ok(count)
+        };
+        to_its_end(ending).await
     }
 
     /// Revokes one API token of a user. Returns `false` if the user has no such token.
@@ -82,12 +103,16 @@ impl Accounts {
         actor: Actor,
         context: &RequestContext,
     ) -> Result<bool, AuthError> {
-        let has_ended = self.parts.store.remove_api_token(user, api_token).await?;
-        if has_ended {
-            let kind = EventKind::ApiTokenRevoked { api_token };
-            self.parts.emit(kind, Some(user), actor, context);
-        }
-        Ok(has_ended)
+        let (parts, context) = (self.parts.clone(), context.clone());
+        let revocation = async move {
+            let has_ended = parts.store.remove_api_token(user, api_token).await?;
+            if has_ended {
+                let kind = EventKind::ApiTokenRevoked { api_token };
+                parts.emit(kind, Some(user), actor, &context);
+            }
+            Ok(has_ended)
+        };
+        to_its_end(revocation).await
     }
 
     /// Revokes every API token of a user, and returns how many there were.
@@ -100,11 +125,15 @@ impl Accounts {
         actor: Actor,
         context: &RequestContext,
     ) -> Result<usize, AuthError> {
-        let count = self.parts.store.remove_api_tokens(user).await?;
-        if count > 0 {
-            let kind = EventKind::ApiTokensRevoked { count };
-            self.parts.emit(kind, Some(user), actor, context);
-        }
-        Ok(count)
+        let (parts, context) = (self.parts.clone(), context.clone());
+        let revocation = async move {
+            let count = parts.store.remove_api_tokens(user).await?;
+            if count > 0 {
+                let kind = EventKind::ApiTokensRevoked { count };
+                parts.emit(kind, Some(user), actor, &context);
+            }
+            Ok(count)
+        };
+        to_its_end(revocation).await
     }
 }
