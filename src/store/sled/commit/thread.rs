@@ -214,7 +214,8 @@ impl CommitThread {
 
     /// Writes the events that wait, and closes `database`.
     fn close(&self, mut database: Database) {
-        for _ in 0..self.index.waiting.release_refusals().div_ceil(BATCH) {
+        // Refusals are released when earlier ones have been taken.
+        while self.index.waiting.release_refusals() > 0 {
             if let Err(CommitFailure::Disk(error) | CommitFailure::NoRoom(error)) =
                 self.commit(&mut database, Vec::new())
             {

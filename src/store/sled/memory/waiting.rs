@@ -1,7 +1,7 @@
 //! The events that wait for the committing thread to write them into the audit trail.
 //!
 //! Refusals wait apart, for the next second: so those alike become one entry, and a flood of them writes no more than
-//! [`REFUSALS`] entries a second.
+//! [`REFUSALS`] entries a second. While none is written, no more than that wait, and they take no place of another event.
 
 use std::{
     collections::VecDeque,
@@ -44,6 +44,8 @@ pub(crate) struct WaitingEvents {
 #[derive(Default)]
 struct Queues {
     ready: VecDeque<WaitingEvent>,
+    /// How many of those are refusals.
+    released: usize,
     refusals: Vec<WaitingEvent>,
     left_out: LeftOut,
     refusals_left_out: LeftOut,
@@ -86,22 +88,27 @@ impl WaitingEvents {
         let mut queues = self.queues();
         if event.kind.is_refusal() {
             queues.add_refusal(event);
-        } else if queues.ready.len() < EVENTS {
+        } else if queues.ready.len() - queues.released < EVENTS {
             queues.ready.push_back(WaitingEvent::of(event));
         } else {
             queues.left_out.note(event.at);
         }
     }
 
-    /// Lets the refusals that have waited be taken. Returns how many events can be taken now.
+    /// Lets the refusals that have waited be taken, unless earlier ones have not been taken yet. Returns how many events can be
+    /// taken now.
     pub(crate) fn release_refusals(&self) -> usize {
         let mut queues = self.queues();
-        let refusals = mem::take(&mut queues.refusals);
-        queues.ready.extend(refusals);
-        let told = queues
-            .refusals_left_out
-            .told(|count| EventKind::RefusalsLeftOut { count });
-        queues.ready.extend(told);
+        if queues.released == 0 {
+            let refusals = mem::take(&mut queues.refusals);
+            let told = queues
+                .refusals_left_out
+                .told(|count| EventKind::RefusalsLeftOut { count });
+            let before = queues.ready.len();
+            queues.ready.extend(refusals);
+            queues.ready.extend(told);
+            queues.released = queues.ready.len() - before;
+        }
         queues.ready.len()
     }
 
@@ -110,6 +117,7 @@ impl WaitingEvents {
         let mut queues = self.queues();
         let count = queues.ready.len().min(at_most);
         let mut taken: Vec<_> = queues.ready.drain(..count).collect();
+        queues.released -= refusals_in(&taken);
         if queues.ready.is_empty() {
             taken.extend(queues.left_out.told(|count| EventKind::EventsLeftOut { count }));
         }
@@ -119,6 +127,7 @@ impl WaitingEvents {
     /// Puts back what was taken and could not be written.
     pub(crate) fn put_back(&self, taken: Vec<WaitingEvent>) {
         let mut queues = self.queues();
+        queues.released += refusals_in(&taken);
         for event in taken.into_iter().rev() {
             queues.ready.push_front(event);
         }
@@ -178,6 +187,10 @@ impl WaitingEvent {
             number: None,
         }
     }
+}
+
+fn refusals_in(events: &[WaitingEvent]) -> usize {
+    events.iter().filter(|one| one.event.kind.is_refusal()).count()
 }
 
 /// Whether one entry can stand for both refusals.
@@ -264,6 +277,32 @@ mod tests {
         let count = (EVENTS + 3 - REFUSALS) as u64;
         assert_eq!(taken[REFUSALS].event.kind, EventKind::RefusalsLeftOut { count });
         assert!(waiting.take(1).is_empty());
+    }
+
+    #[test]
+    fn refusals_take_no_place_of_other_events_in_an_outage() {
+        let waiting = WaitingEvents::default();
+        for second in 0..100 {
+            for n in 0..300_u16 {
+                let [high, low] = n.to_be_bytes();
+                waiting.add(&refusal([198, second, high, low]));
+            }
+            assert!(waiting.release_refusals() <= REFUSALS + 1, "{second}");
+        }
+        for _ in 0..EVENTS {
+            waiting.add(&event(EventKind::UserEnabled, [192, 0, 2, 1]));
+        }
+        // A group of them that was taken and could not be written.
+        waiting.put_back(waiting.take(REFUSALS + 9));
+        let taken = waiting.take(usize::MAX);
+        assert_eq!(taken.len(), REFUSALS + 1 + EVENTS);
+        assert!(
+            taken[REFUSALS + 1..]
+                .iter()
+                .all(|one| one.event.kind == EventKind::UserEnabled)
+        );
+        // The next ones are released, and tell what was left out meanwhile.
+        assert_eq!(waiting.release_refusals(), REFUSALS + 1);
     }
 
     #[test]
