@@ -1,6 +1,7 @@
 //! The classes of events, each of which the audit trail bounds by itself: so no client can push out what an administrator did.
 
 use super::{Actor, Event, EventKind};
+use crate::domain::Role;
 
 /// A class of events in the audit trail, by what it takes to cause one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +26,9 @@ impl Event {
         if self.kind.is_refusal() {
             return EventClass::Refusals;
         }
+        if self.kind.is_administration() {
+            return EventClass::Administration;
+        }
         match self.actor {
             Actor::Anonymous => EventClass::Accounts,
             Actor::User { id, .. } if self.subject == Some(id) => EventClass::Accounts,
@@ -34,6 +38,27 @@ impl Event {
 }
 
 impl EventKind {
+    /// Whether only an administrator, the operator or the server can cause it, or a client as often as one of them has allowed
+    /// it. So it counts as theirs also if an administrator does it to themselves.
+    fn is_administration(&self) -> bool {
+        match self {
+            Self::UserCreated { roles } => roles.contains(&Role::ADMIN),
+            Self::PasswordSet
+            | Self::ResetCodeMade
+            | Self::InvitationMade { .. }
+            | Self::InvitationRevoked { .. }
+            | Self::InvitationUsed { .. }
+            | Self::RolesChanged { .. }
+            | Self::AttributesChanged
+            | Self::UserDisabled
+            | Self::UserEnabled
+            | Self::UsersImported { .. }
+            | Self::ApiTokensRevoked { .. }
+            | Self::ThrottleCleared { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Whether something was refused. What a client can cause without a right, as often as it likes, must be among these.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {

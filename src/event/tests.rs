@@ -165,6 +165,41 @@ fn what_needs_no_right_pushes_out_no_act_of_an_administrator() {
 }
 
 #[test]
+fn what_administrators_do_to_themselves_is_administration() {
+    let now = Timestamp::from_secs(1_800_000_000);
+    let invitation = InvitationId::generate(now);
+    let administrator = || [Role::ADMIN].into_iter().collect::<Roles>();
+    let nothing = Roles::default;
+    for kind in [
+        EventKind::UserCreated {
+            roles: administrator(),
+        },
+        EventKind::PasswordSet,
+        EventKind::ResetCodeMade,
+        EventKind::InvitationMade {
+            invitation,
+            roles: nothing(),
+        },
+        EventKind::InvitationRevoked { invitation },
+        EventKind::InvitationUsed { invitation },
+        EventKind::RolesChanged { roles: nothing() },
+        EventKind::AttributesChanged,
+        EventKind::UserDisabled,
+        EventKind::UserEnabled,
+        EventKind::UsersImported { added: 1, updated: 0 },
+        EventKind::ApiTokensRevoked { count: 2 },
+        EventKind::ThrottleCleared { network: None },
+    ] {
+        let own = event(kind);
+        assert_eq!(own.class(), EventClass::Administration, "{own:?}");
+    }
+    let signed_in = event(EventKind::SignedIn {
+        session: SessionId::generate(now),
+    });
+    assert_eq!(signed_in.class(), EventClass::Accounts);
+}
+
+#[test]
 fn details_have_what_a_kind_carries_and_no_more() {
     let detail = |kind: EventKind| serde_json::to_string(&kind.details()).unwrap();
     assert_eq!(detail(EventKind::UserDeleted), "{}");
