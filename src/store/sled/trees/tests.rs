@@ -8,10 +8,14 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    domain::{Refresh, Session, TokenPolicy, User, UserId, Username},
+    domain::{Refresh, RequestContext, Session, TokenPolicy, User, UserId, Username},
+    event::{Actor, Event, EventKind, TrailOrder, TrailQuery},
     store::{
         error::StoreError,
-        sled::memory::index::{Ended, Index},
+        sled::memory::{
+            index::{Ended, Index},
+            waiting::WaitingEvents,
+        },
         users::UserCreation,
     },
 };
@@ -155,4 +159,43 @@ fn a_place_with_a_partial_row_is_unreadable() {
         trees.user_by_name(&name),
         Err(StoreError::Unreadable(_))
     ));
+}
+
+#[test]
+fn an_unreadable_user_costs_no_event() {
+    let trees = Trees::of(sled::Config::new().temporary(true).open().unwrap()).unwrap();
+    let now = Timestamp::from_secs(1_800_000_000);
+    let users = ["ada", "bob", "eve"].map(|name| User::sample(name, now));
+    for user in &users {
+        let _ = trees.create_user(user, None).unwrap();
+    }
+    trees.users.insert(users[0].id.as_bytes(), b"nothing").unwrap();
+    trees
+        .users
+        .insert(users[1].id.as_bytes(), br#"{"v":9999}"#)
+        .unwrap();
+    let waiting = WaitingEvents::default();
+    for user in &users {
+        waiting.add(&Event {
+            kind: EventKind::UserEnabled,
+            subject: Some(user.id),
+            actor: Actor::Server,
+            context: RequestContext::default(),
+            at: now,
+        });
+    }
+    let next = trees.append_events(&mut waiting.take(9), &waiting).unwrap();
+    let query = TrailQuery {
+        order: TrailOrder::OldestFirst,
+        ..TrailQuery::default()
+    };
+    let entries = trees.events(&query, next).unwrap().entries;
+    let named = entries
+        .into_iter()
+        .map(|entry| (entry.subject, entry.subject_name));
+    let expected = users.each_ref().map(|user| {
+        let is_readable = user.id == users[2].id;
+        (Some(user.id), is_readable.then(|| user.username.clone()))
+    });
+    assert_eq!(named.collect::<Vec<_>>(), expected);
 }

@@ -80,7 +80,12 @@ impl Trees {
     }
 
     fn name_of(&self, user: UserId, waiting: &WaitingEvents) -> Result<Option<Username>, StoreError> {
-        let found = self.user(user)?.map(|user| user.username);
+        let found = match self.user(user) {
+            Ok(found) => found.map(|user| user.username),
+            // The other events of the group are not to be lost with one name.
+            Err(StoreError::Unreadable(_) | StoreError::NewerRecord { .. }) => None,
+            Err(error) => return Err(error),
+        };
         Ok(found.or_else(|| waiting.deleted(user)))
     }
 
