@@ -33,6 +33,23 @@ impl Auth {
         admitted.map_err(|error| self.throttled(error, user, actor, context))
     }
 
+    /// The same for a client that has shown a refresh token. Its user is looked up only if it is refused, so that the refusal says
+    /// whose it is.
+    ///
+    /// # Errors
+    /// [`AuthError::TooManyAttempts`], or a failure of the store.
+    pub(super) async fn admit_refresh_token(
+        &self,
+        session: SessionId,
+        context: &RequestContext,
+    ) -> Result<(), AuthError> {
+        if self.0.throttle.admit_refresh(session, None).is_ok() {
+            return Ok(());
+        }
+        let user = self.store().user_of(session).await?;
+        self.admit_refresh(session, user, Actor::Anonymous, context)
+    }
+
     /// Counts a token that was refused because it is forged, by the network of `context`. Returns `refused`, or
     /// [`AuthError::TooManyAttempts`] if that network has presented too many: then the answer is held back. The server counts
     /// only after the verification, so a flood of forged tokens harms no good one of the same network.

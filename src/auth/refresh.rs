@@ -72,7 +72,7 @@ impl Auth {
         let Some((session, generation)) = self.0.refresh_tokens.read(refresh_token.expose_secret()) else {
             return refused(TokenRefusal::NotARefreshToken);
         };
-        self.admit_refresh(session, None, Actor::Anonymous, context)?;
+        self.admit_refresh_token(session, context).await?;
         let (store, now) = (self.store(), self.now());
         let (parts, policy, context) = (self.0.parts.clone(), self.0.policy, context.clone());
         let rotation = async move {

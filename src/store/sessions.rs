@@ -52,6 +52,12 @@ pub trait Sessions: Send + Sync + 'static {
     /// [`StoreError`].
     async fn confirmed_at(&self, session: SessionId) -> Result<Option<Timestamp>, StoreError>;
 
+    /// Returns the user of `session`. Returns `None` if there is no such session.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn user_of(&self, session: SessionId) -> Result<Option<UserId>, StoreError>;
+
     /// Returns the sessions of `user` that are live at `now`, oldest first, each with the moment of its last use. A backend
     /// may keep that moment in memory alone and lose it in a restart.
     ///

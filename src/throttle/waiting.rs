@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    domain::{FailedAttempts, Network, User, Username, call_stranger, forgive, next_turn},
+    domain::{FailedAttempts, Network, SessionId, User, Username, call_stranger, forgive, next_turn},
     store::StoreError,
 };
 
@@ -112,13 +112,14 @@ impl Throttle {
             .collect()
     }
 
-    /// Frees `user`, wherever they are known to wait, and at `network`.
-    pub(crate) fn clear_user(&self, user: &User, network: Option<Network>) {
+    /// Frees `user`, wherever they are known to wait, at `network`, and in these `sessions` of theirs.
+    pub(crate) fn clear_user(&self, user: &User, network: Option<Network>, sessions: &[SessionId]) {
         let counters = &self.0;
         let waits = counters.lately.take_user(user.id);
         counters.clear_account(&user.username, network, &waits);
         counters.clear(Kind::ForeignTokens, &user.id.to_string(), None);
-        let sessions = waits.iter().filter_map(|wait| wait.session());
+        let waiting = waits.iter().filter_map(|wait| wait.session());
+        let sessions = sessions.iter().copied().chain(waiting);
         counters.budgets.clear_user(user.id, sessions);
     }
 

@@ -175,6 +175,10 @@ impl Sessions for BrokenStore {
         self.inner.close_sessions(user, kept).await
     }
 
+    async fn user_of(&self, session: SessionId) -> Result<Option<UserId>, StoreError> {
+        self.inner.user_of(session).await
+    }
+
     async fn close_session(&self, session: SessionId) -> Result<Option<UserId>, StoreError> {
         if !self.ends_sessions.load(Ordering::SeqCst) {
             return Err(StoreError::Closed);

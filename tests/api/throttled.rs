@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use warp::http::StatusCode;
 
 use crate::{
-    server::{PASSWORD, Server, request, spawn_with},
+    server::{PASSWORD, Server, request, seconds, spawn_with},
     throttle::{assert_throttled, hammer, with_ada},
 };
 
@@ -219,6 +219,46 @@ async fn budgets_are_listed_and_given_back() {
     server.clear(&format!("networks/{STRANGER}")).await;
     assert_eq!(sign_up("eve").await, StatusCode::CREATED);
     assert_eq!(server.waiting("").await, [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn a_client_with_a_refresh_token_is_seen_and_let_in() {
+    let server = spawn_with(|config| {
+        config.throttle.changes = 3.try_into().unwrap();
+        config.session.refresh_tokens = Some(seconds(24 * 3600));
+    })
+    .await;
+    server.user("ada").await;
+    let mut refresh_token = server.sign_in("ada", PASSWORD).await.json()["refresh_token"].clone();
+    for _ in 0..3 {
+        let body = json!({ "refresh_token": refresh_token });
+        let answer = server.post("/refresh", &body).await;
+        answer.assert_status(StatusCode::OK);
+        refresh_token = answer.json()["refresh_token"].clone();
+    }
+    server.events.take();
+    let body = json!({ "refresh_token": refresh_token });
+    server
+        .post("/refresh", &body)
+        .await
+        .assert_status(StatusCode::TOO_MANY_REQUESTS);
+    let ada = server.id_of("ada").await;
+    let told = server.events.take_one();
+    assert_eq!(told.subject.map(|user| user.to_string()).as_ref(), Some(&ada));
+    assert_eq!(each(&server.waiting("").await), [("refreshes", "ada", "")]);
+    server.clear(&format!("users/{ada}")).await;
+    let answer = server.post("/refresh", &body).await;
+    answer.assert_status(StatusCode::OK);
+
+    // Also a session that has spent its budget and was not refused yet.
+    refresh_token = answer.json()["refresh_token"].clone();
+    for _ in 0..4 {
+        let body = json!({ "refresh_token": refresh_token });
+        let answer = server.post("/refresh", &body).await;
+        answer.assert_status(StatusCode::OK);
+        refresh_token = answer.json()["refresh_token"].clone();
+        server.clear(&format!("users/{ada}")).await;
+    }
 }
 
 #[tokio::test]

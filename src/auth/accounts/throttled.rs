@@ -59,7 +59,8 @@ impl Accounts {
         context: &RequestContext,
     ) -> Result<(), AuthError> {
         let throttle = self.throttle().await?;
-        throttle.clear_user(user, network);
+        let sessions: Vec<_> = self.sessions(user.id).await?.iter().map(|one| one.id).collect();
+        throttle.clear_user(user, network, &sessions);
         let kind = EventKind::ThrottleCleared { network };
         self.parts.emit(kind, Some(user.id), actor, context);
         Ok(throttle.keep().await?)

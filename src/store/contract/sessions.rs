@@ -174,6 +174,8 @@ pub async fn a_closed_session_stays_closed(backend: &impl Backend) {
     let (closed, token) = opened(&store, &ada, NOW).await;
     let (other, other_token) = opened(&store, &ada, NOW).await;
     for whose in [Some(ada.id), None] {
+        assert_eq!(store.user_of(closed.id).await.unwrap(), whose);
+        assert_eq!(store.user_of(other.id).await.unwrap(), Some(ada.id));
         assert_eq!(store.close_session(closed.id).await.unwrap(), whose);
         assert!(!is_accepted(&store, &closed, token.id, NOW).await);
         assert!(is_accepted(&store, &other, other_token.id, NOW).await);

@@ -120,6 +120,11 @@ impl Sessions for SledStore {
         Ok(Some(known.created_at).max(again))
     }
 
+    async fn user_of(&self, session: SessionId) -> Result<Option<UserId>, StoreError> {
+        self.committer.loading.whole().await?;
+        Ok(self.index.session(session).map(|session| session.user))
+    }
+
     async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError> {
         self.index.saw(now);
         self.committer.loading.whole().await?;
