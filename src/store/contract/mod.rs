@@ -210,6 +210,6 @@ mod tests {
                 promises += 1;
             }
         }
-        assert_eq!(promises, 85);
+        assert_eq!(promises, 86);
     }
 }
