@@ -151,8 +151,31 @@ impl Issued {
 /// Whether a claim can be an attribute of the user.
 fn is_attribute(name: &str, value: &Json) -> bool {
     let own = [
-        "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "username", "roles", "scope", "client_id", "active",
-        "token_type", "typ", "azp", "nonce", "auth_time", "acr", "amr", "act", "may_act", "cnf", "at_hash", "c_hash",
+        "iss",
+        "sub",
+        "aud",
+        "exp",
+        "nbf",
+        "iat",
+        "jti",
+        "sid",
+        "username",
+        "roles",
+        "scope",
+        "client_id",
+        "active",
+        "token_type",
+        "typ",
+        "azp",
+        "nonce",
+        "auth_time",
+        "acr",
+        "amr",
+        "act",
+        "may_act",
+        "cnf",
+        "at_hash",
+        "c_hash",
         "s_hash",
     ];
     let is_text = |value: &Json| value.text().is_some_and(|text| !text.contains(char::is_control));

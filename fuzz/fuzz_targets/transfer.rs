@@ -43,7 +43,11 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         good.push(line.number);
         assert!(is_name(entry.username.as_str()), "{:?}", entry.username);
         assert!(is_hash(entry.password_hash.expose()), "line {}", line.number);
-        assert!(names.insert(entry.username.to_string()), "{} twice", entry.username);
+        assert!(
+            names.insert(entry.username.to_string()),
+            "{} twice",
+            entry.username
+        );
         if let Some(id) = entry.id {
             assert!(ids.insert(id), "{id} twice");
         }
@@ -90,7 +94,11 @@ fn assert_comes_back(entry: &Entry) {
     write_line(&mut line, &user, true).expect("memory takes all");
     let mut reader = Reader::new(line.as_slice()).expect("its own format");
     let read = reader.next_line().expect("a line").expect("one line");
-    let again = read.user.expect("a good user").imported(&Roles::default(), NOW).user;
+    let again = read
+        .user
+        .expect("a good user")
+        .imported(&Roles::default(), NOW)
+        .user;
     assert_eq!(again, user);
 }
 
@@ -99,7 +107,9 @@ fn is_name(text: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     (2..=64).contains(&text.len())
         && text.bytes().next().is_some_and(is_letter)
-        && text.bytes().all(|byte| is_letter(byte) || b"._-@+'".contains(&byte))
+        && text
+            .bytes()
+            .all(|byte| is_letter(byte) || b"._-@+'".contains(&byte))
 }
 
 /// `$2a$`, `$2b$` or `$2y$`, a cost of 4 to 16, and 53 characters of bcrypt's alphabet.
@@ -110,7 +120,9 @@ fn is_hash(text: &str) -> bool {
         && matches!(&bytes[..4], b"$2a$" | b"$2b$" | b"$2y$")
         && cost.is_some_and(|cost| (4..=16).contains(&cost))
         && bytes[6] == b'$'
-        && bytes[7..].iter().all(|byte| byte.is_ascii_alphanumeric() || b"./".contains(byte))
+        && bytes[7..]
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"./".contains(byte))
 }
 
 /// The numbers of the lines that are users without a doubt: a plain name that stands once in the file, and a good hash.
@@ -123,11 +135,18 @@ fn plain_users_of_htpasswd(file: &[u8]) -> Vec<u64> {
     let names: Vec<Vec<u8>> = lines.iter().map(|line| name_of(line)).collect();
     let mut users = Vec::new();
     for (at, line) in lines.iter().enumerate() {
-        let Some((name, hash)) = std::str::from_utf8(line).ok().and_then(|line| line.split_once(':')) else {
+        let Some((name, hash)) = std::str::from_utf8(line)
+            .ok()
+            .and_then(|line| line.split_once(':'))
+        else {
             continue;
         };
         let is_plain = (2..=20).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_lowercase());
-        let stands_once = names.iter().filter(|other| other.as_slice() == name.as_bytes()).count() == 1;
+        let stands_once = names
+            .iter()
+            .filter(|other| other.as_slice() == name.as_bytes())
+            .count()
+            == 1;
         if is_plain && stands_once && is_hash(hash) {
             users.push(at as u64 + 1);
         }

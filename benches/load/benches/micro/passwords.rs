@@ -29,7 +29,10 @@ const RATED: [(&str, u8, &str); 5] = [
 /// `Auth::sign_up` at bcrypt cost 4. What *none* takes is to be taken off.
 #[divan::bench(args = RATED.map(|(what, ..)| what))]
 fn rate(bencher: Bencher, what: &str) {
-    let (_, least, password) = RATED.into_iter().find(|(name, ..)| *name == what).expect("one of them");
+    let (_, least, password) = RATED
+        .into_iter()
+        .find(|(name, ..)| *name == what)
+        .expect("one of them");
     let server = Server::with_password_rule("HS256", "", &format!("min_strength = {least}"));
     let server = server.expect("a known setting");
     let number = Cell::new(0);
