@@ -9,7 +9,7 @@
 //! | `03` `04` `05` | the start of a file as JSON lines, CSV and htpasswd |
 //! | `06` | the members of a whole user, as JSON |
 //!
-//! The judge has grammars of its own for names and hashes, and holds three promises: lines come in their order and none twice; a
+//! The judge has grammars of its own for names and hashes, and holds three promises: lines come in their order; a
 //! name, an id and a hash have their form, and no name or id stands twice; and a user who is written and read again is the same.
 //! Of htpasswd it also knows lines that are users without a doubt.
 
@@ -37,7 +37,8 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let format = reader.format();
     let (mut last, mut names, mut ids, mut good) = (0, HashSet::new(), HashSet::new(), Vec::new());
     while let Ok(Some(line)) = reader.next_line() {
-        assert!(line.number > last, "line {} after {last}", line.number);
+        // CSV may end a row with a carriage return alone, which begins no line.
+        assert!(line.number >= last, "line {} after {last}", line.number);
         last = line.number;
         let Ok(entry) = line.user else { continue };
         good.push(line.number);

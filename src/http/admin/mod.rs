@@ -53,27 +53,33 @@ impl Administration {
 
     /// The routes. Any other path is rejected as not found.
     pub(super) fn endpoints(&self) -> impl Endpoint + use<> {
-        first_of!(
+        // In groups, because the type of a long chain is too deep for the compiler.
+        let users = first_of!(
             list::route(self),
             user::route(self),
             user::password_route(self),
             user::roles_route(self),
             user::role_route(self),
             user::attribute_route(self),
+        );
+        let sign_ins = first_of!(
             sign_ins::sessions_route(self),
             sign_ins::session_route(self),
             sign_ins::tokens_route(self),
             sign_ins::token_route(self),
-            keys::route(self),
-            keys::rotate_route(self),
             codes::invitations_route(self),
             codes::invitation_route(self),
             codes::reset_route(self),
+        );
+        let server = first_of!(
+            keys::route(self),
+            keys::rotate_route(self),
             throttle::route(self),
             throttle::user_route(self),
             throttle::network_route(self),
             status::route(self),
             events::route(self),
-        )
+        );
+        first_of!(users, sign_ins, server)
     }
 }
