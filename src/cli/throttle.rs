@@ -105,7 +105,7 @@ async fn list(
     } else if !is_one && matches!(connection, Connection::InProcess(_)) {
         "no server runs, so it is not known who was refused lately;\nname a user or --network\n".to_owned()
     } else {
-        "no one waits\n".to_owned()
+        "no user and no network waits\n".to_owned()
     });
     Ok(())
 }

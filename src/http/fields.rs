@@ -67,10 +67,9 @@ impl Fields {
         })
     }
 
-    /// The parameters of a query, each of which is a string. An empty one counts as absent.
+    /// The parameters of a query, each of which is a string.
     fn of_query(query: &str) -> Result<Self, ApiError> {
         let given = pairs(query.as_bytes(), "query")?.into_iter();
-        let given = given.filter(|(_, value)| !value.is_empty());
         Ok(Self {
             left: given.map(|(name, value)| (name, Value::String(value))).collect(),
             errors: Vec::new(),

@@ -34,6 +34,14 @@ pub(super) fn note<T>(answer: T, add: impl FnOnce(&mut Trace)) -> T {
     answer
 }
 
+/// Notes for the log that the request has changed something, of this user if it is one's.
+pub(super) fn changed<T>(answer: T, user: impl Into<Option<UserId>>) -> T {
+    note(answer, |trace| {
+        trace.user = user.into().or(trace.user);
+        trace.changed = true;
+    })
+}
+
 /// The id of the request that is being answered; `None` where no server of this crate answers it.
 pub(super) fn request_id() -> Option<RequestId> {
     with(|answering| answering.id)

@@ -98,6 +98,11 @@ async fn each_route_refuses_all_but_administrators() {
                 format!("Bearer realm=\"jwt-server\", error=\"insufficient_scope\", scope=\"{scope}\"");
             assert_eq!(refused.header("www-authenticate"), challenge, "{method} {path}");
         }
+        let asked_more = format!("{path}?surprise=1");
+        let refused = server
+            .administer(&method, &asked_more, Some(&admin), &json!({}))
+            .await;
+        refused.assert_fields(&[("surprise", "unknown")]);
         let allowed = ask(Some(&admin)).await;
         assert!(
             ![401, 403].contains(&allowed.status.as_u16()) && !allowed.status.is_server_error(),

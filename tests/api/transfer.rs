@@ -322,6 +322,16 @@ async fn an_export_is_an_event_before_its_first_page() {
         assert_eq!(events[0].actor, Actor::Operator { uid: Some(OWNER) });
         assert_eq!(events[0].class(), EventClass::Administration);
     }
+    // A reader who stops after the first page has been noted.
+    let (accounts, context) = (server.auth.accounts(), RequestContext::default());
+    let actor = Actor::Operator { uid: None };
+    let (_, next) = accounts.export(None, true, actor, &context).await.unwrap();
+    assert_eq!(
+        server.events.take_one().kind,
+        EventKind::UsersExported { with_hashes: true }
+    );
+    accounts.export(next, true, actor, &context).await.unwrap();
+    assert_eq!(server.events.take(), []);
 }
 
 #[tokio::test]

@@ -173,13 +173,13 @@ fn a_locked_out_user_is_listed_and_let_in() {
                 .all(|text| text.lines().all(|line| line.len() <= 80)),
             "{all}{bob}"
         );
-        assert_eq!(house.says("throttle list ada"), "no one waits\n");
+        assert_eq!(house.says("throttle list ada"), "no user and no network waits\n");
         assert_eq!(house.says("throttle clear bob"), "bob can sign in again\n");
         assert_eq!(
             house.says("throttle clear --network ::1"),
             "clients at :: can try again\n"
         );
-        assert_eq!(house.says("throttle list bob"), "no one waits\n");
+        assert_eq!(house.says("throttle list bob"), "no user and no network waits\n");
         house.served().sign_in("bob", PASSWORD).assert_status(200);
     }
 }

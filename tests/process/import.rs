@@ -121,7 +121,10 @@ fn users_move_in_and_out_with_a_server_and_without() {
 fn an_export_replaces_regular_files_alone() {
     let home = house();
     fs::create_dir(home.path("folder")).unwrap();
-    for name in ["folder", "/dev/null"] {
+    let pipe = home.path("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    for name in ["folder", "pipe"] {
         for force in ["", " --force"] {
             let refused = run(&home, &format!("export {name}{force}")).assert_refused(1);
             assert!(
@@ -130,6 +133,10 @@ fn an_export_replaces_regular_files_alone() {
             );
         }
     }
+    assert!(
+        !fs::symlink_metadata(pipe).unwrap().is_file(),
+        "it is still a pipe"
+    );
     home.write("kept", "old");
     std::os::unix::fs::symlink("kept", home.path("link")).unwrap();
     let refused = run(&home, "export link").assert_refused(1);

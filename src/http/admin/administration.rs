@@ -11,6 +11,7 @@ use crate::{
     http::{
         context::context,
         error::ApiError,
+        fields::{Fields, query},
         guard::principal,
         settings::{Api, ApiSettings, CurrentSettings},
         trace,
@@ -77,11 +78,18 @@ impl Administration {
     /// Hands a handler the accounts and the actor.
     pub(super) fn asked(&self) -> impl Filter<Extract = (Asked,), Error = Rejection> + Clone + use<> {
         let accounts = self.accounts.clone();
-        self.caller().and(context()).and_then(move |caller, context| {
+        let is_operator = matches!(self.callers, Callers::Operator { .. });
+        let asked = self.caller().and(context()).and(query());
+        asked.and_then(move |caller, mut context: RequestContext, query| {
+            if is_operator {
+                // A socket of this machine has no address, and a command without a server has no socket.
+                context.client.address = None;
+            }
             let asked = Asked {
                 accounts: accounts.clone(),
                 caller,
                 context,
+                query,
             };
             future::ready(Ok::<_, Rejection>(asked))
         })
@@ -108,14 +116,25 @@ pub(super) struct Asked {
     accounts: Accounts,
     caller: Result<Caller, ApiError>,
     context: RequestContext,
+    query: Result<Fields, ApiError>,
 }
 
 impl Asked {
-    /// The accounts, and the actor, who may work on them.
+    /// The accounts, the actor, who may work on them, and the parameters of the query.
+    ///
+    /// Fails with why they may not.
+    pub(super) fn with_query(self) -> Result<(Accounts, Actor, RequestContext, Fields), ApiError> {
+        let actor = self.caller?.actor;
+        Ok((self.accounts, actor, self.context, self.query?))
+    }
+
+    /// The accounts, and the actor, who may work on them. The query must have no parameter: the client would believe that it counts.
     ///
     /// Fails with why they may not.
     pub(super) fn allowed(self) -> Result<(Accounts, Actor, RequestContext), ApiError> {
-        Ok((self.accounts, self.caller?.actor, self.context))
+        let (accounts, actor, context, query) = self.with_query()?;
+        query.finish(Some(()))?;
+        Ok((accounts, actor, context))
     }
 
     /// The same for what gives power over an account or can't be undone: a user must have given their password recently.
@@ -133,12 +152,16 @@ impl Asked {
     pub(super) fn with_confirmation(
         self,
     ) -> Result<(Accounts, Actor, RequestContext, Confirmation), ApiError> {
-        let Caller { actor, principal } = self.caller?;
+        let principal = match &self.caller {
+            Ok(caller) => caller.principal.clone(),
+            Err(_) => None,
+        };
+        let (accounts, actor, context) = self.allowed()?;
         let confirmation = Confirmation {
-            accounts: self.accounts.clone(),
+            accounts: accounts.clone(),
             principal,
         };
-        Ok((self.accounts, actor, self.context, confirmation))
+        Ok((accounts, actor, context, confirmation))
     }
 }
 

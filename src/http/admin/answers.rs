@@ -8,7 +8,7 @@ use warp::{Reply, http::StatusCode, reply::Response};
 use crate::{
     auth::Accounts,
     domain::{Attributes, DisplayName, Role, User, UserId},
-    http::{error::ApiError, trace::note},
+    http::{error::ApiError, trace::changed},
 };
 
 /// A user, as an administrator sees them.
@@ -83,12 +83,4 @@ struct Count {
 pub(super) fn ended_count(ended: usize, user: UserId) -> Response {
     let answer = warp::reply::json(&Count { ended }).into_response();
     if ended > 0 { changed(answer, user) } else { answer }
-}
-
-/// Notes for the log that the request changed something of `user`.
-pub(super) fn changed(answer: Response, user: UserId) -> Response {
-    note(answer, |trace| {
-        trace.user = Some(user);
-        trace.changed = true;
-    })
 }

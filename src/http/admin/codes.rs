@@ -6,7 +6,6 @@ use warp::{Filter, Reply, http::StatusCode, reply::Response};
 
 use super::{
     administration::{Administration, Asked},
-    answers::changed,
     page::{BadPage, limit},
     user::named,
 };
@@ -17,9 +16,9 @@ use crate::{
         cached::no_store,
         endpoint::{Endpoint, endpoint, on, parameter},
         error::ApiError,
-        fields::{Fields, fields, query},
+        fields::{Fields, fields},
         method::{DELETE, GET, POST},
-        trace::note,
+        trace::changed,
     },
 };
 
@@ -28,7 +27,7 @@ const ONE: &str = "/admin/invitations/{id}";
 const RESET: &str = "/admin/users/{id}/reset";
 
 pub(super) fn invitations_route(administration: &Administration) -> impl Endpoint + use<> {
-    let list = administration.asked().and(query()).then(list);
+    let list = administration.asked().then(list);
     let make = administration
         .asked()
         .and(fields(administration.settings()))
@@ -93,9 +92,8 @@ struct ResetToken<'a> {
     expires_at: String,
 }
 
-async fn list(asked: Asked, query: Result<Fields, ApiError>) -> Result<Response, ApiError> {
-    let (accounts, ..) = asked.allowed()?;
-    let mut fields = query?;
+async fn list(asked: Asked) -> Result<Response, ApiError> {
+    let (accounts, .., mut fields) = asked.with_query()?;
     let after = fields.take_if_given("after", |text| {
         InvitationCursor::parse(&text).ok_or(BadPage::Cursor)
     });
@@ -133,7 +131,7 @@ async fn make(asked: Asked, fields: Result<Fields, ApiError>) -> Result<Response
         ..InvitationAnswer::from(&made.record)
     };
     let reply = warp::reply::with_status(warp::reply::json(&answer), StatusCode::CREATED);
-    Ok(note(no_store(reply), |trace| trace.changed = true))
+    Ok(changed(no_store(reply), None))
 }
 
 async fn revoke(asked: Asked, id: String) -> Result<Response, ApiError> {
@@ -142,9 +140,7 @@ async fn revoke(asked: Asked, id: String) -> Result<Response, ApiError> {
     if !accounts.revoke_invitation(id, actor, &context).await? {
         return Err(ApiError::NotFound);
     }
-    Ok(note(StatusCode::NO_CONTENT.into_response(), |trace| {
-        trace.changed = true;
-    }))
+    Ok(changed(StatusCode::NO_CONTENT.into_response(), None))
 }
 
 async fn make_reset_token(

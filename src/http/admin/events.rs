@@ -17,13 +17,12 @@ use crate::{
         endpoint::{Endpoint, endpoint, on},
         error::ApiError,
         field::FieldProblem,
-        fields::{Fields, query},
         method::GET,
     },
 };
 
 pub(super) fn route(administration: &Administration) -> impl Endpoint + use<> {
-    let list = administration.asked().and(query()).then(list);
+    let list = administration.asked().then(list);
     endpoint("/admin/events", on(GET, list))
 }
 
@@ -131,9 +130,8 @@ impl<'a> ActorAnswer<'a> {
     }
 }
 
-async fn list(asked: Asked, query: Result<Fields, ApiError>) -> Result<Response, ApiError> {
-    let (accounts, ..) = asked.allowed()?;
-    let mut fields = query?;
+async fn list(asked: Asked) -> Result<Response, ApiError> {
+    let (accounts, .., mut fields) = asked.with_query()?;
     let kind = fields.take_if_given("kind", kind);
     let user = fields.take_if_given("user", |text| UserFilter::parse(&text).ok_or(BadFilter::User));
     let actor = fields.take_if_given("actor", |text| ActorFilter::parse(&text).ok_or(BadFilter::Actor));

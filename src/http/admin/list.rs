@@ -5,7 +5,7 @@ use warp::{Filter, Reply, http::StatusCode, reply::Response};
 
 use super::{
     administration::{Administration, Asked},
-    answers::{UserAnswer, changed},
+    answers::UserAnswer,
     page::{BadPage, limit},
 };
 use crate::{
@@ -15,13 +15,14 @@ use crate::{
         endpoint::{Endpoint, endpoint, on},
         error::ApiError,
         field::truth,
-        fields::{Fields, fields, query},
+        fields::{Fields, fields},
         method::{GET, POST},
+        trace::changed,
     },
 };
 
 pub(super) fn route(administration: &Administration) -> impl Endpoint + use<> {
-    let list = administration.asked().and(query()).then(list);
+    let list = administration.asked().then(list);
     let add = administration
         .asked()
         .and(fields(administration.settings()))
@@ -49,9 +50,8 @@ impl<'a> Users<'a> {
     }
 }
 
-async fn list(asked: Asked, query: Result<Fields, ApiError>) -> Result<Response, ApiError> {
-    let (accounts, ..) = asked.allowed()?;
-    let mut fields = query?;
+async fn list(asked: Asked) -> Result<Response, ApiError> {
+    let (accounts, .., mut fields) = asked.with_query()?;
     let prefix = fields.take_if_given("prefix", |text| UsernamePrefix::parse(&text));
     let role = fields.take_if_given("role", |text| Role::parse(&text));
     let disabled = fields.take_if_given("disabled", |text| truth(&text));

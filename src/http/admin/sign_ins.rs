@@ -14,7 +14,6 @@ use crate::{
         endpoint::{Endpoint, endpoint, on, parameter},
         error::ApiError,
         field::truth,
-        fields::{Fields, query},
         method::{DELETE, GET},
         sign_ins::{ApiTokenAnswer, SessionAnswer},
     },
@@ -28,7 +27,7 @@ const TOKEN: &str = "/admin/users/{id}/tokens/{tid}";
 pub(super) fn sessions_route(administration: &Administration) -> impl Endpoint + use<> {
     let asked = administration.asked().and(parameter(SESSIONS, "{id}"));
     let list = asked.clone().then(list_sessions);
-    let end_all = asked.and(query()).then(end_sessions);
+    let end_all = asked.then(end_sessions);
     endpoint(SESSIONS, on(GET, list).or(DELETE, end_all))
 }
 
@@ -69,13 +68,8 @@ async fn list_sessions(asked: Asked, id: String) -> Result<Response, ApiError> {
     Ok(warp::reply::json(&Sessions { sessions }).into_response())
 }
 
-async fn end_sessions(
-    asked: Asked,
-    id: String,
-    query: Result<Fields, ApiError>,
-) -> Result<Response, ApiError> {
-    let (accounts, actor, context) = asked.allowed()?;
-    let mut query = query?;
+async fn end_sessions(asked: Asked, id: String) -> Result<Response, ApiError> {
+    let (accounts, actor, context, mut query) = asked.with_query()?;
     let keeps = query.take_if_given("keep_api_tokens", |text| truth(&text));
     let keeps = query.finish(Some(keeps))?.unwrap_or(false);
     let user = named(&accounts, &id).await?.id;

@@ -15,9 +15,8 @@ use crate::{
     http::{
         endpoint::{Endpoint, endpoint, on, parameter},
         error::ApiError,
-        fields::{Fields, query},
         method::{DELETE, GET},
-        trace::note,
+        trace::changed,
     },
 };
 
@@ -25,13 +24,13 @@ const USER: &str = "/admin/throttle/users/{id}";
 const NETWORK: &str = "/admin/throttle/networks/{network}";
 
 pub(super) fn route(administration: &Administration) -> impl Endpoint + use<> {
-    let list = administration.asked().and(query()).then(list);
+    let list = administration.asked().then(list);
     endpoint("/admin/throttle", on(GET, list))
 }
 
 pub(super) fn user_route(administration: &Administration) -> impl Endpoint + use<> {
     let clear = administration.asked().and(parameter(USER, "{id}"));
-    endpoint(USER, on(DELETE, clear.and(query()).then(clear_user)))
+    endpoint(USER, on(DELETE, clear.then(clear_user)))
 }
 
 pub(super) fn network_route(administration: &Administration) -> impl Endpoint + use<> {
@@ -77,9 +76,8 @@ struct Page {
     next: Option<String>,
 }
 
-async fn list(asked: Asked, query: Result<Fields, ApiError>) -> Result<Response, ApiError> {
-    let (accounts, ..) = asked.allowed()?;
-    let mut fields = query?;
+async fn list(asked: Asked) -> Result<Response, ApiError> {
+    let (accounts, .., mut fields) = asked.with_query()?;
     let account = fields.take_if_given("account", |text| Username::parse(&text));
     let network = fields.take_if_given("network", |text| Network::parse(&text));
     let after = if fields.has("after") {
@@ -103,9 +101,8 @@ async fn list(asked: Asked, query: Result<Fields, ApiError>) -> Result<Response,
     Ok(warp::reply::json(&page).into_response())
 }
 
-async fn clear_user(asked: Asked, id: String, query: Result<Fields, ApiError>) -> Result<Response, ApiError> {
-    let (accounts, actor, context) = asked.allowed()?;
-    let mut fields = query?;
+async fn clear_user(asked: Asked, id: String) -> Result<Response, ApiError> {
+    let (accounts, actor, context, mut fields) = asked.with_query()?;
     let network = fields.take_if_given("network", |text| Network::parse(&text));
     let network = fields.finish(Some(network))?;
     let user = named(&accounts, &id).await?;
@@ -117,7 +114,5 @@ async fn clear_network(asked: Asked, network: String) -> Result<Response, ApiErr
     let (accounts, actor, context) = asked.allowed()?;
     let network = Network::parse(&network).map_err(|_| ApiError::NotFound)?;
     accounts.clear_network(network, actor, &context).await?;
-    Ok(note(StatusCode::NO_CONTENT.into_response(), |trace| {
-        trace.changed = true;
-    }))
+    Ok(changed(StatusCode::NO_CONTENT.into_response(), None))
 }

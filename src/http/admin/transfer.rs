@@ -20,7 +20,6 @@ use crate::{
         endpoint::{Endpoint, endpoint, on},
         error::ApiError,
         field::{FieldProblem, truth},
-        fields::{Fields, query},
         method::{GET, POST},
         trace::note,
     },
@@ -32,12 +31,12 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 const AHEAD: usize = 16;
 
 pub(super) fn import_route(administration: &Administration) -> impl Endpoint + use<> {
-    let asked = administration.asked().and(query()).and(warp::body::stream());
+    let asked = administration.asked().and(warp::body::stream());
     endpoint("/admin/import", on(POST, asked.then(import)))
 }
 
 pub(super) fn export_route(administration: &Administration) -> impl Endpoint + use<> {
-    let asked = administration.asked().and(query());
+    let asked = administration.asked();
     endpoint("/admin/export", on(GET, asked.then(export)))
 }
 
@@ -89,13 +88,12 @@ impl<'a> From<&'a ImportReport> for Report<'a> {
     }
 }
 
-async fn import<S, B>(asked: Asked, query: Result<Fields, ApiError>, body: S) -> Result<Response, ApiError>
+async fn import<S, B>(asked: Asked, body: S) -> Result<Response, ApiError>
 where
     S: Stream<Item = Result<B, warp::Error>> + Send + 'static,
     B: Buf + Send,
 {
-    let (accounts, actor, context) = asked.allowed()?;
-    let mut fields = query?;
+    let (accounts, actor, context, mut fields) = asked.with_query()?;
     let on_conflict = fields.take_if_given("on_conflict", |text| on_conflict(&text));
     let skip_bad = fields.take_if_given("skip_bad", |text| truth(&text));
     let dry_run = fields.take_if_given("dry_run", |text| truth(&text));
@@ -166,9 +164,8 @@ impl Read for Input {
     }
 }
 
-async fn export(asked: Asked, query: Result<Fields, ApiError>) -> Result<Response, ApiError> {
-    let (accounts, actor, context) = asked.allowed()?;
-    let mut fields = query?;
+async fn export(asked: Asked) -> Result<Response, ApiError> {
+    let (accounts, actor, context, mut fields) = asked.with_query()?;
     let with_hashes = fields.take_if_given("with_hashes", |text| truth(&text));
     let with_hashes = fields.finish(Some(with_hashes))?.unwrap_or_default();
     // The first page may fail with a problem; a later one can only cut the answer short.

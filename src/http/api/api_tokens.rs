@@ -18,7 +18,7 @@ use crate::{
         method::POST,
         settings::Api,
         sign_ins::ADMIN_SCOPE,
-        trace::note,
+        trace::changed,
     },
 };
 
@@ -53,10 +53,7 @@ async fn create(
     let issued = auth
         .create_api_token(&principal.signed_in()?, wanted, &context)
         .await?;
-    Ok(note(created(&issued), |trace| {
-        trace.user = Some(principal.id());
-        trace.changed = true;
-    }))
+    Ok(changed(created(&issued), principal.id()))
 }
 
 fn admin_scope(text: &str) -> Result<(), UnknownScope> {

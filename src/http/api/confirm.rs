@@ -15,7 +15,7 @@ use crate::{
         guard::principal,
         method::POST,
         settings::Api,
-        trace::note,
+        trace::changed,
     },
 };
 
@@ -50,8 +50,8 @@ async fn confirm(
     let confirmed = Confirmed {
         expires_in: CONFIRMED_FOR.as_secs(),
     };
-    Ok(note(warp::reply::json(&confirmed).into_response(), |trace| {
-        trace.user = Some(principal.id());
-        trace.changed = true;
-    }))
+    Ok(changed(
+        warp::reply::json(&confirmed).into_response(),
+        principal.id(),
+    ))
 }

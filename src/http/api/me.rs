@@ -10,7 +10,7 @@ use warp::{
 
 use crate::{
     auth::{Auth, DeviceClaim, Principal},
-    domain::{Attributes, DisplayName, RequestContext, Role, UserId},
+    domain::{Attributes, DisplayName, RequestContext, Role},
     http::{
         context::context,
         endpoint::{Endpoint, endpoint, on, with},
@@ -19,7 +19,7 @@ use crate::{
         guard::{principal, require_any},
         method::{DELETE, GET, PATCH},
         settings::Api,
-        trace::note,
+        trace::{changed, note},
     },
 };
 
@@ -132,11 +132,4 @@ async fn delete(
     auth.delete_account(&principal.signed_in()?, current, &device, &context)
         .await?;
     Ok(changed(StatusCode::NO_CONTENT.into_response(), principal.id()))
-}
-
-fn changed(response: Response, by: UserId) -> Response {
-    note(response, |trace| {
-        trace.user = Some(by);
-        trace.changed = true;
-    })
 }

@@ -14,7 +14,7 @@ use crate::{
         method::{DELETE, GET},
         settings::Api,
         sign_ins::{ApiTokenAnswer, SessionAnswer},
-        trace::note,
+        trace::{changed, note},
     },
 };
 
@@ -125,10 +125,7 @@ async fn end_all(
 }
 
 fn ended(user: &SignedIn) -> Response {
-    note(StatusCode::NO_CONTENT.into_response(), |trace| {
-        trace.user = Some(user.id());
-        trace.changed = true;
-    })
+    changed(StatusCode::NO_CONTENT.into_response(), user.id())
 }
 
 /// The query of `DELETE /me/sessions`.

@@ -14,7 +14,7 @@ use crate::{
         fields::{Fields, fields},
         method::POST,
         settings::Api,
-        trace::note,
+        trace::changed,
     },
 };
 
@@ -69,8 +69,5 @@ async fn sign_up(
     let id = user.id;
     let reply = warp::reply::json(&SignedUp::from(user));
     let response = warp::reply::with_status(reply, StatusCode::CREATED).into_response();
-    Ok(note(response, |trace| {
-        trace.user = Some(id);
-        trace.changed = true;
-    }))
+    Ok(changed(response, id))
 }

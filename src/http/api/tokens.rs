@@ -16,7 +16,7 @@ use crate::{
         guard::principal,
         method::{GET, POST},
         settings::Api,
-        trace::note,
+        trace::changed,
     },
 };
 
@@ -108,8 +108,5 @@ async fn log_out(
 ) -> Result<Response, ApiError> {
     let user = principal?.signed_in()?;
     auth.log_out(&user, &context).await?;
-    Ok(note(StatusCode::NO_CONTENT.into_response(), |trace| {
-        trace.user = Some(user.id());
-        trace.changed = true;
-    }))
+    Ok(changed(StatusCode::NO_CONTENT.into_response(), user.id()))
 }

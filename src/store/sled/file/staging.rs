@@ -26,6 +26,10 @@ pub(crate) const FILE: &str = "import";
 const BATCH: usize = 100;
 const BATCH_BYTES: u64 = 64 * 1024;
 
+/// How many bytes are written before they are sent to the disk. What waits in the system's memory goes there with the next sync of
+/// any file, and writes to the database would wait for hundreds of megabytes.
+const SYNC_EVERY: u64 = 4 * 1024 * 1024;
+
 /// The id of an import. The database names the one whose file it needs.
 pub(crate) type ImportId = [u8; 16];
 
@@ -33,6 +37,7 @@ pub(crate) type ImportId = [u8; 16];
 pub(crate) struct StagingFile {
     pub(crate) id: ImportId,
     pub(crate) length: u64,
+    synced: u64,
     output: BufWriter<File>,
 }
 
@@ -60,6 +65,7 @@ impl StagingFile {
         let mut staging = Self {
             id: random(),
             length: 0,
+            synced: 0,
             output: BufWriter::new(file),
         };
         staging.append(head(staging.id).as_bytes())?;
@@ -69,6 +75,11 @@ impl StagingFile {
     pub(crate) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         self.output.write_all(lines)?;
         self.length += lines.len() as u64;
+        if self.length - self.synced >= SYNC_EVERY {
+            self.output.flush()?;
+            self.output.get_ref().sync_data()?;
+            self.synced = self.length;
+        }
         Ok(())
     }
 
